@@ -1,0 +1,184 @@
+"""What a fault, a gate or the runner may ask of a deployment that runs.
+
+A backend's `system.py` answers; nothing here knows which. Administration goes over connections of
+its own, past every proxy, so that a probe sees the far end and not the fault it proves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from harness.client import Client
+
+
+class Infrastructure(Exception):
+    """The machine or a server failed us: exit 3, worth a retry, never a verdict."""
+
+
+class Refused(Exception):
+    """A fault that this deployment cannot have: said beforehand, with the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What a node says it is: role (primary, replica, paused, dead ...), epoch and run id.
+
+    `link` says how a replica stands with its primary ("up", "down", "syncing"), None elsewhere.
+    """
+
+    role: str
+    epoch: int | None = None
+    run_id: str | None = None
+    link: str | None = None
+
+
+class Node(Protocol):
+    """A server process that the deployment owns."""
+
+    @property
+    def name(self) -> str: ...
+
+    def start(self) -> None:
+        """Start and wait until it answers; idempotent. Raises Infrastructure at its deadline."""
+        ...
+
+    def kill(self) -> None:
+        """SIGKILL to all of the node at once, inbound listeners closed; idempotent."""
+        ...
+
+    def pause(self) -> None:
+        """SIGSTOP; idempotent."""
+        ...
+
+    def resume(self) -> None:
+        """SIGCONT; idempotent."""
+        ...
+
+    def state(self) -> str:
+        """Give "running", "paused" or "dead", as the operating system tells."""
+        ...
+
+
+class Link(Protocol):
+    """The way from a source group to a target node, one proxy listener."""
+
+    @property
+    def name(self) -> str: ...
+
+    def cut(self) -> None:
+        """Swallow every byte in both directions; idempotent."""
+        ...
+
+    def delay(self, latency_ms: int) -> None:
+        """Delay each chunk of both directions by half of this; idempotent."""
+        ...
+
+    def drop_replies(self) -> None:
+        """Let requests pass and swallow every answer; idempotent."""
+        ...
+
+    def heal(self) -> None:
+        """Undo all of the above; idempotent."""
+        ...
+
+
+class System(Protocol):
+    """A running deployment: nodes, links, sides, and what its backend knows of roles."""
+
+    @property
+    def name(self) -> str:
+        """The deployment's name, as in guarantees.toml."""
+        ...
+
+    @property
+    def variant(self) -> str: ...
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """The client groups, at least one."""
+        ...
+
+    @property
+    def nodes(self) -> Mapping[str, Node]: ...
+
+    def links(self, source: str | None = None, target: str | None = None) -> list[Link]:
+        """Give the links from this group (clients-a, clients-b, peers, ...) into this node."""
+        ...
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """What was really run: server name -> version, the proxy included."""
+        ...
+
+    def client(self, side: str, deadline_s: float) -> Client:
+        """Make a client of this side; it connects when first used."""
+        ...
+
+    def roles(self) -> dict[str, Role]:
+        """Ask every data node for its role, past the proxies; a node that does not answer is "dead" or "paused"."""
+        ...
+
+    def primary(self) -> str | None:
+        """Name the node that the cluster's manager takes for the primary now."""
+        ...
+
+    def steady(self) -> str | None:
+        """Give None if the deployment is in its steady state, else what is missing."""
+        ...
+
+    def settle(self) -> None:
+        """Hurry the manager back to the steady state after a heal, where it has a knob; may do nothing."""
+        ...
+
+    def write_marker(self, node: str, marker: str) -> None:
+        """Write a marker at this node, past the proxies. Raises Infrastructure if refused."""
+        ...
+
+    def read_marker(self, node: str) -> str | None:
+        """Read the newest marker at this node, past the proxies; None if there is none or no answer."""
+        ...
+
+    def lock_owner(self, node: str, name: str) -> str | None:
+        """Read who owns a lock at this node, past the proxies: the observer of a split brain."""
+        ...
+
+    def heal_all(self) -> None:
+        """Undo every fault: links healed, paused nodes resumed, dead ones started. Raises Infrastructure."""
+        ...
+
+
+class Backend(Protocol):
+    """A backend's entry point: what it offers, and how it is opened."""
+
+    name: str
+    variants: Mapping[str, str]  # name -> one sentence
+    mutants: Mapping[str, str]  # name -> one sentence
+    functions: frozenset[str]  # the vocabulary of f that its client speaks
+    sides: tuple[str, ...]
+
+    def open(self, deployment: Deployment) -> AbstractContextManager[System]:
+        """Start the deployment and wait for its steady state; stop all of it on leaving."""
+        ...
+
+    def refuses(self, fault: str) -> str | None:
+        """Say why this backend cannot have a fault and what to do instead; None if it can."""
+        ...
+
+    def missing(self) -> str | None:
+        """Say what this machine lacks to run it, and the command that brings it; None if nothing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What to open: variant, where, mutant and options; `directory` is the run directory."""
+
+    variant: str
+    directory: Path
+    on: str = "local"
+    mutant: str | None = None
+    options: Mapping[str, Any] | None = None

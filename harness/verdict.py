@@ -1,0 +1,97 @@
+"""What a checker concludes, and how conclusions combine: worst wins.
+
+Three statuses. `unknown` is what a check says that raised, ran out of budget, or saw nothing: it
+never counts as a pass. A Verdict refuses `bool()`, since every reading of it as true or false
+would turn an unknown into one of the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+
+class Status(IntEnum):
+    """Order the statuses from best to worst."""
+
+    VALID = 0
+    UNKNOWN = 1
+    INVALID = 2
+
+    def __str__(self) -> str:
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Anomaly:
+    """One counterexample.
+
+    `kind` is a class of SPEC 6 and `guarantees.toml` ("two-holders", "dedup-lost", ...).
+    `operations` are the indices of the invocations that prove it. `at` and `until` are
+    nanoseconds: the interval in which the contradiction stood, `until` None if it is a moment.
+    `live` is the time from which the earlier of the grants (or writes) concerned counted, so
+    that a claim can ask whether it lay inside a fault; it defaults to `at`.
+    """
+
+    kind: str
+    key: str | None
+    operations: tuple[int, ...]
+    at: int
+    message: str
+    until: int | None = None
+    live: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Say whether a history is valid, and show the evidence.
+
+    `anomalies` is not empty exactly where this verdict's own status is invalid; `parts` are
+    named verdicts that were combined into this one.
+    """
+
+    status: Status
+    summary: str
+    anomalies: tuple[Anomaly, ...] = ()
+    parts: tuple[tuple[str, Verdict], ...] = ()
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        raise TypeError("a Verdict is valid, unknown or invalid: compare .status")
+
+    def all_anomalies(self) -> list[Anomaly]:
+        """Give the anomalies of this verdict and of all its parts, by time."""
+        found = list(self.anomalies)
+        for _, part in self.parts:
+            found += part.all_anomalies()
+        return sorted(found, key=lambda anomaly: (anomaly.at, anomaly.operations))
+
+
+def valid(summary: str, **numbers: Any) -> Verdict:
+    """Give a valid verdict with its numbers."""
+    return Verdict(Status.VALID, summary, numbers=numbers)
+
+
+def unknown(summary: str, **numbers: Any) -> Verdict:
+    """Give an unknown verdict that says what was missing."""
+    return Verdict(Status.UNKNOWN, summary, numbers=numbers)
+
+
+def invalid(summary: str, anomalies: Iterable[Anomaly], **numbers: Any) -> Verdict:
+    """Give an invalid verdict with at least one anomaly."""
+    found = tuple(anomalies)
+    if not found:
+        raise ValueError("an invalid verdict needs an anomaly")
+    return Verdict(Status.INVALID, summary, found, numbers=numbers)
+
+
+def combine(parts: Mapping[str, Verdict]) -> Verdict:
+    """Combine named verdicts: worst wins; nothing to combine is unknown."""
+    if not parts:
+        return unknown("nothing was checked")
+    status = max(part.status for part in parts.values())
+    worst = [f"{name}: {part.summary}" for name, part in parts.items() if part.status == status]
+    more = f" (and {len(worst) - 1} more)" if len(worst) > 1 else ""
+    return Verdict(status, worst[0] + more, parts=tuple(parts.items()))

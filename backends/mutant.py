@@ -1,0 +1,54 @@
+"""Choosing a mutant by name, replacing some of a backend's commands, and the planted bugs that need nothing but commands."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, cast
+
+from backends.interface import Conflict, Swapped
+from backends.session import Commands
+
+Mutant = TypeVar("Mutant")
+
+
+def choose(mutants: Mapping[str, Mutant], name: str) -> Mutant:
+    """Give the mutant of this name; raise ValueError naming the nearest."""
+    if name in mutants:
+        return mutants[name]
+    near = difflib.get_close_matches(name, mutants, 1, cutoff=0.0)
+    raise ValueError(f"unknown mutant {name!r}, did you mean {near[0]!r}? There are: {', '.join(sorted(mutants))}")
+
+
+def altered(commands: Commands, steps: Mapping[str, Callable[..., Any]]) -> Commands:
+    """Give these commands with some of them replaced, by method name."""
+    return cast(Commands, _Altered(commands, steps))
+
+
+class _Altered:
+    def __init__(self, commands: Commands, steps: Mapping[str, Callable[..., Any]]) -> None:
+        self._commands, self._steps = commands, steps
+
+    def __getattr__(self, name: str) -> Any:
+        return self._steps[name] if name in self._steps else getattr(self._commands, name)
+
+
+def get_then_set(commands: Commands, yield_: Callable[[], None], key: str, value: str, ttl_ms: int | None) -> bool:
+    """check_and_set as a read and a write: two processes can both read "missing"."""
+    if commands.get(key) is not None:
+        return False
+    yield_()
+    commands.set(key, value, ttl_ms)
+    return True
+
+
+def stale_cas(
+    commands: Commands, yield_: Callable[[], None], key: str, expected_version: int, value: str, ttl_ms: int | None
+) -> Swapped | Conflict:
+    """compare_and_swap as a read and an unconditional write: the version compared may be gone by then."""
+    current, version = commands.get_versioned(key) or (None, 0)
+    if version != expected_version:
+        return Conflict(current, version)
+    yield_()
+    commands.set(key, value, ttl_ms)
+    return Swapped(version + 1)

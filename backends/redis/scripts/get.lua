@@ -1,0 +1,3 @@
+#!lua flags=no-writes
+-- KEYS: state. The value, nil if missing.
+return redis.call('HGET', KEYS[1], 'v')

@@ -1,0 +1,1 @@
+"""Starting real things and ending them: processes, proxies, containers, installed servers."""

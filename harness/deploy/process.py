@@ -1,0 +1,140 @@
+"""Child processes of a run, by name, through its supervisor."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from harness.deploy import supervisor
+from harness.system import Infrastructure
+
+ANSWER_S = 10.0
+POLL_S = 0.02
+
+
+def wait_for(condition: Callable[[], str | None], deadline_s: float, what: str, poll_s: float = POLL_S) -> None:
+    """Poll until the condition gives None; raise Infrastructure with its last reason at the deadline."""
+    end = time.monotonic() + deadline_s
+    while (reason := condition()) is not None:
+        if time.monotonic() > end:
+            raise Infrastructure(f"{what}: {reason} (waited {deadline_s:g} s)")
+        time.sleep(poll_s)
+
+
+class Processes:
+    """The servers of one run; a context manager that leaves none behind.
+
+    `directory` is the run directory: nodes live below `nodes/`, logs are `logs/NAME.log`.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory.resolve()
+        self._lock = threading.Lock()
+        self._supervisor: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        for name in ("nodes", "logs"):
+            (self.directory / name).mkdir(parents=True, exist_ok=True)
+        ours, theirs = socket.socketpair()
+        self._channel = ours
+        self._supervisor = subprocess.Popen(
+            [
+                sys.executable,
+                "-S",
+                supervisor.__file__,
+                str(theirs.fileno()),
+                str(self.directory / "nodes" / "lock"),
+                f"{self.directory / 'nodes'}/",
+            ],
+            pass_fds=(theirs.fileno(),),
+            stdin=subprocess.DEVNULL,
+        )
+        theirs.close()
+        ours.settimeout(ANSWER_S)
+        self._reader = ours.makefile("rb")
+        self._read("start")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        assert self._supervisor is not None
+        self._reader.close()
+        self._channel.close()  # end of file: the supervisor ends all
+        try:
+            self._supervisor.wait(ANSWER_S)
+        except subprocess.TimeoutExpired:
+            raise Infrastructure(f"the supervisor, pid {self._supervisor.pid}, did not end within {ANSWER_S:g} s") from None
+
+    def home(self, name: str) -> Path:
+        """Give the node's own directory, made if it is missing."""
+        home = self.directory / "nodes" / name
+        home.mkdir(exist_ok=True)
+        return home
+
+    def log(self, name: str) -> Path:
+        """Give the path of the node's log."""
+        return self.directory / "logs" / f"{name}.log"
+
+    def start(self, name: str, argv: Sequence[str], env: Mapping[str, str] | None = None) -> int:
+        """Start a server; give its pid. Raises Infrastructure if it cannot be executed."""
+        answer = self._ask({"start": name, "argv": list(argv), "log": str(self.log(name)), "env": dict(env or {})})
+        pid: int = answer["pid"]
+        return pid
+
+    def kill(self, name: str) -> None:
+        """SIGKILL to the process and its descendants at once; returns when it is gone."""
+        self._ask({"tree": signal.SIGKILL, "name": name})
+        wait_for(lambda: None if self.state(name) == "dead" else "still there", ANSWER_S, f"killing {name}", 0.002)
+
+    def pause(self, name: str) -> None:
+        """SIGSTOP to the process and its descendants."""
+        self._ask({"tree": signal.SIGSTOP, "name": name})
+
+    def resume(self, name: str) -> None:
+        """SIGCONT to the process and its descendants."""
+        self._ask({"tree": signal.SIGCONT, "name": name})
+
+    def stop(self, name: str) -> None:
+        """SIGTERM to the process."""
+        self._ask({"signal": signal.SIGTERM, "name": name})
+
+    def state(self, name: str) -> str:
+        """Give "running", "paused" or "dead"."""
+        return str(self._ask({"state": name})["state"])
+
+    def last_lines(self, name: str, count: int = 5) -> str:
+        """Give the end of the node's log, for an error message."""
+        try:
+            lines = self.log(name).read_text("utf-8", "replace").strip().splitlines()
+        except OSError:
+            return "no log"
+        return " | ".join(lines[-count:]) or "an empty log"
+
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        with self._lock:
+            try:
+                self._channel.sendall(json.dumps(request).encode() + b"\n")
+            except OSError as error:
+                raise Infrastructure(f"the supervisor is gone: {error}") from None
+            answer = self._read(next(iter(request)))
+        if "error" in answer:
+            raise Infrastructure(f"{request.get('start', request)}: {answer['error']}")
+        return answer
+
+    def _read(self, what: str) -> dict[str, Any]:
+        try:
+            line = self._reader.readline()
+        except OSError as error:
+            raise Infrastructure(f"the supervisor did not answer {what}: {error}") from None
+        if not line:
+            raise Infrastructure(f"the supervisor ended during {what}")
+        answer: dict[str, Any] = json.loads(line)
+        return answer

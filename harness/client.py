@@ -76,6 +76,6 @@ def outcome(client: Client, f: str, key: str, argument: Any) -> Completion:
         return Completion("info", node=error.node, error=UNCLASSIFIED + str(error))
     except Indeterminate as error:
         return Completion("info", node=error.node, error=str(error))
-    except Exception as error:  # the one net under all backends: in doubt it may have happened
+    except Exception as error:  # noqa: BLE001 - the one net under all backends: in doubt it may have happened
         return Completion("info", error=f"{BROKEN}{type(error).__name__}: {error}")
     return Completion("ok", value, node)

@@ -91,7 +91,7 @@ class Operation(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One fault episode: its number, its client operations and its nemesis events."""
+    """One fault episode: its number, its events, and why it is void (None if it is not)."""
 
     n: int
     history: History
@@ -128,8 +128,9 @@ class History:
     def trials(self) -> list[Trial]:
         """Split at the nemesis' trial marks; the whole history is trial 0 where there are none.
 
-        An event belongs to the trial in which it was recorded. Workers are idle between trials,
-        so that no operation crosses a mark.
+        A trial lasts from its "begin" to the next one's, final reads after "settled" included.
+        Workers are idle between trials, so that no operation crosses a mark. A trial is complete
+        if another one began after it, or the end mark was read.
         """
         return list(_trials(self))
 
@@ -182,7 +183,9 @@ def _pairs(events: Sequence[Event], line_of: Any, source: str = "history") -> li
         process = event.process
         if event.type == "invoke":
             if process in open_:
-                raise MalformedHistory(f"process {process} invokes {event.f} while its {found[open_[process]][0].f} is open", line_of(position), source)
+                raise MalformedHistory(
+                    f"process {process} invokes {event.f} while its {found[open_[process]][0].f} is open", line_of(position), source
+                )
             if process in retired:
                 raise MalformedHistory(f"process {process} invokes {event.f} after an info retired it", line_of(position), source)
             open_[process] = len(found)
@@ -205,22 +208,20 @@ def _pairs(events: Sequence[Event], line_of: Any, source: str = "history") -> li
 def _trials(history: History) -> Iterator[Trial]:
     current: list[Event] = []
     n: int | None = None
-    marked = False
+    marked, void = False, None
     for event in history.events:
         if event.process == NEMESIS and event.f == "trial":
-            marked = True
             phase = event.value["phase"]
             if phase == "begin":
-                n, current = event.value["n"], []
+                if n is not None:
+                    yield Trial(n, History(tuple(current), history.header, complete=True), void)
+                marked, n, current, void = True, event.value["n"], [], None
+            elif phase == "void":
+                void = event.value.get("reason") or "no reason given"
+        if n is not None:
             current.append(event)
-            if phase in ("settled", "void") and n is not None:
-                reason = event.value.get("reason", "no reason given") if phase == "void" else None
-                yield Trial(n, History(tuple(current), history.header, history.complete), reason)
-                n, current = None, []
-        elif n is not None:
-            current.append(event)
-    if n is not None:  # killed in the middle: judged as far as it went
-        yield Trial(n, History(tuple(current), history.header, complete=False))
+    if n is not None:
+        yield Trial(n, History(tuple(current), history.header, history.complete), void)
     if not marked:
         yield Trial(0, history)
 

@@ -66,7 +66,15 @@ class Journal:
             self._listeners.append(listener)
 
     def append(
-        self, process: int | str, type_: EventType, f: str, key: str | None, value: Any, *, node: str | None = None, error: str | None = None
+        self,
+        process: int | str,
+        type_: EventType,
+        f: str,
+        key: str | None,
+        value: Any,
+        *,
+        node: str | None = None,
+        error: str | None = None,
     ) -> Event:
         """Stamp and enqueue one event; give it back."""
         with self._lock:

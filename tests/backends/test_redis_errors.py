@@ -194,7 +194,7 @@ def test_a_resolver_that_takes_the_whole_deadline_is_not_applied() -> None:
             return server.target()
 
         waited = threading.Event()
-        with pytest.raises(NotApplied, match="(?i)deadline passed|timeout connecting"):
+        with pytest.raises(NotApplied, match=r"(?i)deadline passed|timeout connecting"):
             RedisSession(slow, 0.01).get(KEY)
         assert server.received == []
 

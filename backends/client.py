@@ -8,6 +8,10 @@ from typing import Any
 from backends.interface import LockExpired, LockTimeout, NotAnInteger, Session, StateKey, Swapped
 
 NAMESPACE, TENANT, KIND = "holdwater", "run", "state"
+FUNCTIONS = frozenset(
+    ["try_acquire", "acquire_within", "extend", "release", "is_held", "check_and_set", "set", "delete", "get", "get_versioned", "compare_and_swap", "increment"]
+)
+"""The vocabulary of f (SPEC 3) that every backend's client speaks."""
 
 
 class StateClient:
@@ -32,11 +36,6 @@ class StateClient:
             "compare_and_swap": self._compare_and_swap,
             "increment": self._increment,
         }
-
-    @property
-    def functions(self) -> frozenset[str]:
-        """The vocabulary that this client speaks."""
-        return frozenset(self._functions)
 
     def invoke(self, f: str, key: str, argument: Any) -> tuple[Any, str | None]:
         """Do one operation; give its value and the node that answered."""

@@ -69,6 +69,12 @@ class Link(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def source(self) -> str: ...
+
+    @property
+    def target(self) -> str: ...
+
     def cut(self) -> None:
         """Swallow every byte in both directions; idempotent."""
         ...
@@ -84,6 +90,15 @@ class Link(Protocol):
     def heal(self) -> None:
         """Undo all of the above; idempotent."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """What became of a marker sent over a link: seen at the far end, answered, and after how long (ms, None if never)."""
+
+    arrived: bool
+    answered: bool
+    took_ms: float | None
 
 
 class System(Protocol):
@@ -130,8 +145,16 @@ class System(Protocol):
         """Give None if the deployment is in its steady state, else what is missing."""
         ...
 
-    def settle(self) -> None:
-        """Hurry the manager back to the steady state after a heal, where it has a knob; may do nothing."""
+    def hurried(self) -> AbstractContextManager[None]:
+        """Hurry the manager back to the steady state while healing, where it has a knob; may do nothing."""
+        ...
+
+    def passage(self, link: Link) -> Passage:
+        """Send a marker over this link and look for it at the far end. Raises Infrastructure if that cannot be seen."""
+        ...
+
+    def keys_held(self, node: str) -> int:
+        """Count what this node stores, past the proxies. Raises Infrastructure if it does not answer."""
         ...
 
     def write_marker(self, node: str, marker: str) -> None:
@@ -158,14 +181,13 @@ class Backend(Protocol):
     variants: Mapping[str, str]  # name -> one sentence
     mutants: Mapping[str, str]  # name -> one sentence
     functions: frozenset[str]  # the vocabulary of f that its client speaks
-    sides: tuple[str, ...]
 
     def open(self, deployment: Deployment) -> AbstractContextManager[System]:
         """Start the deployment and wait for its steady state; stop all of it on leaving."""
         ...
 
-    def refuses(self, fault: str) -> str | None:
-        """Say why this backend cannot have a fault and what to do instead; None if it can."""
+    def refuses(self, fault: str, variant: str) -> str | None:
+        """Say why this variant cannot have a fault and what to do instead; None if it can."""
         ...
 
     def missing(self) -> str | None:

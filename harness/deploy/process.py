@@ -40,6 +40,7 @@ class Processes:
         self.directory = directory.resolve()
         self._lock = threading.Lock()
         self._supervisor: subprocess.Popen[bytes] | None = None
+        self._pids: dict[str, int] = {}
 
     def __enter__(self) -> Self:
         for name in ("nodes", "logs"):
@@ -87,7 +88,12 @@ class Processes:
         """Start a server; give its pid. Raises Infrastructure if it cannot be executed."""
         answer = self._ask({"start": name, "argv": list(argv), "log": str(self.log(name)), "env": dict(env or {})})
         pid: int = answer["pid"]
+        self._pids[name] = pid
         return pid
+
+    def pid(self, name: str) -> int | None:
+        """Give the pid of the newest process of this name; it may have ended."""
+        return self._pids.get(name)
 
     def kill(self, name: str) -> None:
         """SIGKILL to the process and its descendants at once; returns when it is gone."""

@@ -128,6 +128,11 @@ class ProxyLink:
         with self._server:
             self._proxy.disable()
 
+    def accept(self) -> None:
+        """Accept connections again, toxics left as they are."""
+        with self._server:
+            self._proxy.enable()
+
     def heal(self) -> None:
         """Remove every toxic and accept connections; verified by asking the server."""
         with self._server as server:

@@ -107,7 +107,8 @@ class Supervisor:
         pid = self.alive(name)
         if pid is None:
             return {"state": "dead", "code": self.codes.get(self.children.get(name, -1))}
-        stat = next((row[2] for row in processes() if row[0] == pid), "Z")
+        row = _read_proc(pid) if os.path.isdir("/proc/self") else next((row for row in processes() if row[0] == pid), None)
+        stat = row[2] if row else "Z"
         return {"state": "paused" if stat.startswith("T") else "dead" if stat.startswith("Z") else "running", "code": None}
 
     def answer(self, line: bytes) -> dict[str, Any]:

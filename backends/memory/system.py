@@ -1,0 +1,154 @@
+"""The Memory backend's two shapes: in this process, or in a child that can be killed."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+from backends.client import FUNCTIONS, StateClient
+from backends.memory.mutants import MUTANTS
+from backends.memory.remote import RemoteMemorySession
+from backends.memory.session import MemorySession
+from backends.memory.store import MemoryStore
+from backends.target import Target
+from harness.client import Client
+from harness.deploy.local import Local, LocalNode, open_local, own_session_environment
+from harness.deploy.ports import HOST
+from harness.system import Deployment, Infrastructure, Link, Node, Passage, Role, System
+
+NODE = "memory-1"
+VARIANTS = {
+    "default": "in the harness' own process, shared by its threads",
+    "child": "in a child process, which can be killed",
+}
+FAULTS_OF_A_PROCESS = ("kill", "pause", "restart")
+
+
+class _NoNetwork:
+    # What both shapes answer to questions about links and replication.
+    name = "memory"
+    sides = ("clients",)
+
+    def links(self, source: str | None = None, target: str | None = None) -> list[Link]:
+        return []
+
+    def passage(self, link: Link) -> Passage:
+        raise Infrastructure("memory has no links")
+
+    def write_marker(self, node: str, marker: str) -> None:
+        raise Infrastructure("memory has no replication to send a marker over")
+
+    def read_marker(self, node: str) -> str | None:
+        return None
+
+    def lock_owner(self, node: str, name: str) -> str | None:
+        return None
+
+    def keys_held(self, node: str) -> int:
+        raise Infrastructure("memory does not count its keys")
+
+    def hurried(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
+class MemoryThreads(_NoNetwork):
+    """A harness.system.System without processes: one store, shared by threads."""
+
+    variant = "default"
+
+    def __init__(self, mutant: str | None) -> None:
+        self._store, self._mutant = MemoryStore(), mutant
+        self.nodes: Mapping[str, Node] = {}
+        self.versions: Mapping[str, str] = {"Python": sys.version.split()[0]}
+
+    def client(self, side: str, deadline_s: float) -> Client:
+        return StateClient(MemorySession(self._store, self._mutant))
+
+    def roles(self) -> dict[str, Role]:
+        return {}
+
+    def primary(self) -> str | None:
+        return None
+
+    def steady(self) -> str | None:
+        return None
+
+    def heal_all(self) -> None:
+        pass
+
+
+class MemoryChild(_NoNetwork):
+    """A harness.system.System of one child process."""
+
+    variant = "child"
+
+    def __init__(self, local: Local, mutant: str | None) -> None:
+        self._local, self._port = local, local.ports.reserve()
+        argv = [sys.executable, "-m", "backends.memory.server", "--port", str(self._port), *(["--mutant", mutant] if mutant else [])]
+        self._node = LocalNode(local, NODE, argv, self._missing, own_session_environment())
+        self.nodes: Mapping[str, Node] = {NODE: self._node}
+        self.versions: Mapping[str, str] = {"Python": sys.version.split()[0]}
+        self._node.start()
+
+    def client(self, side: str, deadline_s: float) -> Client:
+        target = Target(HOST, self._port, NODE)
+        return StateClient(RemoteMemorySession(lambda: target, deadline_s))
+
+    def roles(self) -> dict[str, Role]:
+        state = self._node.state()
+        pid = self._local.processes.pid(NODE)
+        return {NODE: Role("primary" if state == "running" else state, run_id=None if state == "dead" else str(pid))}
+
+    def primary(self) -> str | None:
+        return NODE
+
+    def steady(self) -> str | None:
+        return self._missing()
+
+    def heal_all(self) -> None:
+        self._node.resume()
+        self._node.start()
+
+    def _missing(self) -> str | None:
+        try:
+            with socket.create_connection((HOST, self._port), timeout=0.3):
+                return None
+        except OSError as error:
+            return str(error)
+
+
+class MemoryBackend:
+    """The entry point of the Memory backend."""
+
+    name = "memory"
+    variants = VARIANTS
+    mutants = {name: mutant.sentence for name, mutant in MUTANTS.items()}
+    functions = FUNCTIONS
+
+    @contextmanager
+    def open(self, deployment: Deployment) -> Iterator[System]:
+        """Make the store; a child process is ended on leaving."""
+        if deployment.variant == "default":
+            yield MemoryThreads(deployment.mutant)
+            return
+        with open_local(deployment.directory) as local:
+            yield MemoryChild(local, deployment.mutant)
+
+    def refuses(self, fault: str, variant: str) -> str | None:
+        """No process of its own and no network: most faults cannot be felt."""
+        if variant == "default":
+            return (
+                f"memory has no process of its own and no network, and cannot have {fault}; use --option variant=child, or another backend"
+            )
+        if fault not in FAULTS_OF_A_PROCESS:
+            return f"memory has no network and no replicas, and cannot have {fault}; it can have {', '.join(FAULTS_OF_A_PROCESS)}"
+        return None
+
+    def missing(self) -> str | None:
+        """Nothing is missing: it is Python."""
+        return None
+
+
+MEMORY = MemoryBackend()

@@ -1,0 +1,274 @@
+"""Three Redis nodes under three sentinels, every node behind links of its own.
+
+    clients-a ──┐                      clients-b ──┐
+                ├─> each data node                 ├─> each data node, each sentinel
+    peers ──────┘   (announced address)
+
+Nodes announce the proxy that their peers use, and the sentinels monitor that address, so that one cut
+takes a node from replicas and sentinels alike. Clients ask the sentinels of their side for the
+primary and map its announced port to their own link, as a client in that network zone would.
+
+The sentinels run direct to each other: no fault here divides them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+
+import redis
+from harness.deploy.install import missing, require
+from redis.exceptions import RedisError
+
+from backends.client import FUNCTIONS, StateClient
+from backends.redis.admin import Admin
+from backends.redis.mutants import MUTANTS
+from backends.redis.servers import PEERS, SIDES, DataNode, RedisServers
+from backends.target import Target
+from harness.client import Client, NotApplied
+from harness.deploy.local import Local, LocalNode, open_local
+from harness.deploy.ports import HOST
+from harness.deploy.process import wait_for
+from harness.system import Deployment, Role, System
+
+GROUP = "holdwater"
+NODES = ("redis-1", "redis-2", "redis-3")
+SENTINELS = ("sentinel-1", "sentinel-2", "sentinel-3")
+DOWN_AFTER_MS = 500
+FAILOVER_TIMEOUT_MS = 1000
+SENTINEL_ANSWER_S = 0.12  # a client gives each sentinel this long: three of them fit in its deadline of 0.5 s
+STEADY_S = 60.0
+HURRY_MS = {"INFO-PERIOD": (500, 10_000), "PUBLISH-PERIOD": (200, 2_000)}  # while healing, and as shipped
+
+VARIANTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "default": ("no persistence, no min-replicas: as Sentinel is mostly run", ()),
+    "min-replicas-1-lag-1": (
+        "min-replicas-to-write 1, min-replicas-max-lag 1: a primary without replicas stops writing",
+        ("min-replicas-to-write 1", "min-replicas-max-lag 1"),
+    ),
+}
+
+
+class SentinelNode(LocalNode):
+    """A sentinel with its administration connection."""
+
+    def __init__(self, local: Local, name: str, monitored_port: int) -> None:
+        self.port = local.ports.reserve()
+        self.admin = Admin(self.port)
+        directory = local.processes.home(name)
+        lines = [
+            f"port {self.port}",
+            f"bind {HOST}",
+            f'dir "{directory}"',
+            f"sentinel monitor {GROUP} {HOST} {monitored_port} 2",
+            f"sentinel down-after-milliseconds {GROUP} {DOWN_AFTER_MS}",
+            f"sentinel failover-timeout {GROUP} {FAILOVER_TIMEOUT_MS}",
+            f"sentinel parallel-syncs {GROUP} 2",
+        ]
+        file = directory / "sentinel.conf"
+        file.write_text("\n".join(lines) + "\n", "utf-8")
+        super().__init__(local, name, [str(require("redis-server").path), str(file), "--sentinel"], self._missing)
+
+    def _missing(self) -> str | None:
+        return None if self.admin.info("server") is not None else "no answer to INFO"
+
+    def primary_port(self) -> int | None:
+        """Give the announced port of the node that this sentinel takes for the primary."""
+        try:
+            answer = self.admin.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", GROUP)
+        except (RedisError, OSError):
+            return None
+        return int(answer[1]) if answer else None
+
+    def view(self) -> dict[str, str] | None:
+        """Give what this sentinel knows of the group, None if it does not answer."""
+        try:
+            answer = self.admin.ask("SENTINEL", "MASTER", GROUP)
+        except (RedisError, OSError):
+            return None
+        texts = [item.decode() for item in answer]
+        return dict(zip(texts[::2], texts[1::2], strict=True))
+
+
+class RedisSentinel(RedisServers):
+    """A harness.system.System of a primary, two replicas and three sentinels."""
+
+    def __init__(self, local: Local, name: str, variant: str, mutant: str | None) -> None:
+        super().__init__(local, name, variant, mutant)
+        self.sentinels: dict[str, SentinelNode] = {}
+        self._by_announced: dict[int, str] = {}
+
+    def launch(self) -> None:
+        """Start the data nodes, wait until they are in sync, then start the sentinels.
+
+        In this order since sentinels learn of replicas by INFO, every 10 s: with replicas in sync at
+        their first INFO the deployment is steady after 2.3 s, else after 10.
+        """
+        self._local.start_proxy()
+        ports = {name: self._local.ports.reserve() for name in NODES}
+        announced = {name: self._local.link(PEERS, name, ports[name]).port for name in NODES}
+        self._by_announced = {port: name for name, port in announced.items()}
+        for name in NODES:
+            config = [f"replica-announce-ip {HOST}", f"replica-announce-port {announced[name]}", "repl-ping-replica-period 1"]
+            config += ['save ""', "appendonly no", *VARIANTS[self.variant][1]]
+            if name != NODES[0]:
+                config.append(f"replicaof {HOST} {announced[NODES[0]]}")
+            self.nodes[name] = DataNode(self._local, name, ports[name], config)
+            for side in SIDES:
+                self._local.link(side, name, ports[name])
+        for node in self.nodes.values():
+            node.launch()
+        for node in self.nodes.values():
+            node.await_answer()
+        wait_for(self._unsynced, STEADY_S, "the replicas are in sync")
+        for name in SENTINELS:
+            self.sentinels[name] = SentinelNode(self._local, name, announced[NODES[0]])
+            for side in SIDES:
+                self._local.link(side, name, self.sentinels[name].port)
+            self.sentinels[name].launch()
+        for sentinel in self.sentinels.values():
+            sentinel.await_answer()
+        wait_for(self.steady, STEADY_S, "Sentinel becomes steady", 0.1)
+        self.note_version(self.nodes[NODES[0]])
+
+    def client(self, side: str, deadline_s: float) -> Client:
+        sentinels = [Target(HOST, self.port_of(side, name), name) for name in SENTINELS]
+        data = {self.port_of(PEERS, name): Target(HOST, self.port_of(side, name), name) for name in NODES}
+        return StateClient(self.session(lambda: _resolve(sentinels, data), deadline_s))
+
+    def primary(self) -> str | None:
+        ports = [port for sentinel in self.sentinels.values() if (port := sentinel.primary_port()) is not None]
+        best = max(set(ports), key=ports.count, default=None)
+        return None if best is None or ports.count(best) < 2 else self._by_announced[best]
+
+    def roles(self) -> dict[str, Role]:
+        epochs = [int(view["config-epoch"]) for sentinel in self.sentinels.values() if (view := sentinel.view())]
+        epoch = max(epochs, default=None)
+        found = super().roles()
+        return {name: Role(role.role, epoch, role.run_id, role.link) for name, role in found.items()}
+
+    def steady(self) -> str | None:
+        primary = self.primary()
+        if primary is None:
+            return "the sentinels do not agree on a primary"
+        for name, sentinel in self.sentinels.items():
+            view = sentinel.view()
+            if view is None:
+                return f"{name} does not answer"
+            if self._by_announced.get(int(view["port"])) != primary:
+                return f"{name} takes another node for the primary"
+            if view["flags"] != "master" or view["num-slaves"] != "2" or view["num-other-sentinels"] != "2":
+                return f"{name} sees flags {view['flags']}, {view['num-slaves']} replicas, {view['num-other-sentinels']} other sentinels"
+        return self._unsynced(primary)
+
+    @contextmanager
+    def hurried(self) -> Iterator[None]:
+        """Let the sentinels look every 0.5 s instead of every 10 s, where the server has that knob.
+
+        Only while healing: nothing is judged of how long the stock manager takes to come back.
+        """
+        self._periods(0)
+        try:
+            yield
+        finally:
+            self._periods(1)
+
+    def heal_all(self) -> None:
+        self.heal_links()
+        for sentinel in self.sentinels.values():
+            sentinel.resume()
+            sentinel.start()
+
+    def close(self) -> None:
+        super().close()
+        for sentinel in self.sentinels.values():
+            sentinel.admin.close()
+
+    def _periods(self, which: int) -> None:
+        for sentinel in self.sentinels.values():
+            for knob, values in HURRY_MS.items():
+                with suppress(RedisError, OSError):
+                    sentinel.admin.ask("SENTINEL", "DEBUG", knob, values[which])
+
+    def _unsynced(self, primary: str = NODES[0]) -> str | None:
+        roles = super().roles()
+        for name, role in roles.items():
+            wanted = "primary" if name == primary else "replica"
+            if role.role != wanted:
+                return f"{name} is {role.role}, expected {wanted}"
+            if wanted == "replica" and role.link != "up":
+                return f"{name}'s replication is {role.link}"
+        try:
+            in_sync = self.nodes[primary].admin.ask("WAIT", 2, 100)
+        except (RedisError, OSError) as error:
+            return f"{primary}: {error}"
+        return None if in_sync == 2 else f"{in_sync} of 2 replicas in sync"
+
+
+def _resolve(sentinels: list[Target], data: Mapping[int, Target]) -> Target:
+    # A fresh connection each time, as a client that has lost its primary makes.
+    reasons = []
+    for sentinel in sentinels:
+        try:
+            answer = _ask_primary(sentinel)
+        except (RedisError, OSError) as error:
+            reasons.append(f"{sentinel.node}: {type(error).__name__}")
+            continue
+        if answer and int(answer[1]) in data:
+            return data[int(answer[1])]
+        reasons.append(f"{sentinel.node}: names {answer!r}")
+    raise NotApplied(f"no sentinel names a primary ({'; '.join(reasons)})")
+
+
+def _ask_primary(sentinel: Target) -> list[bytes] | None:
+    end = time.monotonic() + SENTINEL_ANSWER_S
+    connection = redis.Connection(  # type: ignore[no-untyped-call]
+        host=sentinel.host,
+        port=sentinel.port,
+        socket_timeout=SENTINEL_ANSWER_S,
+        socket_connect_timeout=SENTINEL_ANSWER_S,
+        protocol=2,
+        retry=None,
+        driver_info=None,
+    )
+    try:
+        connection.connect()
+        connection.send_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", GROUP)
+        answer: list[bytes] | None = connection.read_response(timeout=max(0.01, end - time.monotonic()))
+        return answer
+    finally:
+        connection.disconnect()
+
+
+class SentinelBackend:
+    """The entry point of the Sentinel deployment."""
+
+    name = "redis-sentinel"
+    variants = {name: sentence for name, (sentence, _) in VARIANTS.items()}
+    mutants = {name: mutant.sentence for name, mutant in MUTANTS.items()}
+    functions = FUNCTIONS
+
+    @contextmanager
+    def open(self, deployment: Deployment) -> Iterator[System]:
+        """Start nodes and sentinels, wait for the steady state; stop all of them on leaving."""
+        with open_local(deployment.directory) as local:
+            system = RedisSentinel(local, self.name, deployment.variant, deployment.mutant)
+            try:
+                system.launch()
+                yield system
+            finally:
+                system.close()
+
+    def refuses(self, fault: str, variant: str) -> str | None:
+        """Refuse what would not be felt as described here."""
+        if fault == "lost-reply":
+            return "redis-sentinel cannot have lost-reply: its handshake alone is longer than the bytes let through; use --backend redis"
+        return None
+
+    def missing(self) -> str | None:
+        """Say what to install, None if all is there."""
+        return missing("redis-server", "toxiproxy")
+
+
+SENTINEL = SentinelBackend()

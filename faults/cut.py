@@ -1,0 +1,16 @@
+"""Cut one client side from a node: every byte in both directions is swallowed, connections stay open."""
+
+from __future__ import annotations
+
+from faults.links import OnLinks, links_of_first_side
+from harness.nemesis import Fault, Injection
+from harness.system import System
+
+
+def _on(system: System, target: str) -> Injection:
+    return OnLinks(
+        system, links_of_first_side(system, target), lambda link: link.cut(), lambda passage: not passage.arrived and not passage.answered
+    )
+
+
+CUT = Fault("cut", "one client side is cut from the server: nothing arrives, nothing is answered", _on)

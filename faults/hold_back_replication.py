@@ -1,0 +1,66 @@
+"""Cut the peers from the primary for a moment, then kill it: what it acknowledged in between exists nowhere else."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from faults.isolate_primary import SILENCE_S
+from faults.kill import KILL
+from harness.nemesis import Fault, Injection, Probe
+from harness.system import Link, System
+
+UNTIL_KILL_S = 0.5  # with the probe before it the peers are cut for less than a second
+
+
+@dataclass(slots=True)
+class HoldBack:
+    """The cut between a primary and its peers; clients reach it."""
+
+    system: System
+    node: str
+    marker: str = ""
+    marked_at: float = field(default=0.0)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        return (self.node,)
+
+    def inject(self) -> None:
+        for link in self._links():
+            link.cut()
+        self.marker = f"held-back-{time.monotonic_ns()}"
+        self.system.write_marker(self.node, self.marker)
+        self.marked_at = time.monotonic()
+
+    def bites(self) -> Probe:
+        time.sleep(max(0.0, self.marked_at + SILENCE_S - time.monotonic()))
+        arrived = {name: self.system.read_marker(name) == self.marker for name in self.system.nodes if name != self.node}
+        return Probe(not any(arrived.values()), {"marker_arrived": arrived})
+
+    def heal(self) -> None:
+        for link in self._links():
+            link.heal()
+
+    def healed(self) -> Probe:
+        # Whether replication flows again is what the steady state asks; here only that the link lets answers through.
+        links = self.system.links("peers", self.node)
+        passed = {link.name: (each := self.system.passage(link)).answered or each.arrived for link in links}
+        role = self.system.roles()[self.node].role
+        return Probe(all(passed.values()) or role == "replica", {"peer_links_pass": passed, "role": role})
+
+    def _links(self) -> list[Link]:
+        return self.system.links("peers", self.node)
+
+
+def _on(system: System, target: str) -> Injection:
+    return HoldBack(system, target)
+
+
+HOLD_BACK_REPLICATION = Fault(
+    "hold-back-replication",
+    "replicas and sentinels are cut from the primary for less than a second, then it is killed",
+    _on,
+    changes_roles=True,
+    follow=((UNTIL_KILL_S, KILL),),
+)

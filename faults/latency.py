@@ -1,0 +1,20 @@
+"""Delay one client side's traffic with a node, well below the clients' deadline."""
+
+from __future__ import annotations
+
+from faults.links import OnLinks, links_of_first_side
+from harness.nemesis import Fault, Injection
+from harness.system import Passage, System
+
+LATENCY_MS = 120
+
+
+def _late(passage: Passage) -> bool:
+    return passage.arrived and passage.took_ms is not None and passage.took_ms >= LATENCY_MS * 0.7
+
+
+def _on(system: System, target: str) -> Injection:
+    return OnLinks(system, links_of_first_side(system, target), lambda link: link.delay(LATENCY_MS), _late)
+
+
+LATENCY = Fault("latency", f"one client side reaches the server {LATENCY_MS} ms late", _on)

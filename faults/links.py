@@ -1,0 +1,51 @@
+"""A fault on links: something is done to each of them, and a marker sent over each proves it.
+
+Not a fault of its own: `cut`, `latency` and `lost_reply` say which links, what is done, and what the
+marker must show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from harness.nemesis import Probe
+from harness.system import Link, Passage, System
+
+
+@dataclass(frozen=True, slots=True)
+class OnLinks:
+    """An injection into some links; `felt` says whether a passage shows the fault."""
+
+    system: System
+    links: Sequence[Link]
+    do: Callable[[Link], None]
+    felt: Callable[[Passage], bool]
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        return tuple(link.name for link in self.links)
+
+    def inject(self) -> None:
+        for link in self.links:
+            self.do(link)
+
+    def bites(self) -> Probe:
+        return self._look(self.felt)
+
+    def heal(self) -> None:
+        for link in self.links:
+            link.heal()
+
+    def healed(self) -> Probe:
+        return self._look(lambda passage: passage.arrived and passage.answered)
+
+    def _look(self, proof: Callable[[Passage], bool]) -> Probe:
+        seen = {link.name: self.system.passage(link) for link in self.links}
+        facts = {name: {"arrived": each.arrived, "answered": each.answered, "took_ms": each.took_ms} for name, each in seen.items()}
+        return Probe(bool(seen) and all(proof(each) for each in seen.values()), facts)
+
+
+def links_of_first_side(system: System, target: str) -> list[Link]:
+    """Give the links of the first client side into a node: the other side goes on, and contends."""
+    return system.links(system.sides[0], target)

@@ -1,0 +1,19 @@
+"""Let requests of one client side arrive and cut the answers off: applied, and the client cannot know."""
+
+from __future__ import annotations
+
+from faults.links import OnLinks, links_of_first_side
+from harness.nemesis import Fault, Injection
+from harness.system import System
+
+
+def _on(system: System, target: str) -> Injection:
+    return OnLinks(
+        system,
+        links_of_first_side(system, target),
+        lambda link: link.drop_replies(),
+        lambda passage: passage.arrived and not passage.answered,
+    )
+
+
+LOST_REPLY = Fault("lost-reply", "requests of one client side are applied, and their answers cut off", _on)

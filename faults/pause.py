@@ -1,0 +1,41 @@
+"""Stop a server's process and let it go on later: it believes that no time has passed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.nemesis import Fault, Injection, Probe
+from harness.system import System
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """SIGSTOP, then SIGCONT."""
+
+    system: System
+    node: str
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        return (self.node,)
+
+    def inject(self) -> None:
+        self.system.nodes[self.node].pause()
+
+    def bites(self) -> Probe:
+        state = self.system.nodes[self.node].state()
+        return Probe(state == "paused", {"state": state})
+
+    def heal(self) -> None:
+        self.system.nodes[self.node].resume()
+
+    def healed(self) -> Probe:
+        role = self.system.roles()[self.node]
+        return Probe(role.role in ("primary", "replica"), {"role": role.role})
+
+
+def _on(system: System, target: str) -> Injection:
+    return Pause(system, target)
+
+
+PAUSE = Fault("pause", "the server's process is stopped (SIGSTOP) and goes on later", _on)

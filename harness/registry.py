@@ -1,0 +1,40 @@
+"""Plug-ins by name, from entry points: backends, workloads, faults, reports.
+
+A plug-in is loaded when it is first asked for: no driver is imported for a backend that is not run.
+"""
+
+from __future__ import annotations
+
+import difflib
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from harness.plan import BadPlan
+
+KINDS = ("backends", "workloads", "faults", "reports")
+
+
+def names(kind: str) -> list[str]:
+    """Give the names of all plug-ins of a kind, sorted."""
+    return sorted(_points(kind))
+
+
+def load(kind: str, name: str) -> Any:
+    """Give a plug-in; raise BadPlan with the nearest match where there is none of this name."""
+    points = _points(kind)
+    if name not in points:
+        raise BadPlan(f"unknown {kind.removesuffix('s')} {name!r}, {nearest(name, points)}")
+    return points[name].load()
+
+
+def nearest(name: str, known: Any) -> str:
+    """Say what there is, the nearest first."""
+    near = difflib.get_close_matches(name, list(known), 1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"{hint}There are: {', '.join(sorted(known))}"
+
+
+@cache
+def _points(kind: str) -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=f"holdwater.{kind}")}

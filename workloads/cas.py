@@ -1,0 +1,63 @@
+"""Versioned compare_and_swap with unique values, no TTL; deletes only on a key of its own, by two slots.
+
+Deletes make versions start at 1 again, which only the general search can judge: with few clients it can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from harness.generator import Context, Generator, Invocation
+from harness.history import Event
+
+DELETERS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class CasGenerator:
+    """One slot's reads and swaps, with the version that it last saw of each key."""
+
+    keys: int
+    seen: tuple[tuple[str, int], ...] = ()
+
+    def next(self, context: Context) -> tuple[Invocation | None, CasGenerator]:
+        if context.phase == "final":
+            return None, self
+        draw = context.draw
+        number = draw.randrange(self.keys)
+        key, chance = f"{context.prefix}-cas-{number}", draw.random()
+        if context.slot < DELETERS and draw.random() < 0.15:
+            key = f"{context.prefix}-cas-deleted"
+            if chance < 0.3:
+                return Invocation("delete", key, {}), self
+        if chance < 0.45:
+            return Invocation("get_versioned", key, {}), self
+        argument: dict[str, Any] = {"value": f"{context.process}-{context.step}", "ttl_ms": None}
+        if chance < 0.55:
+            return Invocation("set", key, argument), self
+        return Invocation("compare_and_swap", key, {"expected": dict(self.seen).get(key, 0), **argument}), self
+
+    def update(self, context: Context, invocation: Event, completion: Event) -> CasGenerator:
+        if completion.type != "ok" or invocation.f not in ("get_versioned", "compare_and_swap"):
+            return self
+        seen = {**dict(self.seen), str(invocation.key): completion.value["version"]}
+        return replace(self, seen=tuple(seen.items()))
+
+
+class CasWorkload:
+    """The entry point."""
+
+    name = "cas"
+    sentence = "compare_and_swap on versions, reads and sets, unique values"
+    functions = frozenset({"get_versioned", "compare_and_swap", "set", "delete"})
+    checks = ("linearizable",)
+    options: Mapping[str, Any] = {"keys": 3}
+
+    def generator(self, options: Mapping[str, Any]) -> Generator:
+        """Give a slot's generator; `keys` are contended for."""
+        return CasGenerator(**options)
+
+
+CAS = CasWorkload()

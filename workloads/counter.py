@@ -1,0 +1,47 @@
+"""Atomic counters: increments by one and the same delta, and reads. One delta, since mixed ones make judging NP-complete."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.generator import Context, Generator, Invocation
+from harness.history import Event
+
+
+@dataclass(frozen=True, slots=True)
+class CounterGenerator:
+    """One slot's increments and reads."""
+
+    keys: int
+    delta: int
+    read: bool = False
+
+    def next(self, context: Context) -> tuple[Invocation | None, CounterGenerator]:
+        key = f"{context.prefix}-counter-{context.draw.randrange(self.keys)}"
+        if context.phase == "final":
+            return (None, self) if self.read else (Invocation("get", key, {}), CounterGenerator(self.keys, self.delta, read=True))
+        if context.draw.random() < 0.3:
+            return Invocation("get", key, {}), self
+        return Invocation("increment", key, {"delta": self.delta, "ttl_ms": None}), self
+
+    def update(self, context: Context, invocation: Event, completion: Event) -> CounterGenerator:
+        return self
+
+
+class CounterWorkload:
+    """The entry point."""
+
+    name = "counter"
+    sentence = "increments and reads of few counters"
+    functions = frozenset({"increment", "get"})
+    checks = ("linearizable",)
+    options: Mapping[str, Any] = {"keys": 2, "delta": 1}
+
+    def generator(self, options: Mapping[str, Any]) -> Generator:
+        """Give a slot's generator."""
+        return CounterGenerator(**options)
+
+
+COUNTER = CounterWorkload()

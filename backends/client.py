@@ -9,7 +9,20 @@ from backends.interface import LockExpired, LockTimeout, NotAnInteger, Session, 
 
 NAMESPACE, TENANT, KIND = "holdwater", "run", "state"
 FUNCTIONS = frozenset(
-    ["try_acquire", "acquire_within", "extend", "release", "is_held", "check_and_set", "set", "delete", "get", "get_versioned", "compare_and_swap", "increment"]
+    [
+        "try_acquire",
+        "acquire_within",
+        "extend",
+        "release",
+        "is_held",
+        "check_and_set",
+        "set",
+        "delete",
+        "get",
+        "get_versioned",
+        "compare_and_swap",
+        "increment",
+    ]
 )
 """The vocabulary of f (SPEC 3) that every backend's client speaks."""
 

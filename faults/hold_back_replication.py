@@ -62,5 +62,6 @@ HOLD_BACK_REPLICATION = Fault(
     "replicas and sentinels are cut from the primary for less than a second, then it is killed",
     _on,
     changes_roles=True,
+    lasts_s=6.0,
     follow=((UNTIL_KILL_S, KILL),),
 )

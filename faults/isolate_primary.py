@@ -77,4 +77,5 @@ ISOLATE_PRIMARY = Fault(
     "split brain: the primary and one client side are cut from replicas, sentinels and the other side",
     _on,
     changes_roles=True,
+    lasts_s=7.0,
 )

@@ -5,4 +5,4 @@ from __future__ import annotations
 from faults.kill import kill
 from harness.nemesis import Fault
 
-RESTART = Fault("restart", "the server is killed (SIGKILL) and soon started again", kill, changes_roles=True)
+RESTART = Fault("restart", "the server is killed (SIGKILL) and soon started again", kill, changes_roles=True, lasts_s=0.3)

@@ -47,4 +47,5 @@ RESTART_EMPTY = Fault(
     "the primary, which keeps nothing on disk, is killed and started again before the failover limit",
     _on,
     changes_roles=True,
+    lasts_s=1.0,
 )

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, Self
+
+import msgspec
 
 from harness.history import Event
 
@@ -22,8 +24,7 @@ Phase = Literal["quiet", "fault", "after", "final"]
 NS_PER_S = 1_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Invocation:
+class Invocation(msgspec.Struct, frozen=True, gc=False):
     """An operation to invoke; `at` is the time (ns since the trial was steady) not to be earlier than."""
 
     f: str
@@ -32,8 +33,7 @@ class Invocation:
     at: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(msgspec.Struct, frozen=True, kw_only=True):
     """What a slot knows when it chooses. Times in ns since the trial was steady."""
 
     trial: int
@@ -47,7 +47,7 @@ class Context:
     cut: bool  # a fault that changes roles is proved active
     final_at: int  # when the final phase began, 0 before
     step: int  # how many operations this slot has been asked for in this trial
-    draw: random.Random = field(compare=False)
+    draw: random.Random
 
     @property
     def prefix(self) -> str:

@@ -59,7 +59,8 @@ class Fault:
     """A kind of fault. `changes_roles`: it is meant to change who is primary, or a run id.
 
     `on` makes the injection for a node's name. `follow` are faults on the same target, each so many
-    seconds after this one was proved active; they are healed with it, the last first.
+    seconds after this one was proved active; they are healed with it, the last first. `lasts_s` is how
+    long it goes on where the user does not say.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Fault:
     on: Callable[[System, str], Injection]
     changes_roles: bool = False
     follow: tuple[tuple[float, Fault], ...] = ()
+    lasts_s: float = 2.0
 
 
 @dataclass(slots=True)

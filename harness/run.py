@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ FINAL_S = 20.0
 FINAL_RATE = 400.0
 GRANTS_S = 5.0
 IDLE_S = 0.005
+SLICE_S = 0.05  # a waiting worker looks this often whether the phase has changed
 HISTORY = "history.jsonl"
 
 Say = Callable[[str], None]
@@ -75,20 +76,29 @@ def check_plan(plan: Plan, catalogue: Catalogue) -> None:
                 raise BadPlan(refusal)
 
 
-def run(plan: Plan, catalogue: Catalogue, directory: Path, say: Say = lambda _: None) -> Ran:
+def run(
+    plan: Plan,
+    catalogue: Catalogue,
+    directory: Path,
+    say: Say = lambda _: None,
+    ran: Ran | None = None,
+    trial_done: Callable[[], None] = lambda: None,
+) -> Ran:
     """Carry out a plan; the history is `directory`/history.jsonl, on disk whatever happens.
+
+    What is learnt on the way goes into `ran`, so that it is not lost with an error.
 
     Raises BadPlan before anything is started, Infrastructure where the machine or a server failed.
     On any way out faults are healed, workers stopped, servers ended.
     """
     check_plan(plan, catalogue)
-    ran = Ran()
+    ran = Ran() if ran is None else ran
     started = time.monotonic()
     deployment = Deployment(plan.variant, directory, plan.on, plan.mutant)
     with catalogue.backend.open(deployment) as system, _quiet_memory():
         ran.versions = dict(system.versions)
         with Journal(directory / HISTORY, _header(plan, system)) as journal:
-            _Run(plan, catalogue, system, journal, ran, say).all_trials()
+            _Run(plan, catalogue, system, journal, ran, say, trial_done).all_trials()
     ran.seconds = round(time.monotonic() - started, 1)
     return ran
 
@@ -124,9 +134,9 @@ def _quiet_memory() -> Iterator[None]:
         gc.unfreeze()
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Stage:
-    """What all workers see: the trial and its phase. Replaced under `condition`."""
+    """What all workers see: the trial and its phase. Replaced as a whole, so that reading it needs no lock."""
 
     trial: int = 0
     phase: Phase | None = None  # None: nothing to do
@@ -134,12 +144,14 @@ class Stage:
     final_at: int = 0
     cut: bool = False
     stopped: bool = False
-    idle: int = 0
 
 
 class _Run:
-    def __init__(self, plan: Plan, catalogue: Catalogue, system: System, journal: Journal, ran: Ran, say: Say) -> None:
+    def __init__(
+        self, plan: Plan, catalogue: Catalogue, system: System, journal: Journal, ran: Ran, say: Say, trial_done: Callable[[], None]
+    ) -> None:
         self.plan, self.catalogue, self.system, self.journal, self.ran, self.say = plan, catalogue, system, journal, ran, say
+        self.trial_done = trial_done
         self.stage = Stage()
         self.condition = threading.Condition()
         self.nemesis = Nemesis(system, journal)
@@ -161,6 +173,7 @@ class _Run:
                 void = self._trial(self.ran.trials, episode)
                 if void is None:
                     planned.pop(0)
+                    self.trial_done()
                 else:
                     self._void(void)
         except BaseException:
@@ -243,10 +256,11 @@ class _Run:
             self._look_after_threads()
 
     def _enter(self, phase: Phase | None, **more: Any) -> None:
+        self._set(replace(self.stage, phase=phase, **more))
+
+    def _set(self, stage: Stage) -> None:
         with self.condition:
-            self.stage.phase = phase
-            for name, value in more.items():
-                setattr(self.stage, name, value)
+            self.stage = stage
             self.condition.notify_all()
 
     def _await_idle(self, deadline_s: float) -> None:
@@ -255,16 +269,12 @@ class _Run:
             waiting = [worker.slot for worker in self.workers if not worker.idle]
             return f"slots {waiting} are busy" if waiting else None
 
-        with self.condition:
-            for worker in self.workers:
-                worker.idle = False
-            self.condition.notify_all()
+        for worker in self.workers:
+            worker.idle = False
         wait_for(busy, deadline_s + self.plan.deadline_s, "the workers come to rest")
 
     def _end_workers(self) -> None:
-        with self.condition:
-            self.stage.stopped = True
-            self.condition.notify_all()
+        self._set(replace(self.stage, stopped=True))
         for worker in self.workers:
             if worker.thread.is_alive():
                 worker.thread.join()
@@ -289,6 +299,7 @@ class _Worker:
         self._client: Client | None = None
         self._trial = -1
         self._step = 0
+        self._random = random.Random()
         self._generator: Generator | None = None
         self._next_at = 0
 
@@ -306,33 +317,42 @@ class _Worker:
     def _await_turn(self) -> Context | None:
         run_, waited = self.run, False
         while True:
-            with run_.condition:
-                while run_.stage.phase is None and not run_.stage.stopped:
-                    self.idle = True
-                    run_.condition.wait()
-                if run_.stage.stopped:
-                    return None
-                stage = run_.stage
-                if stage.trial != self._trial:
-                    self._begin(stage.trial)
-                now = run_.journal.now_ns()
-                left_s = (self._next_at - now) / NS_PER_S
-                if left_s > 0:
-                    run_.condition.wait(left_s)
-                    waited = True
-                    continue
-                if waited:
-                    self.late_ns.append(now - self._next_at)
-                draw = random.Random(f"{run_.plan.seed}/{self._trial}/{self.slot}/{self._step}")
-                return self._context(stage, now, draw)
+            stage = run_.stage
+            if stage.phase is None and not stage.stopped:
+                stage = self._await_phase()
+            if stage.stopped:
+                return None
+            if stage.trial != self._trial:
+                self._begin(stage)
+            now = run_.journal.now_ns()
+            if now < self._next_at:
+                time.sleep(min((self._next_at - now) / NS_PER_S, SLICE_S))
+                waited = True
+                continue
+            if waited:
+                self.late_ns.append(now - self._next_at)
+            return self._context(stage, now)
 
-    def _begin(self, trial: int) -> None:
-        self._trial, self._step = trial, 0
+    def _await_phase(self) -> Stage:
+        run_ = self.run
+        with run_.condition:
+            while run_.stage.phase is None and not run_.stage.stopped:
+                self.idle = True
+                run_.condition.wait(SLICE_S)
+            return run_.stage
+
+    def _begin(self, stage: Stage) -> None:
+        self._trial, self._step = stage.trial, -1
         self._generator = _generator(self.run.plan, self.run.catalogue)
-        pause = random.Random(f"{self.run.plan.seed}/{trial}/{self.slot}").expovariate(self.run.plan.rate)
-        self._next_at = self.run.stage.steady_at + int(pause * NS_PER_S)
+        self._next_at = stage.steady_at + int(self._drawn().expovariate(self.run.plan.rate) * NS_PER_S)
+        self._step = 0
 
-    def _context(self, stage: Stage, now: int, draw: random.Random) -> Context:
+    def _drawn(self) -> random.Random:
+        # A hash of integers is the same in every process. One generator, seeded anew: making one costs more.
+        self._random.seed(hash((self.run.plan.seed, self._trial, self.slot, self._step)))
+        return self._random
+
+    def _context(self, stage: Stage, now: int) -> Context:
         assert stage.phase is not None
         run_ = self.run
         return Context(
@@ -347,7 +367,7 @@ class _Worker:
             cut=stage.cut,
             final_at=stage.final_at,
             step=self._step,
-            draw=draw,
+            draw=self._drawn(),
         )
 
     def _one(self, context: Context) -> None:
@@ -368,11 +388,10 @@ class _Worker:
 
     def _await_instant(self, at: int, context: Context) -> bool:
         run_ = self.run
-        with run_.condition:
-            while (left := at - run_.journal.now_ns()) > 0:
-                if run_.stage.phase != context.phase or run_.stage.trial != context.trial or run_.stage.stopped:
-                    return False
-                run_.condition.wait(left / NS_PER_S)
+        while (left := at - run_.journal.now_ns()) > 0:
+            if run_.stage.phase != context.phase or run_.stage.trial != context.trial or run_.stage.stopped:
+                return False
+            time.sleep(min(left / NS_PER_S, SLICE_S))
         return True
 
     def _invoke(self, context: Context, f: str, key: str, argument: Any) -> None:

@@ -75,6 +75,7 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--mutant")
+    parser.add_argument("--directory", help="of the run that this server belongs to; only shown in the process list")
     options = parser.parse_args()
     served = commands(MemoryStore(), options.mutant, lambda: time.sleep(0))
     with Server((options.host, options.port), served) as server:

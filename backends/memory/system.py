@@ -86,7 +86,8 @@ class MemoryChild(_NoNetwork):
 
     def __init__(self, local: Local, mutant: str | None) -> None:
         self._local, self._port = local, local.ports.reserve()
-        argv = [sys.executable, "-m", "backends.memory.server", "--port", str(self._port), *(["--mutant", mutant] if mutant else [])]
+        argv = [sys.executable, "-m", "backends.memory.server", "--port", str(self._port)]
+        argv += ["--directory", f"{local.processes.home(NODE)}/", *(["--mutant", mutant] if mutant else [])]
         self._node = LocalNode(local, NODE, argv, self._missing, own_session_environment())
         self.nodes: Mapping[str, Node] = {NODE: self._node}
         self.versions: Mapping[str, str] = {"Python": sys.version.split()[0]}

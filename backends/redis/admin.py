@@ -6,28 +6,36 @@ Administration only: its answers are evidence for probes, gates and the observer
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol, cast
 
 import redis
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from redis.retry import Retry
 
 from harness.deploy.ports import HOST
 
 TIMEOUT_S = 0.4
 
 
+class Wire(Protocol):
+    """The part of redis-py's connection that is used here, with types, which it has not."""
+
+    def connect(self) -> None: ...
+    def disconnect(self) -> None: ...
+    def send_command(self, *arguments: str | int) -> None: ...
+    def read_response(self) -> Any: ...
+
+
 class Admin:
     """One kept connection to a server's own port; thread-safe."""
 
-    def __init__(self, port: int) -> None:
-        self.port = port
+    def __init__(self, port: int, timeout_s: float = TIMEOUT_S) -> None:
+        self.port, self._timeout_s = port, timeout_s
         self._lock = threading.Lock()
-        self._connection: redis.Connection | None = None
+        self._connection: Wire | None = None
 
-    def ask(self, *arguments: str | int, timeout_s: float = TIMEOUT_S) -> Any:
+    def ask(self, *arguments: str | int) -> Any:
         """Send one command; raise RedisError or OSError where it was refused or not answered in time.
 
         A kept connection that has ended is replaced once: a promotion ends all of a node's connections.
@@ -35,28 +43,28 @@ class Admin:
         with self._lock:
             kept = self._connection is not None
             try:
-                return self._ask(arguments, timeout_s)
+                return self._ask(arguments)
             except redis.ConnectionError:
                 if not kept:
                     raise
-            return self._ask(arguments, timeout_s)
+            return self._ask(arguments)
 
-    def _ask(self, arguments: tuple[str | int, ...], timeout_s: float) -> Any:
+    def _ask(self, arguments: tuple[str | int, ...]) -> Any:
         try:
             if self._connection is None:
-                self._connection = _connect(self.port, timeout_s)
+                self._connection = wire(HOST, self.port, self._timeout_s)
             self._connection.send_command(*arguments)
-            return self._connection.read_response(timeout=timeout_s)
+            return self._connection.read_response()
         except redis.ResponseError:
             raise
         except (RedisError, OSError):
             self._drop()
             raise
 
-    def info(self, section: str) -> dict[str, str] | None:
-        """Give a section of INFO, None where the server does not answer."""
+    def info(self, *sections: str) -> dict[str, str] | None:
+        """Give sections of INFO, None where the server does not answer."""
         try:
-            text = self.ask("INFO", section)
+            text = self.ask("INFO", *sections)
         except (RedisError, OSError):
             return None
         lines = text.decode().splitlines()
@@ -74,15 +82,11 @@ class Admin:
                 connection.disconnect()
 
 
-def _connect(port: int, timeout_s: float) -> redis.Connection:
-    connection = redis.Connection(  # type: ignore[no-untyped-call]
-        host=HOST,
-        port=port,
-        socket_timeout=timeout_s,
-        socket_connect_timeout=timeout_s,
-        protocol=2,
-        retry=Retry(NoBackoff(), 0),  # type: ignore[no-untyped-call]
-        driver_info=None,
+def wire(host: str, port: int, timeout_s: float) -> Wire:
+    """Connect; every later step takes at most `timeout_s`. Raises RedisError or OSError."""
+    options: dict[str, Any] = {"protocol": 2, "retry": None, "driver_info": None}
+    made = cast(Callable[..., Wire], redis.Connection)(
+        host=host, port=port, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, **options
     )
-    connection.connect()
-    return connection
+    made.connect()
+    return made

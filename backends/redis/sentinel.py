@@ -13,16 +13,14 @@ The sentinels run direct to each other: no fault here divides them.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
-import redis
 from harness.deploy.install import missing, require
 from redis.exceptions import RedisError
 
 from backends.client import FUNCTIONS, StateClient
-from backends.redis.admin import Admin
+from backends.redis.admin import Admin, wire
 from backends.redis.mutants import MUTANTS
 from backends.redis.servers import PEERS, SIDES, DataNode, RedisServers
 from backends.target import Target
@@ -37,7 +35,7 @@ NODES = ("redis-1", "redis-2", "redis-3")
 SENTINELS = ("sentinel-1", "sentinel-2", "sentinel-3")
 DOWN_AFTER_MS = 500
 FAILOVER_TIMEOUT_MS = 1000
-SENTINEL_ANSWER_S = 0.12  # a client gives each sentinel this long: three of them fit in its deadline of 0.5 s
+SENTINEL_ANSWER_S = 0.12  # to connect and to answer: three silent sentinels fit in a client's deadline of 0.5 s
 STEADY_S = 60.0
 HURRY_MS = {"INFO-PERIOD": (500, 10_000), "PUBLISH-PERIOD": (200, 2_000)}  # while healing, and as shipped
 
@@ -222,20 +220,10 @@ def _resolve(sentinels: list[Target], data: Mapping[int, Target]) -> Target:
 
 
 def _ask_primary(sentinel: Target) -> list[bytes] | None:
-    end = time.monotonic() + SENTINEL_ANSWER_S
-    connection = redis.Connection(  # type: ignore[no-untyped-call]
-        host=sentinel.host,
-        port=sentinel.port,
-        socket_timeout=SENTINEL_ANSWER_S,
-        socket_connect_timeout=SENTINEL_ANSWER_S,
-        protocol=2,
-        retry=None,
-        driver_info=None,
-    )
+    connection = wire(sentinel.host, sentinel.port, SENTINEL_ANSWER_S)
     try:
-        connection.connect()
         connection.send_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", GROUP)
-        answer: list[bytes] | None = connection.read_response(timeout=max(0.01, end - time.monotonic()))
+        answer: list[bytes] | None = connection.read_response()
         return answer
     finally:
         connection.disconnect()

@@ -112,10 +112,10 @@ class RedisServers:
         if not isinstance(link, ProxyLink) or link.target not in self.nodes:
             raise Infrastructure(f"link {link.name}: no data node at its far end to look for a marker")
         marker = f"{time.monotonic_ns()}"
-        through = Admin(link.port)
+        through = Admin(link.port, PASSAGE_S)
         start = time.monotonic()
         try:
-            through.ask("EVAL", PASSAGE_SCRIPT, 1, PASSAGE, marker, timeout_s=PASSAGE_S)
+            through.ask("EVAL", PASSAGE_SCRIPT, 1, PASSAGE, marker)
             answered = True
         except redis.ResponseError:
             answered = True  # refused, but by the far end
@@ -153,7 +153,7 @@ class RedisServers:
 
 
 def _role(node: DataNode) -> Role:
-    info = node.admin.info("all")
+    info = node.admin.info("server", "replication")
     if info is None:
         return Role("silent")
     link = {"up": "up", "down": "down"}.get(info.get("master_link_status", ""))

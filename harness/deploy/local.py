@@ -33,7 +33,9 @@ class Local:
         """Start toxiproxy and wait until it answers."""
         found = require("toxiproxy")
         port = self.ports.reserve()
-        self.processes.start("toxiproxy", [str(found.path), "-host", HOST, "-port", str(port)], {"LOG_LEVEL": "warn"})
+        binary = self.processes.home("toxiproxy") / "toxiproxy-server"
+        binary.symlink_to(found.path)  # its arguments then name this run's directory, by which a sweep finds it
+        self.processes.start("toxiproxy", [str(binary), "-host", HOST, "-port", str(port)], {"LOG_LEVEL": "warn"})
         proxy = ProxyServer(port)
         wait_for(lambda: None if proxy.version() is not None else self.died("toxiproxy"), START_S, "toxiproxy starts")
         self._proxy = proxy

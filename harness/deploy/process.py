@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -28,6 +30,26 @@ def wait_for(condition: Callable[[], str | None], deadline_s: float, what: str, 
         if time.monotonic() > end:
             raise Infrastructure(f"{what}: {reason} (waited {deadline_s:g} s)")
         time.sleep(poll_s)
+
+
+def sweep(root: Path) -> int:
+    """End what crashed runs below a folder left running; give how many processes that were.
+
+    A supervisor ends all of its run; only where it was killed too is anything left. A run is crashed
+    where nobody holds its lock any more. What belongs to it names its directory in its arguments.
+    """
+    ended = 0
+    for lock in root.rglob("nodes/lock"):
+        try:
+            with lock.open("r+") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                home = f"{lock.parent.resolve()}/"
+                for pid in [row[0] for row in supervisor.processes() if home in row[3] and row[0] != os.getpid()]:
+                    supervisor.send(pid, signal.SIGKILL)
+                    ended += 1
+        except OSError:
+            continue  # held: its run goes on
+    return ended
 
 
 class Processes:

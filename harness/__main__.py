@@ -1,0 +1,5 @@
+"""`python -m harness` is `holdwater`."""
+
+from harness.cli import main
+
+main()

@@ -1,0 +1,278 @@
+"""The commands of SPEC 9. Progress on stderr, results on stdout; exit codes of SPEC 8 and nothing else.
+
+Plug-ins and reports are reached by name only, so that a command loads no driver and no plotting
+library that it does not use.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shlex
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness import registry, store
+from harness.history import MalformedHistory
+from harness.plan import BadPlan
+from harness.system import Infrastructure
+from harness.verdict import Status
+
+OK, NOT_VALID, INCONCLUSIVE, INFRASTRUCTURE, USAGE, BUG, INTERRUPTED = 0, 1, 2, 3, 64, 70, 130
+EXIT_OF_STATUS = {Status.VALID: OK, Status.UNKNOWN: INCONCLUSIVE, Status.INVALID: NOT_VALID}
+DEFAULT_OUT = Path("runs")
+
+
+class _Group(click.Group):
+    """A group that names the nearest command."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0] if args else ""
+        if self.get_command(ctx, name) is None and not name.startswith("-"):
+            raise BadPlan(f"unknown command {name!r}, {registry.nearest(name, self.commands)}")
+        return super().resolve_command(ctx, args)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command and exit with its code; every error is one line on stderr."""
+    sys.exit(_guarded(arguments))
+
+
+def _guarded(arguments: list[str] | None) -> int:
+    try:
+        code = cli.main(args=arguments, prog_name="holdwater", standalone_mode=False)
+    except click.ClickException as error:
+        return _said(_usage(error), USAGE)
+    except (BadPlan, MalformedHistory, _bad_claims()) as error:
+        return _said(str(error), USAGE)
+    except Infrastructure as error:
+        return _said(f"the machine: {error}", INFRASTRUCTURE)
+    except (KeyboardInterrupt, click.Abort):
+        return _said("interrupted; what was recorded is kept", INTERRUPTED)
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the reader went away; nothing to say to it
+        return OK
+    except Exception as error:  # noqa: BLE001 - a bug of ours: one line, the trace in a file
+        return _said(_bug(error), BUG)
+    return code if isinstance(code, int) else OK
+
+
+def _bad_claims() -> type[ValueError]:
+    from harness.claims import BadClaims
+
+    return BadClaims
+
+
+def _usage(error: click.ClickException) -> str:
+    text = error.format_message()
+    if isinstance(error, click.NoSuchOption):
+        text = f"unknown option {error.option_name!r}"
+        if error.possibilities:
+            text += f", did you mean {error.possibilities[0]!r}?"
+    return text.replace("\n", " ")
+
+
+def _said(text: str, code: int) -> int:
+    print(f"holdwater: {text}", file=sys.stderr)
+    return code
+
+
+def _bug(error: Exception) -> str:
+    path = Path("holdwater-bug.txt")
+    trace = "".join(traceback.format_exception(error))
+    try:
+        path.write_text(trace, "utf-8")
+        where = f"its trace is in {path}"
+    except OSError:
+        where = trace
+    return f"a bug of ours, {type(error).__name__}: {error}; {where}"
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="holdwater", prog_name="holdwater")
+def cli() -> None:
+    """Does your state backend hold water? Checks documented lock, CAS and dedup guarantees under real faults."""
+
+
+def _seed(value: int | None) -> int:
+    return random.SystemRandom().randrange(1, 1_000_000) if value is None else value
+
+
+out_option = click.option(
+    "--out", type=click.Path(path_type=Path), default=DEFAULT_OUT, show_default=True, help="folder for run directories"
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="print the result as JSON")
+seed_option = click.option(
+    "--seed", type=click.IntRange(min=0), help="fixes the operations drawn and the fault plan; drawn where not given"
+)
+on_option = click.option("--on", type=click.Choice(["local"]), default="local", show_default=True, help="where the servers run")
+
+
+@cli.command()
+@click.option("--claims", "claims_file", type=click.Path(path_type=Path), help="your own table; the documented one where not given")
+@click.option("--backend", "rows", multiple=True, metavar="ROW", help="only this row; may be repeated")
+@click.option("--profile", type=click.Choice(["quick", "nightly"]), default="quick", show_default=True)
+@click.option("--trials", type=click.IntRange(min=1), help="trials an experiment, instead of the profile's")
+@click.option("--strict", is_flag=True, help="exit 1 on what contradicts its document, though expected")
+@on_option
+@seed_option
+@out_option
+@json_option
+def verify(
+    claims_file: Path | None,
+    rows: tuple[str, ...],
+    profile: str,
+    trials: int | None,
+    strict: bool,
+    on: str,
+    seed: int | None,
+    out: Path,
+    as_json: bool,
+) -> int:
+    """The main job: the documented table with a verdict and evidence per cell."""
+    from harness import claims, documented
+
+    loaded = claims.load(claims_file) if claims_file else claims.shipped()
+    chosen = documented.choose(loaded, rows)
+    seed = _seed(seed)
+    directory = store.create(out, f"verify-{seed}")
+    settings = documented.Settings(profile, seed, directory, on, trials)
+    with _live(documented.total_trials(loaded, chosen, settings)) as live:
+        results = documented.carry_out(loaded, chosen, settings, live, strict=strict, command=_command_line(seed))
+    _draw(directory)
+    click.echo(json.dumps(results, indent=2, default=str) if as_json else _terminal().table(results, colour=_colour()))
+    return int(results["exit"])
+
+
+@cli.command()
+@click.argument("workload")
+@click.option("--backend", required=True)
+@click.option("--fault", "faults", default="", help="NAME[:primary|replica][,NAME...]; all of them in each trial")
+@click.option("--time-limit", type=click.FloatRange(min=0.2, max=86_400), help="seconds a trial")
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), default=15.0, show_default=True, help="operations a second and slot")
+@click.option("--concurrency", type=click.IntRange(min=1, max=256), default=8, show_default=True)
+@click.option("--repeat", type=click.IntRange(min=1), default=1, show_default=True, help="trials")
+@click.option(
+    "--option",
+    "options",
+    multiple=True,
+    metavar="K=V",
+    help="variant, mutant, quiet_s, fault_s, after_s, grants, deadline_s, or one of the workload's",
+)
+@click.option("--dry-run", is_flag=True, help="check and print the plan, start nothing")
+@on_option
+@seed_option
+@out_option
+@json_option
+def run(workload: str, backend: str, faults: str, **given: Any) -> int:
+    """One experiment: a run directory, a verdict, and the command that repeats it."""
+    from harness import experiment, request
+
+    names = ("time_limit", "rate", "concurrency", "repeat", "options", "on")
+    asked = request.Request(workload, backend, _seed(given["seed"]), faults, **{name: given[name] for name in names})
+    plan = request.plan(asked)
+    experiment.check(plan)
+    if given["dry_run"]:
+        click.echo(json.dumps(store.plain(plan), indent=2))
+        return OK
+    directory = store.create(given["out"], f"{'-'.join(plan.workloads)}-{plan.backend}-{plan.seed}")
+    with _live(len(plan.episodes)) as live:
+        live.experiment(f"{workload} on {backend}", 1, 1, len(plan.episodes))
+        results = experiment.carry_out_and_judge(plan, directory, live, _command_line(plan.seed))
+    _draw(directory)
+    history = experiment.load_if_there(directory / store.HISTORY)
+    click.echo(json.dumps(results, indent=2, default=str) if given["as_json"] else _terminal().outcome(results, history, colour=_colour()))
+    return int(results["exit"])
+
+
+@cli.command()
+@click.argument("history", type=click.Path(path_type=Path))
+@click.option("--model", help="judge all of it by one model")
+@click.option("--format", "form", type=click.Choice(["jsonl", "edn", "porcupine"]), help="by the file's name where not given")
+@click.option("--budget", type=click.FloatRange(min=0, min_open=True), default=60.0, show_default=True, help="seconds of searching")
+@json_option
+def check(history: Path, model: str | None, form: str | None, budget: float, as_json: bool) -> int:
+    """Judge a stored history, of ours or anyone's."""
+    from harness import checks, foreign
+
+    recorded = foreign.read(history, form)
+    found = checks.judge(recorded, model, budget)
+    if as_json:
+        click.echo(json.dumps(store.plain(found), indent=2, default=str))
+    else:
+        click.echo(_terminal().verdict(found, str(history), colour=_colour()))
+    return EXIT_OF_STATUS[found.status]
+
+
+@cli.command()
+@click.argument("directories", nargs=-1, required=True, type=click.Path(path_type=Path))
+def report(directories: tuple[Path, ...]) -> int:
+    """Draw a run's pictures and texts again."""
+    for directory in directories:
+        if not (directory / store.RESULTS).is_file():
+            raise BadPlan(f"{directory} has no {store.RESULTS}, expected a run directory")
+        for path in _draw(directory):
+            click.echo(path)
+    return OK
+
+
+@cli.command("list")
+@click.argument("what", type=click.Choice(["backends", "workloads", "faults", "models", "claims", "mutants"]))
+@json_option
+def list_(what: str, as_json: bool) -> int:
+    """What there is."""
+    from harness import inventory
+
+    rows = inventory.rows(what)
+    click.echo(json.dumps([list(row) for row in rows], indent=2) if as_json else _terminal().listing(what, rows, colour=_colour()))
+    return OK
+
+
+@cli.command()
+@json_option
+def doctor(as_json: bool) -> int:
+    """What this machine can run, and the remedy where it cannot; ends what crashed runs have left."""
+    from harness import inventory
+
+    found = inventory.machine(DEFAULT_OUT)
+    click.echo(json.dumps(found, indent=2) if as_json else _terminal().doctor(found, colour=_colour()))
+    return int(found["exit"])
+
+
+@cli.command()
+@click.argument("names", nargs=-1)
+def install(names: tuple[str, ...]) -> int:
+    """Bring the pinned servers that the local deployment needs."""
+    from harness.deploy import install as installer
+
+    installer.install(names or None, click.echo)
+    return OK
+
+
+def _live(trials: int) -> Any:
+    return registry.load("reports", "progress")(trials)
+
+
+def _terminal() -> Any:
+    return registry.load("reports", "terminal")
+
+
+def _colour() -> bool:
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
+def _draw(directory: Path) -> list[Path]:
+    """Let every report that writes files do so; what is recorded and judged is on disk already."""
+    return [path for name in ("anomalies", "timeline") for path in registry.load("reports", name)(directory)]
+
+
+def _command_line(seed: int) -> str:
+    words = ["holdwater", *sys.argv[1:]]
+    if not any(word == "--seed" or word.startswith("--seed=") for word in words):
+        words += ["--seed", str(seed)]
+    return shlex.join(words)

@@ -1,0 +1,134 @@
+"""One experiment: a plan carried out into a run directory, and its history judged trial by trial.
+
+Running and judging are separate steps over the directory: what was recorded can be judged again, by
+this version or a later one, also where the run was killed in the middle.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any, Protocol
+
+from harness import registry, store
+from harness.checkers.extra_holders import extra_holders
+from harness.checkers.late_grant import late_grant
+from harness.checks import guarded, verdicts
+from harness.client import BROKEN
+from harness.gates import exposure, validity
+from harness.generator import NS_PER_S
+from harness.history import History, load
+from harness.judge import TrialEvidence
+from harness.plan import Plan
+from harness.run import Catalogue, Ran, check_plan, run
+from harness.system import Infrastructure
+from harness.verdict import Status, combine
+
+
+class Progress(Protocol):
+    """Who is told how far a run is."""
+
+    def step(self, text: str) -> None: ...
+
+    def trial_done(self) -> None: ...
+
+
+def catalogue(plan: Plan) -> Catalogue:
+    """Load the plug-ins that a plan names; raise BadPlan on an unknown one."""
+    faults = {spec.name: registry.load("faults", spec.name) for episode in plan.episodes for spec in episode.faults}
+    workloads = {name: registry.load("workloads", name) for name in plan.workloads}
+    return Catalogue(registry.load("backends", plan.backend), workloads, faults)
+
+
+def carry_out(plan: Plan, directory: Path, progress: Progress) -> tuple[Ran, str | None]:
+    """Run a plan into a directory; give what is known of the run, and what broke it (None if nothing did)."""
+    record: dict[str, Any] = {"plan": plan, "environment": store.environment()}
+    store.write(directory / store.RUN, record)
+    ran = Ran()
+    broken: str | None = None
+    try:
+        run(plan, catalogue(plan), directory, progress.step, ran, progress.trial_done)
+        store.tidy(directory)
+    except Infrastructure as error:
+        broken = str(error)
+        progress.step(f"infrastructure: {broken}")
+    finally:
+        store.write(directory / store.RUN, {**record, "ran": ran, "broken": broken})
+    return ran, broken
+
+
+def check(plan: Plan) -> None:
+    """Raise BadPlan where the parts of a plan do not fit each other, Infrastructure where the machine lacks a server."""
+    named = catalogue(plan)
+    check_plan(plan, named)
+    if missing := named.backend.missing():
+        raise Infrastructure(missing)
+
+
+def carry_out_and_judge(plan: Plan, directory: Path, progress: Progress, command: str) -> dict[str, Any]:
+    """Run a plan, judge every trial, write results.json (docs/results.md); give its content."""
+    ran, broken = carry_out(plan, directory, progress)
+    history = load_if_there(directory / store.HISTORY)
+    trials = judge_trials(history)
+    found = combine({f"trial {trial.n}": combine(trial.verdicts) for trial in trials})
+    results = {
+        "holdwater": 1,
+        "kind": "run",
+        "status": str(found.status),
+        "exit": exit_code(found.status, broken, history),
+        "command": command,
+        "directory": str(directory),
+        "plan": plan,
+        "versions": ran.versions,
+        "seconds": ran.seconds,
+        "late_us": ran.late_us,
+        "voids": ran.voids,
+        "broken": broken,
+        "operations": Counter(operation.status for operation in history.operations()),
+        "trials": [_described(trial) for trial in trials],
+    }
+    store.write(directory / store.RESULTS, results)
+    return dict(store.plain(results))
+
+
+def exit_code(status: Status, broken: str | None, history: History) -> int:
+    """Give the exit code of a run: a bug of ours, a counterexample, the machine, in doubt, none found (SPEC 8)."""
+    if any(event.error is not None and event.error.startswith(BROKEN) for event in history.events):
+        return 70
+    if status is Status.INVALID:
+        return 1
+    if broken is not None:
+        return 3
+    return 2 if status is Status.UNKNOWN else 0
+
+
+def _described(trial: TrialEvidence) -> dict[str, Any]:
+    faults = [event.f for event in trial.history.nemesis() if isinstance(event.value, dict) and event.value.get("phase") == "begin"]
+    checks = {
+        name: {"status": str(found.status), "summary": found.summary, "numbers": found.numbers, "anomalies": found.all_anomalies()}
+        for name, found in trial.verdicts.items()
+    }
+    gates = [*validity(trial.history), *exposure(trial.history)]
+    return {"n": trial.n, "faults": [f for f in faults if f != "trial"], "checks": checks, "gates": gates}
+
+
+def load_if_there(path: Path) -> History:
+    """Read a history; an empty one where the run did not get so far as to begin it."""
+    return load(path) if path.exists() else History(())
+
+
+def judge_trials(history: History, bound_s: float | None = None) -> list[TrialEvidence]:
+    """Judge each trial that is not void by every check that it calls for, those of survival and late grants included."""
+    found = []
+    for trial in history.trials():
+        if trial.void is not None or not trial.history.events:
+            continue
+        checks = verdicts(trial.history)
+        faults = set(trial.history.header.faults) if trial.history.header else set()
+        if "isolate-primary" in faults:
+            checks["extra-holders"] = guarded("extra-holders", extra_holders)(trial.history)
+            if bound_s is not None:
+                bound_ns = int(bound_s * NS_PER_S)
+                checks["late-grant"] = guarded("late-grant", lambda part, ns=bound_ns: late_grant(part, ns))(trial.history)
+        found.append(TrialEvidence(trial.n, trial.history, checks))
+    return found

@@ -1,0 +1,84 @@
+"""What there is, and what this machine can run: the answers of `list` and `doctor`."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+from harness import claims, registry
+from harness.checks import MODEL_NAMES
+from harness.deploy import install
+from harness.deploy.process import sweep
+
+MODEL_SENTENCES = {
+    "register": "one value: read, write, cas; also set and get",
+    "versioned-register": "one value with a version: get_versioned, set, compare_and_swap, check_and_set, delete",
+    "mutex": "a lock without a lease, owned by the process that acquires",
+    "lease": "a lock with a TTL and an owner token: the lease rules, and fencing",
+    "dedup": "check_and_set has a single winner, whom every later read sees",
+    "counter": "increment and get",
+}
+
+
+def rows(what: str) -> list[tuple[str, ...]]:
+    """Give names and sentences of a kind of things, in a stable order."""
+    if what == "models":
+        return [(name, MODEL_SENTENCES[name]) for name in MODEL_NAMES]
+    if what == "claims":
+        return [(claim.id, claim.sentence) for claim in claims.shipped().claims]
+    if what == "mutants":
+        return _mutants()
+    if what == "backends":
+        return [
+            (f"{name}, variant {variant}", sentence)
+            for name in registry.names("backends")
+            for variant, sentence in registry.load("backends", name).variants.items()
+        ]
+    return [(name, registry.load(what, name).sentence) for name in registry.names(what)]
+
+
+def machine(runs: Path) -> dict[str, Any]:
+    """Say what this machine can run and what it lacks; ends what crashed runs below `runs` have left."""
+    backends = [_backend(name) for name in registry.names("backends")]
+    able = {backend["name"] for backend in backends if backend["missing"] is None}
+    loaded = claims.shipped()
+    runnable = [
+        claim.id for claim in loaded.claims if claim.experiments and {loaded.experiments[n].deployment for n in claim.experiments} <= able
+    ]
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()}",
+        "cores": os.cpu_count(),
+        "root": os.geteuid() == 0,
+        "servers": install.table(),
+        "backends": backends,
+        "claims": {
+            "runnable": len(runnable),
+            "total": len(loaded.claims),
+            "unavailable": [claim.id for claim in loaded.claims if claim.id not in runnable],
+        },
+        "ended": sweep(runs) if runs.is_dir() else 0,
+        "exit": 0 if len(able) == len(backends) else 3,
+    }
+
+
+def _backend(name: str) -> dict[str, Any]:
+    backend = registry.load("backends", name)
+    variants = list(backend.variants)
+    faults = {}
+    for fault in registry.names("faults"):
+        refusals = [backend.refuses(fault, variant) for variant in variants]
+        faults[fault] = None if None in refusals else refusals[0]
+    return {"name": name, "missing": backend.missing(), "faults": faults}
+
+
+def _mutants() -> list[tuple[str, ...]]:
+    sentences: dict[str, str] = {}
+    homes: dict[str, list[str]] = {}
+    for name in registry.names("backends"):
+        for mutant, sentence in registry.load("backends", name).mutants.items():
+            sentences.setdefault(mutant, sentence)
+            homes.setdefault(mutant, []).append(name)
+    return [(mutant, f"{sentence} ({', '.join(homes[mutant])})") for mutant, sentence in sorted(sentences.items())]

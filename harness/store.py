@@ -1,0 +1,101 @@
+"""Run directories: where they are, what is in them, how the newest is found.
+
+runs/20261125-0209-lock-redis-7/
+  run.json       all that repeats it: command, plan, seed, versions, commit, machine
+  history.jsonl  what happened, written while it happened
+  results.json   what was concluded; docs/results.md has its schema
+  timeline.png   anomalies/N.txt, N.jsonl   logs/NODE.log
+runs/latest      -> the newest
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from harness.plan import BadPlan
+
+RUN, RESULTS, HISTORY = "run.json", "results.json", "history.jsonl"
+
+
+def create(root: Path, label: str) -> Path:
+    """Make a new run directory below `root` and point `latest` at it; raise BadPlan where it cannot be written."""
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        for suffix in ("", *(f"-{n}" for n in range(2, 1000))):
+            directory = root / f"{stamp}-{label}{suffix}"
+            try:
+                directory.mkdir()
+                break
+            except FileExistsError:
+                continue
+        _point_latest(root, directory)
+    except OSError as error:
+        raise BadPlan(f"cannot write runs to {root}: {error.strerror}; choose another folder with --out") from None
+    return directory
+
+
+def _point_latest(root: Path, directory: Path) -> None:
+    link = root / "latest"
+    fresh = root / f".latest-{os.getpid()}"
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(directory.name)
+    fresh.replace(link)
+
+
+def plain(value: Any) -> Any:
+    """Give a value as JSON would hold it: dicts, lists, texts, numbers."""
+    return msgspec.to_builtins(value, enc_hook=str)
+
+
+def write(path: Path, value: Any) -> None:
+    """Write a value as indented JSON, at once or not at all."""
+    data = msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2)
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh.write_bytes(data + b"\n")
+    fresh.replace(path)
+
+
+def read(path: Path) -> Any:
+    """Read a JSON file; raise BadPlan naming it where it is missing or no JSON."""
+    try:
+        return msgspec.json.decode(path.read_bytes())
+    except OSError as error:
+        raise BadPlan(f"{path}: {error.strerror}, expected a file of a run directory") from None
+    except msgspec.DecodeError as error:
+        raise BadPlan(f"{path}: {error}") from None
+
+
+def environment() -> Mapping[str, Any]:
+    """Say what machine and what commit this is."""
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()}",
+        "cores": os.cpu_count(),
+        "commit": _commit(),
+    }
+
+
+def _commit() -> str | None:
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return None
+    return found.stdout.strip() or None
+
+
+def tidy(directory: Path) -> None:
+    """Remove the nodes' data directories of a run that went well; logs stay."""
+    for nodes in directory.rglob("nodes"):
+        shutil.rmtree(nodes, ignore_errors=True)

@@ -1,0 +1,201 @@
+"""How times, clients, faults and operations are said in English: the same words in pictures, anomalies and titles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from harness.history import History, Operation
+from reports.scene import FaultSeen
+
+NS_PER_MS, NS_PER_S = 1_000_000, 1_000_000_000
+
+
+def seconds(ns: int) -> str:
+    """Say a time since the run began: three decimals."""
+    return f"{ns / NS_PER_S:.3f}"
+
+
+def duration(ns: int) -> str:
+    """Say a duration: milliseconds up to a second, then seconds."""
+    if ns < NS_PER_MS:
+        return f"{ns / NS_PER_MS:.2g} ms" if ns else "0 ms"
+    return f"{ns / NS_PER_MS:.0f} ms" if ns < NS_PER_S else f"{ns / NS_PER_S:.3f} s"
+
+
+def lease(ttl_ms: int) -> str:
+    """Say a TTL as it was given."""
+    return f"{ttl_ms / 1000:g} s" if ttl_ms >= 1000 else f"{ttl_ms} ms"
+
+
+def counted(n: int, one: str, many: str | None = None) -> str:
+    """Say a number of things: 1 key, 1,204 keys."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Join names: a, b and c."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1] if names else ""]))
+
+
+def times(n: int) -> str:
+    """Say how often."""
+    return {1: "once", 2: "twice"}.get(n, f"{n:,} times")
+
+
+def slots(numbers: Iterable[int]) -> str:
+    """Say which clients: client 3, clients 0–3, clients 0, 2 and 5."""
+    found = sorted(set(numbers))
+    if len(found) > 2 and found[-1] - found[0] == len(found) - 1:
+        return f"clients {found[0]}–{found[-1]}"
+    return f"client{'s' if len(found) > 1 else ''} {listed([str(n) for n in found])}"
+
+
+def group(history: History, name: str) -> str:
+    """Say a source group: clients of a side by their numbers, others by their name."""
+    sides = history.header.sides if history.header else {}
+    members = [int(slot) for slot, side in sides.items() if side == name]
+    return slots(members) if members else name
+
+
+def fault(history: History, seen: FaultSeen) -> str:
+    """Say what a fault does to whom: what is cut from what."""
+    told: dict[str, Callable[[], str]] = {
+        "isolate-primary": lambda: f"{_inner(history, seen)} cut off",
+        "hold-back-replication": lambda: f"replication from {seen.node} held back",
+        "kill": lambda: f"{seen.node} killed",
+        "restart": lambda: f"{seen.node} killed, then started",
+        "restart-empty": lambda: f"{seen.node} killed and started empty",
+        "pause": lambda: f"{seen.node} paused",
+        "cut": lambda: f"{_source(history, seen)} cut from {seen.node}",
+        "latency": lambda: f"{_source(history, seen)} reach {seen.node} late",
+        "lost-reply": lambda: f"answers from {seen.node} to {_source(history, seen)} lost",
+    }
+    return told[seen.name]() if seen.name in told and seen.targets else f"{seen.name} {', '.join(seen.targets)}".strip()
+
+
+def _inner(history: History, seen: FaultSeen) -> str:
+    sides = sorted(set(history.header.sides.values())) if history.header else []
+    return f"{seen.node} and {group(history, sides[0])}" if len(sides) > 1 else seen.node
+
+
+def _source(history: History, seen: FaultSeen) -> str:
+    return listed(list(dict.fromkeys(group(history, target.partition(" -> ")[0]) for target in seen.targets)))
+
+
+def proof(seen: FaultSeen) -> str:
+    """Say what the probe of a fault saw, in a few words; empty where it told nothing."""
+    if seen.failed is not None and seen.active is None:
+        return f"not proved: {seen.failed}"
+    if seen.active is None:
+        return "not proved"
+    facts = _facts(seen.probe)
+    return f"proved: {', '.join(facts)}" if facts else "proved"
+
+
+def _facts(probe: Mapping[str, Any]) -> list[str]:
+    facts: list[str] = []
+    arrived, passed = probe.get("marker_arrived"), probe.get("client_links_pass")
+    if isinstance(arrived, Mapping):
+        facts.append(f"a marker reached {sum(map(bool, arrived.values()))} of {counted(len(arrived), 'peer')}")
+    if isinstance(passed, Mapping):
+        facts.append(f"{sum(map(bool, passed.values()))} of {counted(len(passed), 'client link')} passes")
+    if "state" in probe:
+        facts.append({"dead": "its process is gone", "paused": "its process is stopped"}.get(probe["state"], str(probe["state"])))
+    elif "run_id" in probe:
+        facts.append("a new run id")
+    links = [each for each in probe.values() if isinstance(each, Mapping) and {"arrived", "answered"} <= set(each)]
+    if links:
+        facts.append(_links(links))
+    return facts
+
+
+def _links(links: Sequence[Mapping[str, Any]]) -> str:
+    arrived, answered = (sum(bool(link[name]) for link in links) for name in ("arrived", "answered"))
+    late = [link["took_ms"] for link in links if link.get("took_ms") is not None]
+    if answered == len(links) and late:
+        return f"answered after {max(late):.0f} ms"
+    return f"{arrived} of {counted(len(links), 'marker')} arrived, {answered} answered"
+
+
+def since(history: History, seen: FaultSeen, primary: str | None) -> str:
+    """Say a fault as what something came after: "the primary was cut off"."""
+    node = "the primary" if seen.node == primary or seen.name in ("isolate-primary", "hold-back-replication") else seen.node
+    verbs = {
+        "isolate-primary": f"{node} was cut off",
+        "hold-back-replication": "replication was held back",
+        "kill": f"{node} was killed",
+        "restart": f"{node} was killed",
+        "restart-empty": f"{node} was killed",
+        "pause": f"{node} was paused",
+        "cut": f"{_source(history, seen)} were cut from it",
+        "latency": "the links were slowed",
+        "lost-reply": "answers were lost",
+    }
+    return verbs.get(seen.name, f"{seen.name} began")
+
+
+def client(history: History, process: int) -> str:
+    """Say a client by its slot, as pictures do."""
+    return f"client {history.slot(process)}"
+
+
+def asked(operation: Operation) -> str:
+    """Say what a client asks: "acquires t1-anchor-0, TTL 12 s"."""
+    argument = operation.argument if isinstance(operation.argument, Mapping) else {}
+    key = operation.key if operation.key is not None else "the object"
+    f = operation.f
+    if f in ("try_acquire", "acquire_within"):
+        return f"asks for {key}, TTL {lease(argument.get('ttl_ms') or 0)}"
+    if f == "extend":
+        return f"extends its lease of {key} to {lease(argument.get('duration_ms') or 0)} from now"
+    if f == "release" and argument:
+        return f"releases {key}"
+    if f == "is_held":
+        return f"asks whether it holds {key}"
+    if f == "check_and_set":
+        return f"tries to be the first to set {key} to {argument.get('value')!r}"
+    if f in ("get", "get_versioned", "read"):
+        return f"reads {key}"
+    if f in ("set", "write"):
+        return f"sets {key} to {argument.get('value') if argument else operation.argument!r}"
+    if f == "compare_and_swap":
+        return f"swaps {key} from version {argument.get('expected')} to {argument.get('value')!r}"
+    if f == "increment":
+        return f"adds {argument.get('delta')} to {key}"
+    if f == "cas" and isinstance(operation.argument, Sequence) and len(operation.argument) == 2:
+        return f"swaps {key} from {operation.argument[0]!r} to {operation.argument[1]!r}"
+    told = ", ".join(f"{name} {value}" for name, value in argument.items())
+    return f"{f.replace('_', ' ')} {key}" + (f" ({told})" if told else "")
+
+
+def answered(operation: Operation) -> str:
+    """Say how it ended: "granted, token 4"; "refused"; "fail: no effect (READONLY)"."""
+    why = f" ({operation.error})" if operation.error else ""
+    if operation.status == "fail":
+        return f"fail, certainly no effect{why}"
+    if operation.status == "info":
+        return f"no answer, it may have happened{why}"
+    return _result(operation)
+
+
+def _result(operation: Operation) -> str:
+    result = operation.result
+    if not isinstance(result, Mapping):
+        return "done" if result is None and operation.f not in ("read", "get") else f"answer {result!r}"
+    words = {
+        "granted": ("granted", "refused"),
+        "held": ("it does", "it does not") if operation.f == "is_held" else ("extended", "refused: no longer its lease"),
+        "released": ("released", "refused: no longer its lease"),
+        "set": ("it is the first", "somebody was before"),
+        "deleted": ("deleted", "nothing there"),
+        "swapped": ("swapped", "refused"),
+    }
+    told = [words[name][0 if result[name] else 1] for name in words if name in result]
+    if result.get("fencing_token") is not None:
+        told.append(f"token {result['fencing_token']}")
+    if "value" in result:
+        told.append("nothing" if result["value"] is None else f"value {result['value']!r}")
+    if "version" in result:
+        told.append(f"version {result['version']}")
+    return ", ".join(told) or "done"

@@ -97,7 +97,7 @@ def _facts(probe: Mapping[str, Any]) -> list[str]:
     facts: list[str] = []
     arrived, passed = probe.get("marker_arrived"), probe.get("client_links_pass")
     if isinstance(arrived, Mapping):
-        facts.append(f"a marker reached {sum(map(bool, arrived.values()))} of {counted(len(arrived), 'peer')}")
+        facts.append(f"marker reached {sum(map(bool, arrived.values()))} of {counted(len(arrived), 'peer')}")
     if isinstance(passed, Mapping):
         facts.append(f"{sum(map(bool, passed.values()))} of {counted(len(passed), 'client link')} passes")
     if "state" in probe:

@@ -69,7 +69,7 @@ def window(history: History) -> tuple[int, int]:
     once = sum(event.value["phase"] == "begin" for event in marks) == 1
     start, end = steady[0] if steady and once else times[0], times[-1]
     unit = 1
-    while unit * 100 < max(end - start, 1):
+    while unit * 1000 < max(end - start, 1):
         unit *= 10
     start = start // unit * unit
     return start, max(-(-end // unit) * unit, start + 10 * unit)

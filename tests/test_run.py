@@ -15,6 +15,7 @@ from harness.system import Infrastructure
 from fakes import FakeBackend, FakeInjection, FakeSystem, fake_catalogue, fault
 
 SHORT = Episode(quiet_s=0.2, after_s=0.1)
+LONGER = Episode(quiet_s=1.0, after_s=0.1)
 CUT = Episode((FaultSpec("cut"),), quiet_s=0.1, fault_s=0.2, after_s=0.1)
 
 
@@ -156,18 +157,18 @@ def client_events(path: Path) -> list[Event]:
 
 
 def test_after_an_info_the_slot_goes_on_as_a_process_that_is_higher_by_the_concurrency(tmp_path: Path) -> None:
-    run(plan(concurrency=2), fake_catalogue(stumbling(Indeterminate("lost"))), tmp_path)
+    run(plan(LONGER, concurrency=2), fake_catalogue(stumbling(Indeterminate("lost"))), tmp_path)
     processes = {event.process for event in client_events(tmp_path)}
     assert {0, 1, 2, 3} <= processes
 
 
 def test_a_fail_keeps_the_process(tmp_path: Path) -> None:
-    run(plan(concurrency=2), fake_catalogue(stumbling(NotApplied("refused"))), tmp_path)
+    run(plan(LONGER, concurrency=2), fake_catalogue(stumbling(NotApplied("refused"))), tmp_path)
     assert {event.process for event in client_events(tmp_path)} == {0, 1}
 
 
 def test_an_exception_of_ours_in_a_client_is_recorded_as_broken_info(tmp_path: Path) -> None:
-    run(plan(), fake_catalogue(stumbling(TypeError("oops"))), tmp_path)
+    run(plan(LONGER), fake_catalogue(stumbling(TypeError("oops"))), tmp_path)
     errors = [event for event in client_events(tmp_path) if event.error]
     assert errors
     assert all(event.type == "info" and event.error is not None and event.error.startswith(BROKEN) for event in errors)

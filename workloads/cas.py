@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.generator import Context, Generator, Invocation
+from harness.generator import Context, Generator, Invocation, meeting
 from harness.history import Event
 
 DELETERS = 2
+MEETS = 0.6  # the share of writes for which slots meet on one key
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +35,14 @@ class CasGenerator:
                 return Invocation("delete", key, {}), self
         if chance < 0.45:
             return Invocation("get_versioned", key, {}), self
+        at = 0
+        if key != f"{context.prefix}-cas-deleted" and draw.random() < MEETS:
+            number, at = meeting(context)
+            key = f"{context.prefix}-cas-{number % self.keys}"
         argument: dict[str, Any] = {"value": f"{context.process}-{context.step}", "ttl_ms": None}
         if chance < 0.55:
-            return Invocation("set", key, argument), self
-        return Invocation("compare_and_swap", key, {"expected": dict(self.seen).get(key, 0), **argument}), self
+            return Invocation("set", key, argument, at), self
+        return Invocation("compare_and_swap", key, {"expected": dict(self.seen).get(key, 0), **argument}, at), self
 
     def update(self, context: Context, invocation: Event, completion: Event) -> CasGenerator:
         if completion.type != "ok" or invocation.f not in ("get_versioned", "compare_and_swap"):

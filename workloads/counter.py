@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.generator import Context, Generator, Invocation
+from harness.generator import Context, Generator, Invocation, meeting
 from harness.history import Event
+
+MEETS = 0.5  # the share of increments for which slots meet on one counter
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,10 @@ class CounterGenerator:
             return (None, self) if self.read else (Invocation("get", key, {}), CounterGenerator(self.keys, self.delta, read=True))
         if context.draw.random() < 0.3:
             return Invocation("get", key, {}), self
-        return Invocation("increment", key, {"delta": self.delta, "ttl_ms": None}), self
+        number, at = meeting(context) if context.draw.random() < MEETS else (None, 0)
+        if number is not None:
+            key = f"{context.prefix}-counter-{number % self.keys}"
+        return Invocation("increment", key, {"delta": self.delta, "ttl_ms": None}, at), self
 
     def update(self, context: Context, invocation: Event, completion: Event) -> CounterGenerator:
         return self

@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.generator import NS_PER_S, Context, Generator, Invocation
+from harness.generator import NS_PER_S, Context, Generator, Invocation, meeting
 from harness.history import Event
 
 ANCHOR_FROM = NS_PER_S // 2
 SPENT_KEPT = 4
+MEETS = 0.3  # the share of operations for which slots meet on one name
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,9 @@ class LockGenerator:
 
     def _any(self, context: Context) -> Invocation:
         draw = context.draw
+        if self.churn and draw.random() < MEETS:
+            number, at = meeting(context)
+            return self._acquire(context, f"{context.prefix}-churn-{number % self.churn}", self.churn_ttl_ms, at)
         if self.spent and draw.random() < 0.12:
             stray = draw.choice(self.spent)
             return self._use(context, stray, draw.choice(("release", "extend", "is_held")))
@@ -85,8 +89,8 @@ class LockGenerator:
             names += [f"fresh-{n}" for n in range(self.fresh)] * 2
         return f"{context.prefix}-{context.draw.choice(names)}"
 
-    def _acquire(self, context: Context, key: str, ttl_ms: int) -> Invocation:
-        return Invocation("try_acquire", key, {"owner": f"{context.process}-{context.step}", "ttl_ms": ttl_ms})
+    def _acquire(self, context: Context, key: str, ttl_ms: int, at: int = 0) -> Invocation:
+        return Invocation("try_acquire", key, {"owner": f"{context.process}-{context.step}", "ttl_ms": ttl_ms}, at)
 
     def _use(self, context: Context, held: Held, f: str) -> Invocation:
         argument: dict[str, Any] = {"owner": held.owner}

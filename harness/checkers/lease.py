@@ -45,7 +45,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
-from itertools import accumulate, pairwise
+from itertools import accumulate, islice, pairwise
 from types import NoneType
 from typing import Any
 
@@ -470,8 +470,14 @@ def _judge(name: _Name, skew: Skew) -> Iterator[Anomaly]:
     pairs = list(_two_holders(certain))
     for first, second in pairs:
         yield _both(name.key, first, second)
-    # Where two held at once, must-holds overlap and say nothing about who else can have held.
-    yield from _refusals(name, certain, [] if pairs else [one for one in certain if one.known < one.least], skew)
+    spans: list[_Span] = []
+    if not pairs:  # else must-holds overlap and say nothing about who else can have held
+        spans, crowded = _in_order(certain, skew)
+        crowded += _squeezed(certain, spans, skew)
+        for crowd in crowded:
+            yield _no_room(name.key, crowd)
+        spans = [] if crowded else spans
+    yield from _refusals(name, certain, spans, skew)
 
 
 def _stranger(key: str | None, use: _Call) -> Anomaly:
@@ -576,17 +582,75 @@ def _both(key: str | None, first: _Certain, second: _Certain) -> Anomaly:
     return Anomaly("two-holders", key, operations, at, message, until if until > at else None, first.known)
 
 
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """A time in which one lease was certainly live."""
+
+    begin: int
+    end: int
+    one: _Certain
+
+
+def _in_order(certain: list[_Certain], skew: Skew) -> tuple[list[_Span], list[list[_Certain]]]:
+    """Give the must-holds, each as long as its predecessors force it to be, and the grants that leave no room for one.
+
+    Disjoint must-holds fix the order of their grants. So each was granted only after the one before
+    ended, and then lasts at least its shortest length from there.
+    """
+    spans: list[_Span] = []
+    conflicts: list[list[_Certain]] = []
+    over, chain = -1, list[_Certain]()  # the earliest end of the last one, and the grants from which it follows
+    for one in sorted((one for one in certain if one.known < one.least), key=lambda one: one.known):
+        granted = max(one.lease.call.start, over)
+        chain = [*chain, one] if over > one.lease.call.start else [one]
+        if granted > one.known:
+            conflicts.append(chain)
+            granted, chain = one.lease.call.start, [one]
+        over = granted + _least_length(one.lease, skew)
+        if over <= one.least:
+            over, chain = one.least, [one]
+        spans.append(_Span(one.known, over, one))
+    return spans, conflicts
+
+
+def _squeezed(certain: list[_Certain], spans: list[_Span], skew: Skew) -> list[list[_Certain]]:
+    """Give the grants without a must-hold (calls longer than their TTL) that fit nowhere between those of others."""
+    found = []
+    free: dict[int, Callable[[int], int]] = {}
+    for one in certain:
+        if one.known < one.least:
+            continue
+        length = _least_length(one.lease, skew)
+        if length not in free:
+            free[length] = _free(spans, length)
+        if free[length](one.lease.call.start) > one.known:
+            place = bisect_right(spans, one.lease.call.start, key=lambda span: span.end)
+            around = [span.one for span in islice(spans, place, None) if span.begin < one.known + length]
+            found.append([*around, one])
+    return found
+
+
+def _no_room(key: str | None, crowd: list[_Certain]) -> Anomaly:
+    *others, one = crowd
+    message = (
+        f"{one.lease.who} was granted {key} by {_at(one.known)}, but there is no room for its lease: "
+        f"{', '.join(other.lease.who for other in others)} must have held it then"
+    )
+    operations = _indices(*(index for each in crowd for index in (each.lease.call.index, *each.lease.basis)))
+    return Anomaly("two-holders", key, operations, one.known, message, live=min(each.known for each in crowd))
+
+
 # Refusals
 
 
-def _refusals(name: _Name, certain: list[_Certain], holds: list[_Certain], skew: Skew) -> Iterator[Anomaly]:
+def _refusals(name: _Name, certain: list[_Certain], spans: list[_Span], skew: Skew) -> Iterator[Anomaly]:
     """Somebody's lease must have been live at some instant of every refusal; say where nobody's can have been."""
     explained = _explained_by(certain)
     left = [refusal for refusal in sorted(name.refusals, key=lambda one: one.ended) if not explained(refusal)]
     if not left:
         return
     uncertain = name.uncertain()
-    fits = _fits(uncertain, holds, skew)
+    fits = _fits(uncertain, spans, skew)
     fitting = []
     for refusal in left:
         if fits(refusal):
@@ -617,13 +681,14 @@ def _reach(one: _Lease, skew: Skew) -> int:
 
 
 def _least_length(one: _Lease, skew: Skew) -> int:
-    """Give the shortest time for which an unanswered grant lasts, at least the instant itself."""
+    """Give the shortest time for which a lease lasts from its grant: none if it may be released at the same instant."""
     if _releases(one.uses):
-        return 1
-    return max(1, min(_shortest(call, skew) for call in [one.call, *_extends(one.uses, None)]))
+        return 0
+    extends = [use for use in one.uses if use.f == "extend" and use.answer is not False]
+    return max(0, min(_shortest(call, skew) for call in [one.call, *extends]))
 
 
-def _fits(uncertain: list[_Lease], holds: list[_Certain], skew: Skew) -> Callable[[_Call], bool]:
+def _fits(uncertain: list[_Lease], spans: list[_Span], skew: Skew) -> Callable[[_Call], bool]:
     """Tell whether an unanswered grant can explain a refusal [a, b].
 
     It must have been made at some x >= its invocation, x <= b, x + reach > a, while nobody else held:
@@ -634,7 +699,7 @@ def _fits(uncertain: list[_Lease], holds: list[_Certain], skew: Skew) -> Callabl
     for one in uncertain:
         lengths = (_reach(one, skew), _least_length(one, skew))
         first[lengths] = min(one.call.start, first.get(lengths, one.call.start))
-    free = {least: _free(holds, least) for _, least in first}
+    free = {least: _free(spans, least) for _, least in first}
 
     def fits(refusal: _Call) -> bool:
         return any(free[least](max(invoked, refusal.start - reach + 1)) <= refusal.ended for (reach, least), invoked in first.items())
@@ -642,16 +707,16 @@ def _fits(uncertain: list[_Lease], holds: list[_Certain], skew: Skew) -> Callabl
     return fits
 
 
-def _free(holds: list[_Certain], length: int) -> Callable[[int], int]:
+def _free(spans: list[_Span], length: int) -> Callable[[int], int]:
     """Give the function from an instant to the first one, not before it, from which nobody must hold for this length."""
     starts: list[int] = []
     ends: list[int] = []
-    for hold in sorted(holds, key=lambda one: one.known):
-        if ends and hold.known - length < ends[-1]:
-            ends[-1] = max(ends[-1], hold.least)
+    for span in spans:
+        if ends and span.begin - length < ends[-1]:
+            ends[-1] = max(ends[-1], span.end)
         else:
-            starts.append(hold.known - length)
-            ends.append(hold.least)
+            starts.append(span.begin - length)
+            ends.append(span.end)
 
     def free(at: int) -> int:
         place = bisect_left(starts, at) - 1  # the last one that began before: both ends of a blocked interval are free

@@ -1,0 +1,398 @@
+"""Claims as data: guarantees.toml read into records, or refused with file, line and the nearest right word.
+
+A cell of the documented table is prose; a claim is the falsifiable statement behind it. The file is
+strict: a misspelt field, class, gate, workload's need or name is an error before anything runs, since
+an open map would let a claim hold by never being asked. Format: docs/claims.md; judging: `harness.judge`.
+
+Rejected: claims as Python (users write their own table, and a table is reviewed as a table), YAML (`no`
+is a boolean, and so is the failover of Norway).
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+
+from harness import gates
+from harness.registry import nearest
+
+FORMAT = 1
+COLUMNS = {"mutual_exclusion": "Mutual exclusion", "failover_safety": "Failover safety", "recommendation": "Recommendation"}
+TIMELINE = ("quiet_s", "fault_s", "after_s", "grants")
+PROFILES = ("quick", "nightly")
+
+Text = Annotated[str, msgspec.Meta(min_length=1)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Phase = Literal["begin", "active", "healing", "healed", "settled"]
+
+CHECK_OF: Mapping[str, str] = {
+    **dict.fromkeys(("two-holders", "lost-early", "alive-too-late", "spurious-refusal", "stuck", "stranger"), "lease"),
+    "fencing": "fencing",
+    **dict.fromkeys(("dedup-two-winners", "dedup-lost", "dedup-wrong-value"), "dedup"),
+    "not-linearizable": "linearizable",
+    "late-grant": "late-grant",
+    "extra-holders": "extra-holders",
+}
+"""Which check finds each class of anomaly."""
+
+WORKLOADS_OF: Mapping[str, tuple[str, ...]] = {
+    "lease": ("lock",),
+    "fencing": ("lock",),
+    "extra-holders": ("lock",),
+    "dedup": ("dedup",),
+    "linearizable": ("cas", "counter"),
+    "late-grant": ("lock", "dedup"),
+}
+"""Which workloads each check judges."""
+
+
+class BadClaims(ValueError):
+    """A user's mistake in a claims file: one line with file, line number, what was found and what was expected. Exit 64."""
+
+
+class Word(StrEnum):
+    """The verdicts on a claim, worst first."""
+
+    VIOLATED = "violated"
+    INCONCLUSIVE = "inconclusive"
+    UNAVAILABLE = "unavailable"
+    FINDING = "finding"
+    NOT_SEEN = "not-seen"
+    AS_DOCUMENTED = "as-documented"
+    HOLDS = "holds"
+
+    @property
+    def rank(self) -> int:
+        """Order from 0, the worst."""
+        return list(Word).index(self)
+
+
+class Control(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A planted bug, or an experiment on a weaker setting, that a check must condemn."""
+
+    check: str
+    mutant: str | None = None
+    experiment: str | None = None
+
+
+class Experiment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is run, shared by claims. `options` by workload, and plain ones for the run (rate, concurrency, deadline_s)."""
+
+    name: Text
+    deployment: Text
+    variant: Text
+    workloads: Annotated[tuple[Text, ...], msgspec.Meta(min_length=1)]
+    faults: tuple[Text, ...] = ()
+    timeline: dict[str, Annotated[int, msgspec.Meta(ge=0)] | Annotated[float, msgspec.Meta(ge=0)]]
+    trials: dict[str, Annotated[int, msgspec.Meta(ge=1)]]
+    controls: tuple[Control, ...] = ()
+    options: dict[str, Any] = {}
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"since": "from", "until": "to"}):
+    """Between which phases of the fault what an anomaly concerns must have been live to be what the document warns of."""
+
+    since: Phase = "begin"
+    until: Phase = "settled"
+
+
+class Bound(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"since": "from"}):
+    """So many seconds after the fault's begin nothing more may happen."""
+
+    seconds: Annotated[float, msgspec.Meta(gt=0)]
+    since: Literal["begin"] = "begin"
+
+    @property
+    def ns(self) -> int:
+        """Give the bound in nanoseconds."""
+        return round(self.seconds * 1_000_000_000)
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A falsifiable statement behind a cell. `anomalies` count; `excuses` are reported; `gates` are its own numbers."""
+
+    id: Text
+    cell: tuple[Text, Text]
+    sentence: Text
+    conditions: Text
+    document: Literal["promises", "warns", "silent"]
+    expect: Annotated[tuple[Word, ...], msgspec.Meta(min_length=1)]
+    quote: str | None = None
+    experiments: tuple[Text, ...] = ()
+    unit: Text = "trials"
+    anomalies: tuple[Text, ...] = ()
+    excuses: tuple[Text, ...] = ()
+    window: Window | None = None
+    bound: Bound | None = None
+    gates: dict[str, Count] = {}
+    requires: Text | None = None
+    remedy: Text | None = None
+
+    @property
+    def checks(self) -> tuple[str, ...]:
+        """Give the checks that its classes need, excused ones included."""
+        return tuple(dict.fromkeys(CHECK_OF[kind] for kind in (*self.anomalies, *self.excuses)))
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A row of the documented table, in the document's own words."""
+
+    name: Text
+    mutual_exclusion: Text | None = None
+    failover_safety: Text | None = None
+    recommendation: Text | None = None
+
+    @property
+    def quotes(self) -> dict[str, str | None]:
+        """Give what the document says, by column."""
+        return {column: getattr(self, field) for field, column in COLUMNS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """A claims file: the documented table, the experiments by name in the file's order, and the claims."""
+
+    source: str
+    rows: tuple[Row, ...]
+    experiments: Mapping[str, Experiment]
+    claims: tuple[Claim, ...]
+
+
+def needed_checks(claim: Claim, experiment: Experiment) -> tuple[str, ...]:
+    """Give the checks of a claim that an experiment serves: those of its workloads; a workload not known here serves all."""
+    strange = not set(experiment.workloads) <= set(gates.WORKLOADS)
+    return tuple(check for check in claim.checks if strange or set(WORKLOADS_OF[check]) & set(experiment.workloads))
+
+
+def shipped() -> Claims:
+    """Give the documented table that comes with Holdwater."""
+    return load(Path(__file__).resolve().parent.parent / "guarantees.toml")
+
+
+def load(path: Path) -> Claims:
+    """Read a claims file; raise BadClaims in one line where it cannot be used."""
+    try:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        raise BadClaims(f"{path}: {error.strerror}, expected a claims file") from None
+    except UnicodeDecodeError as error:
+        raise BadClaims(f"{path}: not UTF-8 at byte {error.start}") from None
+    return parse(text, str(path))
+
+
+def parse(text: str, source: str = "guarantees.toml") -> Claims:
+    """Read claims from TOML; see `load`."""
+    return _File(text, source).claims()
+
+
+Record = TypeVar("Record", Row, Experiment, Claim)
+
+
+class _File:
+    """A file being read: its tables, and where each of them stands."""
+
+    def __init__(self, text: str, source: str) -> None:
+        self.lines, self.source = text.splitlines(), source
+        try:
+            self.tables = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            place = re.search(r"\(at line (\d+), column \d+\)|\(at end of document\)", str(error))
+            line = int(place[1]) if place and place[1] else max(1, len(self.lines))
+            reason = re.sub(r"\s*\(at [^)]*\)", "", str(error))
+            raise BadClaims(f"{source}:{line}: no TOML: {' '.join(reason.split())}") from None
+
+    def claims(self) -> Claims:
+        self._top()
+        rows = self._array("row", Row, "name")
+        experiments = self._experiments()
+        claims = self._array("claim", Claim, "id")
+        for claim in claims:
+            self._check_claim(claim, rows, experiments)
+        return Claims(self.source, tuple(rows), experiments, tuple(claims))
+
+    # Reading
+
+    def _top(self) -> None:
+        known = ("format", "row", "experiment", "claim")
+        for name in self.tables:
+            if name not in known:
+                raise self.bad(self._line_of(name), f"unknown field {name!r}, {nearest(name, known)}")
+        if self.tables.get("format") != FORMAT:
+            raise self.bad(self._line_of("format"), f"format {self.tables.get('format')!r}, expected {FORMAT}")
+        if not self.tables.get("claim"):
+            raise self.bad(len(self.lines), "no [[claim]], expected at least one")
+
+    def _array(self, kind: str, record: type[Record], name: str) -> list[Record]:
+        tables = self.tables.get(kind, [])
+        if not isinstance(tables, list):
+            raise self.bad(self._line_of(kind), f"[{kind}] is a table, expected [[{kind}]]")
+        found: dict[str, Record] = {}
+        for number, table in enumerate(tables):
+            line = self._header(kind, number)
+            value = self._convert(table, record, line, f"{kind} {table.get(name, number + 1)!s}")
+            identity = getattr(value, name)
+            if identity in found:
+                raise self.bad(line, f"{kind} {identity} stands twice")
+            found[identity] = value
+        return list(found.values())
+
+    def _experiments(self) -> dict[str, Experiment]:
+        tables = self.tables.get("experiment", {})
+        if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
+            raise self.bad(self._line_of("experiment"), "expected a table [experiment.NAME] for each experiment")
+        found: dict[str, Experiment] = {}
+        for name in tables:
+            line = self._header("experiment", name)
+            merged = {**self._inherited(name, tables, ()), "name": name}
+            found[name] = self._convert(merged, Experiment, line, f"experiment {name}")
+            self._check_experiment(found[name], found)
+        return found
+
+    def _inherited(self, name: str, tables: Mapping[str, Any], heirs: tuple[str, ...]) -> dict[str, Any]:
+        own = dict(tables[name])
+        other = own.pop("like", None)
+        if other is None:
+            return own
+        line = self._line_of("like", self._header("experiment", name))
+        if other not in tables:
+            raise self.bad(line, f"experiment {name} is like {other!r}, {nearest(str(other), tables)}")
+        if other == name or other in heirs:
+            raise self.bad(line, f"experiment {name} is like {other}, which is like {name}")
+        return {**self._inherited(other, tables, (*heirs, name)), **own}
+
+    def _convert(self, table: Any, record: type[Record], line: int, label: str) -> Record:
+        try:
+            return msgspec.convert(table, record, strict=True)
+        except msgspec.ValidationError as error:
+            reason, _, path = str(error).partition(" - at ")
+            unknown = re.search(r"unknown field `(.*)`", reason)
+            first = re.match(r"`\$\.([\w-]+)", path)
+            key = unknown[1] if unknown else first[1] if first else None
+            if unknown:
+                known = list(record.__struct_fields__) if not first else []
+                reason = f"unknown field {unknown[1]!r}" + (f", {nearest(unknown[1], known)}" if known else "")
+            where = f" at {path.strip('`').removeprefix('$.')}" if first else ""
+            raise self.bad(self._line_of(key or "", line), f"{label}{where}: {reason}") from None
+
+    # Checking
+
+    def _check_experiment(self, experiment: Experiment, earlier: Mapping[str, Experiment]) -> None:
+        def bad(key: str, reason: str) -> BadClaims:
+            return self.bad(self._line_of(key, self._header("experiment", experiment.name)), f"experiment {experiment.name}: {reason}")
+
+        for key in experiment.timeline:
+            if key not in TIMELINE:
+                raise bad("timeline", f"unknown field {key!r} of timeline, {nearest(key, TIMELINE)}")
+        for key in experiment.trials:
+            if key not in PROFILES:
+                raise bad("trials", f"unknown profile {key!r}, {nearest(key, PROFILES)}")
+        for profile in PROFILES:
+            if profile not in experiment.trials:
+                raise bad("trials", f"no number of trials for profile {profile}")
+        for control in experiment.controls:
+            if control.check not in WORKLOADS_OF:
+                raise bad("controls", f"unknown check {control.check!r} of a control, {nearest(control.check, WORKLOADS_OF)}")
+            if (control.mutant is None) == (control.experiment is None):
+                raise bad("controls", f"the control of {control.check} needs a mutant or an experiment, one of the two")
+            others = [name for name in earlier if name != experiment.name]
+            if control.experiment is not None and control.experiment not in others:
+                raise bad("controls", f"control experiment {control.experiment!r} does not stand above it, {nearest(control.experiment, others)}")
+
+    def _check_claim(self, claim: Claim, rows: Sequence[Row], experiments: Mapping[str, Experiment]) -> None:
+        start = next(self._header("claim", n) for n, table in enumerate(self.tables["claim"]) if table["id"] == claim.id)
+        for key, reason in _mistakes(claim, rows, experiments):
+            raise self.bad(self._line_of(key, start), f"claim {claim.id}: {reason}")
+
+    # Places
+
+    def bad(self, line: int, reason: str) -> BadClaims:
+        return BadClaims(f"{self.source}:{line}: {reason}")
+
+    def _header(self, kind: str, which: int | str) -> int:
+        """Give the line of the n-th [[kind]], or of [kind.name]; 1 where it is written in another way."""
+        if isinstance(which, int):
+            found = [number for number, line in enumerate(self.lines, 1) if re.match(rf"\s*\[\[\s*{kind}\s*\]\]", line)]
+            return found[which] if which < len(found) else 1
+        name = re.escape(which)
+        found = [n for n, line in enumerate(self.lines, 1) if re.match(rf"""\s*\[\s*{kind}\s*\.\s*["']?{name}["']?\s*\]""", line)]
+        return found[0] if found else 1
+
+    def _line_of(self, key: str, start: int = 0) -> int:
+        """Give the line of a key inside the table that begins at `start`; the table's own line if it is not there.
+
+        0 stands for the whole file. A field inside an inline table, or inherited, is looked for by its name alone.
+        """
+        pattern = re.compile(rf"""(^|[\s{{,\[.]){re.escape(key)}["']?\s*([=\].]|$)""")
+        for number, line in enumerate(self.lines[start:], start + 1):
+            if start and re.match(r"\s*\[", line) and not re.match(rf"\s*\[\[?\s*\w+\.[\w.-]*{re.escape(key)}", line):
+                break
+            if key and pattern.search(line.split("#")[0]):
+                return number
+        return max(1, start)
+
+
+def _mistakes(claim: Claim, rows: Sequence[Row], experiments: Mapping[str, Experiment]) -> Iterable[tuple[str, str]]:
+    """Give each mistake of a claim as the key that it concerns and what is wrong."""
+    yield from _cell_mistakes(claim, rows)
+    for name in claim.experiments:
+        if name not in experiments:
+            yield "experiments", f"unknown experiment {name!r}, {nearest(name, experiments)}"
+    for key in ("anomalies", "excuses"):
+        for kind in getattr(claim, key):
+            if kind not in CHECK_OF:
+                yield key, f"unknown class {kind!r} of anomalies, {nearest(kind, CHECK_OF)}"
+    if both := set(claim.anomalies) & set(claim.excuses):
+        yield "excuses", f"{sorted(both)[0]} both counts and is excused"
+    for name in claim.gates:
+        if name not in gates.NAMES:
+            yield "gates", f"unknown gate {name!r}, {nearest(name, gates.NAMES)}"
+        elif name in gates.NEEDS_BOUND and claim.bound is None:
+            yield "gates", f"gate {name} needs a bound"
+    if "late-grant" in claim.anomalies and claim.bound is None:
+        yield "anomalies", "late-grant needs a bound"
+    if claim.document != "warns" and (claim.excuses or claim.window is not None):
+        yield "excuses" if claim.excuses else "window", f"only a document that warns excuses anything; this one {_stance(claim)}"
+    yield from _run_mistakes(claim, experiments)
+
+
+def _stance(claim: Claim) -> str:
+    return "promises" if claim.document == "promises" else "is silent"
+
+
+def _cell_mistakes(claim: Claim, rows: Sequence[Row]) -> Iterable[tuple[str, str]]:
+    if not rows:
+        return
+    row, column = claim.cell
+    quotes = {each.name: each.quotes for each in rows}
+    if row not in quotes:
+        yield "cell", f"unknown row {row!r}, {nearest(row, quotes)}"
+    elif column not in quotes[row]:
+        yield "cell", f"unknown column {column!r}, {nearest(column, quotes[row])}"
+    elif claim.quote is not None and claim.quote != quotes[row][column]:
+        yield "quote", f"quote {claim.quote!r}, but the document's cell says {quotes[row][column]!r}"
+
+
+def _run_mistakes(claim: Claim, experiments: Mapping[str, Experiment]) -> Iterable[tuple[str, str]]:
+    if not claim.experiments:
+        for key in ("requires", "remedy"):
+            if getattr(claim, key) is None:
+                yield "id", f"without experiments it cannot run, and needs requires and remedy; {key} is missing"
+        return
+    if claim.requires is not None:
+        yield "requires", "it has experiments, and requires is for what cannot run"
+    if not claim.anomalies:
+        yield "experiments", "no anomalies, expected the classes that count"
+    if claim.document == "warns" and claim.window is None:
+        yield "document", "a document that warns needs the window in which what it warns of may be"
+    served = {check for name in claim.experiments for check in needed_checks(claim, experiments[name])}
+    for kind in (*claim.anomalies, *claim.excuses):
+        if CHECK_OF[kind] not in served:
+            wanted = " or ".join(WORKLOADS_OF[CHECK_OF[kind]])
+            yield "anomalies", f"class {kind} needs workload {wanted}, which none of its experiments drives"

@@ -303,7 +303,9 @@ class _File:
                 raise bad("controls", f"the control of {control.check} needs a mutant or an experiment, one of the two")
             others = [name for name in earlier if name != experiment.name]
             if control.experiment is not None and control.experiment not in others:
-                raise bad("controls", f"control experiment {control.experiment!r} does not stand above it, {nearest(control.experiment, others)}")
+                raise bad(
+                    "controls", f"control experiment {control.experiment!r} does not stand above it, {nearest(control.experiment, others)}"
+                )
 
     def _check_claim(self, claim: Claim, rows: Sequence[Row], experiments: Mapping[str, Experiment]) -> None:
         start = next(self._header("claim", n) for n, table in enumerate(self.tables["claim"]) if table["id"] == claim.id)

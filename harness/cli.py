@@ -26,6 +26,7 @@ from harness.verdict import Status
 OK, NOT_VALID, INCONCLUSIVE, INFRASTRUCTURE, USAGE, BUG, INTERRUPTED = 0, 1, 2, 3, 64, 70, 130
 EXIT_OF_STATUS = {Status.VALID: OK, Status.UNKNOWN: INCONCLUSIVE, Status.INVALID: NOT_VALID}
 DEFAULT_OUT = Path("runs")
+DRAWN = ("anomalies", "timeline")
 
 
 class _Group(click.Group):
@@ -267,8 +268,9 @@ def _colour() -> bool:
 
 
 def _draw(directory: Path) -> list[Path]:
-    """Let every report that writes files do so; what is recorded and judged is on disk already."""
-    return [path for name in ("anomalies", "timeline") for path in registry.load("reports", name)(directory)]
+    """Let every report that writes files do so; what was recorded and judged is on disk already."""
+    runs = sorted((directory / "experiments").glob("*/")) or [directory]
+    return [path for each in runs if (each / store.RESULTS).exists() for name in DRAWN for path in registry.load("reports", name)(each)]
 
 
 def _command_line(seed: int) -> str:

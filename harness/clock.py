@@ -8,6 +8,8 @@ slews, plus 1 ms, what taking the pair may cost.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from harness.history import NEMESIS, History
 
 DRIFT_PPM = 500
@@ -29,7 +31,7 @@ def excess_ns(history: History) -> int:
     """Give by how much the worst pair of successive samples parted beyond what is allowed; at most 0 if none did."""
     pairs = samples(history)
     worst = -JUMP_NS
-    for (monotonic, wall), (later, wall_later) in zip(pairs, pairs[1:], strict=False):
+    for (monotonic, wall), (later, wall_later) in pairwise(pairs):
         passed = later - monotonic
         parted = abs((wall_later - wall) - passed)
         worst = max(worst, parted - abs(passed) * DRIFT_PPM // 1_000_000 - JUMP_NS)

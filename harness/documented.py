@@ -7,19 +7,24 @@ does not condemn them proves nothing by finding nothing.
 
 from __future__ import annotations
 
+import re
+import shlex
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from harness import registry, store
-from harness.claims import Claim, Claims, Experiment
-from harness.experiment import Progress, carry_out, catalogue, judge_trials, load_if_there
-from harness.judge import ControlResult, ExperimentEvidence, Judgement, judge
-from harness.plan import Episode, FaultSpec, Plan
-from harness.run import check_plan
+from harness.claims import Claim, Claims, Control, Experiment
+from harness.experiment import Progress, check, judge_trials, load_if_there, write_results
+from harness.experiment import carry_out as carry_out_plan
+from harness.judge import ControlResult, ExperimentEvidence, Judgement, Seen, exit_code, headline, judge, table
+from harness.plan import BadPlan, Episode, FaultSpec, Plan
 from harness.verdict import Status, Verdict, unknown
 
+DEFAULT_DEADLINE_S = 0.5
+MOST_SHOWN = 50  # anomalies of a claim in results.json; all are in its experiments' own
 CONTROL_EPISODES = 2
 CONTROL_TRIES = 3
 CONTROL_QUIET_S = 1.5
@@ -43,15 +48,6 @@ class Listener(Progress, Protocol):
     def experiment(self, name: str, number: int, of: int, trials: int) -> None: ...
 
     def judged(self, judgement: Judgement) -> None: ...
-
-
-@dataclass(slots=True)
-class Verified:
-    """What came out."""
-
-    judgements: list[Judgement] = field(default_factory=list)
-    evidence: dict[str, ExperimentEvidence] = field(default_factory=dict)
-    failures: dict[str, str] = field(default_factory=dict)  # infrastructure, by experiment
 
 
 def experiments_of(claims: Sequence[Claim], every: Mapping[str, Experiment]) -> list[Experiment]:
@@ -81,78 +77,110 @@ def plan_of(experiment: Experiment, settings: Settings) -> Plan:
     )
 
 
-def verify(claims: Claims, chosen: Sequence[Claim], settings: Settings, listener: Listener) -> Verified:
-    """Carry out the main job; raises BadPlan before anything is started. History and evidence are kept whatever happens."""
-    runnable = [claim for claim in chosen if claim.experiments]
-    experiments = experiments_of(runnable, claims.experiments)
+def choose(claims: Claims, rows: Sequence[str]) -> list[Claim]:
+    """Give the claims of these rows, all where none is named; raise BadPlan on an unknown row."""
+    known = list(dict.fromkeys([*(row.name for row in claims.rows), *(claim.cell[0] for claim in claims.claims)]))
+    by_word = {_word(name): name for name in known}
+    wanted = set()
+    for row in rows:
+        if _word(row) not in by_word:
+            raise BadPlan(f"unknown row {row!r}, {registry.nearest(_word(row), by_word)}")
+        wanted.add(by_word[_word(row)])
+    return [claim for claim in claims.claims if not rows or claim.cell[0] in wanted]
+
+
+def _word(row: str) -> str:
+    # "Redis (Sentinel)" is also redis-sentinel on a command line, and "Redis (single)" plain redis.
+    word = re.sub(r"[^a-z0-9]+", "-", row.lower()).strip("-")
+    return word.removesuffix("-single")
+
+
+def total_trials(claims: Claims, chosen: Sequence[Claim], settings: Settings) -> int:
+    """Count the planned trials, controls left out."""
+    return sum(settings.trials or each.trials[settings.profile] for each in experiments_of(chosen, claims.experiments))
+
+
+def carry_out(
+    claims: Claims, chosen: Sequence[Claim], settings: Settings, listener: Listener, *, strict: bool, command: str
+) -> dict[str, Any]:
+    """Carry out the main job and write results.json (docs/results.md); give its content.
+
+    Raises BadPlan before anything is started. History and evidence are kept whatever happens.
+    """
+    experiments = experiments_of(chosen, claims.experiments)
     for experiment in experiments:
-        plan = plan_of(experiment, settings)
-        check_plan(plan, catalogue(plan))
-    done = Verified()
+        check(plan_of(experiment, settings))
+    started = time.monotonic()
+    done = _Done(claims, settings, listener, command)
     waiting = list(chosen)
-    controls: dict[tuple[str, str, str], ControlResult] = {}
     for number, experiment in enumerate(experiments, 1):
-        listener.experiment(experiment.name, number, len(experiments), settings.trials or experiment.trials[settings.profile])
-        bounds = [claim.bound.seconds for claim in runnable if experiment.name in claim.experiments and claim.bound is not None]
-        _experiment(experiment, settings, listener, done, controls, bounds[0] if bounds else None)
-        ready = [claim for claim in waiting if set(_needs(claim, claims)) <= set(done.evidence)]
-        for claim in ready:
+        trials = settings.trials or experiment.trials[settings.profile]
+        listener.experiment(experiment.name, number, len(experiments), trials)
+        done.run(experiment)
+        for claim in [claim for claim in waiting if set(claim.experiments) <= set(done.evidence)]:
             waiting.remove(claim)
-            done.judgements.append(judge(claim, _evidence(claim, claims, done)))
-            listener.judged(done.judgements[-1])
+            done.judge(claim)
     for claim in waiting:
-        done.judgements.append(judge(claim, _evidence(claim, claims, done)))
-    order = {claim.id: n for n, claim in enumerate(chosen)}
-    done.judgements.sort(key=lambda judgement: order[judgement.claim.id])
-    return done
+        done.judge(claim)
+    results = _results(claims, chosen, done, strict=strict, command=command, seconds=round(time.monotonic() - started, 1))
+    store.write(settings.out / store.RESULTS, results)
+    return dict(store.plain(results))
 
 
-def _needs(claim: Claim, claims: Claims) -> set[str]:
-    named = set(claim.experiments)
-    return named | {control.experiment for name in named for control in claims.experiments[name].controls if control.experiment}
+class _Done:
+    """What has been run and judged so far."""
 
+    def __init__(self, claims: Claims, settings: Settings, listener: Listener, command: str) -> None:
+        self.claims, self.settings, self.listener, self.command = claims, settings, listener, command
+        self.evidence: dict[str, ExperimentEvidence] = {}
+        self.judgements: dict[str, Judgement] = {}
+        self.versions: dict[str, str] = {}
+        self._controls: dict[tuple[str, str, str], ControlResult] = {}
 
-def _evidence(claim: Claim, claims: Claims, done: Verified) -> dict[str, ExperimentEvidence]:
-    return {name: done.evidence[name] for name in _needs(claim, claims) if name in done.evidence}
+    def run(self, experiment: Experiment) -> None:
+        """Run an experiment and its controls, and judge its trials."""
+        plan = plan_of(experiment, self.settings)
+        directory = self.settings.out / "experiments" / experiment.name
+        directory.mkdir(parents=True)
+        ran, broken = carry_out_plan(plan, directory, self.listener)
+        self.versions |= ran.versions
+        history = load_if_there(directory / store.HISTORY)
+        trials = judge_trials(history, self._bound_ns(experiment))
+        write_results(plan, ran, broken, trials, history, directory, self.command)
+        self.evidence[experiment.name] = ExperimentEvidence(
+            name=experiment.name,
+            trials=tuple(trials),
+            voids=tuple(ran.voids),
+            controls=tuple(self._control(control, plan) for control in experiment.controls),
+            broken=broken,
+            directory=str(directory),
+        )
 
+    def judge(self, claim: Claim) -> None:
+        """Judge a claim by what there is."""
+        self.judgements[claim.id] = judge(claim, self.evidence)
+        self.listener.judged(self.judgements[claim.id])
 
-def _experiment(
-    experiment: Experiment,
-    settings: Settings,
-    listener: Listener,
-    done: Verified,
-    controls: dict[tuple[str, str, str], ControlResult],
-    bound_s: float | None,
-) -> None:
-    plan = plan_of(experiment, settings)
-    directory = settings.out / "experiments" / experiment.name
-    directory.mkdir(parents=True)
-    ran, broken = carry_out(plan, directory, listener)
-    if broken is not None:
-        done.failures[experiment.name] = broken
-    trials = judge_trials(load_if_there(directory / store.HISTORY), bound_s)
-    results = []
-    for control in experiment.controls:
+    def _bound_ns(self, experiment: Experiment) -> int | None:
+        # An experiment that is another's control for late grants is judged by that claim's bound.
+        users = {experiment.name}
+        users |= {name for name, each in self.claims.experiments.items() if experiment.name in {c.experiment for c in each.controls}}
+        bounds = [claim.bound.ns for claim in self.claims.claims if claim.bound is not None and users & set(claim.experiments)]
+        return min(bounds, default=None)
+
+    def _control(self, control: Control, plan: Plan) -> ControlResult:
         if control.experiment is not None:
-            results.append(_by_experiment(control.check, control.experiment, done))
-        elif control.mutant is not None:
-            memo = (plan.backend, control.check, control.mutant)
-            if memo not in controls:
-                controls[memo] = _by_mutant(control.check, control.mutant, plan, settings, listener)
-            results.append(controls[memo])
-    done.evidence[experiment.name] = ExperimentEvidence(
-        name=experiment.name,
-        trials=tuple(trials),
-        voids=tuple(ran.voids),
-        controls=tuple(results),
-        broken=broken,
-        directory=str(directory),
-    )
+            return _by_experiment(control.check, control.experiment, self.evidence)
+        assert control.mutant is not None
+        memo = (plan.backend, control.check, control.mutant)
+        if memo not in self._controls:
+            self._controls[memo] = _by_mutant(control.check, control.mutant, plan, self.settings, self.listener)
+        return self._controls[memo]
 
 
-def _by_experiment(check: str, name: str, done: Verified) -> ControlResult:
+def _by_experiment(check: str, name: str, done: Mapping[str, ExperimentEvidence]) -> ControlResult:
     planted = f"experiment {name}"
-    evidence = done.evidence.get(name)
+    evidence = done.get(name)
     if evidence is None or not evidence.trials:
         return ControlResult(check, planted, condemned=False, detail="the experiment has no trial")
     hits = [trial.n for trial in evidence.trials if _condemned(check, trial.verdicts)]
@@ -181,7 +209,7 @@ def _by_mutant(check: str, mutant: str, plan: Plan, settings: Settings, listener
         directory = settings.out / "controls" / f"{plan.backend}-{check}-{mutant}-{seed}"
         directory.mkdir(parents=True)
         listener.step(f"control: {mutant} on {plan.backend}")
-        _, broken = carry_out(control, directory, listener)
+        _, broken = carry_out_plan(control, directory, listener)
         trials = judge_trials(load_if_there(directory / store.HISTORY))
         hits = [trial.n for trial in trials if _condemned(check, trial.verdicts)]
         detail = broken or f"condemned in {len(hits)} of {len(trials)} quiet trials, seed {seed}"
@@ -192,3 +220,93 @@ def _by_mutant(check: str, mutant: str, plan: Plan, settings: Settings, listener
 
 def _condemned(check: str, found: Mapping[str, Verdict]) -> bool:
     return found.get(check, unknown("not checked")).status is Status.INVALID
+
+
+def _results(claims: Claims, chosen: Sequence[Claim], done: _Done, *, strict: bool, command: str, seconds: float) -> dict[str, Any]:
+    judgements = [done.judgements[claim.id] for claim in chosen]
+    rows = table(claims, judgements)
+    settings = done.settings
+    return {
+        "holdwater": 1,
+        "kind": "verify",
+        "profile": settings.profile,
+        "seed": settings.seed,
+        "on": settings.on,
+        "strict": strict,
+        "seconds": seconds,
+        "exit": exit_code(judgements, strict=strict),
+        "headline": headline(rows),
+        "contradicts": any(judgement.verdict == "violated" for judgement in judgements),
+        "command": command,
+        "directory": str(settings.out),
+        "rows": [
+            {
+                "name": row.name,
+                "cells": [
+                    {
+                        "column": cell.column,
+                        "quote": cell.quote,
+                        "verdict": cell.verdict,
+                        "claims": [judgement.claim.id for judgement in cell.judgements],
+                    }
+                    for cell in row.cells
+                ],
+            }
+            for row in rows
+        ],
+        "claims": [_claim(judgement, claims, done) for judgement in judgements],
+        "failures": {name: evidence.broken for name, evidence in done.evidence.items() if evidence.broken is not None},
+        "versions": done.versions,
+        "environment": store.environment(),
+    }
+
+
+def _claim(judgement: Judgement, claims: Claims, done: _Done) -> dict[str, Any]:
+    claim, rate = judgement.claim, judgement.rate
+    seen = [*judgement.contradicting, *(each for each in judgement.anomalies if each not in judgement.contradicting)]
+    return {
+        "id": claim.id,
+        "cell": list(claim.cell),
+        "quote": claim.quote,
+        "sentence": claim.sentence,
+        "conditions": claim.conditions,
+        "document": claim.document,
+        "verdict": str(judgement.verdict),
+        "expected": judgement.expected,
+        "expect": [str(word) for word in claim.expect],
+        "unit": claim.unit,
+        "rate": rate and {"k": rate.k, "n": rate.n, "low": rate.low, "high": rate.high, "upper": rate.upper},
+        "said": judgement.sentence,
+        "missing": list(judgement.missing),
+        "remedy": judgement.remedy,
+        "gates": list(judgement.gates),
+        "numbers": judgement.numbers,
+        "anomalies": [_seen(each) for each in seen[:MOST_SHOWN]],
+        "excused": [_seen(each) for each in judgement.excused[:MOST_SHOWN]],
+        "voids": list(judgement.voids),
+        "controls": list(judgement.controls),
+        "experiments": list(judgement.directories),
+        "evidence": [f"{directory}/anomalies/1.txt" for directory in judgement.directories if seen],
+        "repeat": _repeat(claim, claims, done) if claim.experiments else None,
+    }
+
+
+def _seen(seen: Seen) -> dict[str, Any]:
+    anomaly = seen.anomaly
+    return {"experiment": seen.experiment, "trial": seen.trial, "kind": anomaly.kind, "key": anomaly.key, "message": anomaly.message}
+
+
+def _repeat(claim: Claim, claims: Claims, done: _Done) -> str:
+    """Give the command that repeats a claim's first experiment, one trial of it."""
+    plan = plan_of(claims.experiments[claim.experiments[0]], done.settings)
+    episode = plan.episodes[0]
+    words = ["holdwater", "run", ",".join(plan.workloads), "--backend", plan.backend]
+    if episode.faults:
+        words += ["--fault", ",".join(str(spec) for spec in episode.faults)]
+    options = {"variant": plan.variant, "quiet_s": episode.quiet_s, "fault_s": episode.fault_s, "after_s": episode.after_s}
+    options |= {"grants": episode.grants} if episode.grants else {}
+    options |= {"deadline_s": plan.deadline_s} if plan.deadline_s != DEFAULT_DEADLINE_S else {}
+    options |= {name: value for given in plan.options.values() for name, value in given.items()}
+    words += [word for name, value in options.items() for word in ("--option", f"{name}={value}")]
+    words += ["--rate", f"{plan.rate:g}", "--concurrency", str(plan.concurrency), "--seed", str(plan.seed)]
+    return shlex.join(words)

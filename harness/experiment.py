@@ -7,6 +7,8 @@ this version or a later one, also where the run was killed in the middle.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,8 +17,7 @@ from harness.checkers.extra_holders import extra_holders
 from harness.checkers.late_grant import late_grant
 from harness.checks import guarded, verdicts
 from harness.client import BROKEN
-from harness.gates import exposure, validity
-from harness.generator import NS_PER_S
+from harness.gates import driven, exposure, validity
 from harness.history import History, load
 from harness.judge import TrialEvidence
 from harness.plan import Plan
@@ -69,13 +70,19 @@ def carry_out_and_judge(plan: Plan, directory: Path, progress: Progress, command
     """Run a plan, judge every trial, write results.json (docs/results.md); give its content."""
     ran, broken = carry_out(plan, directory, progress)
     history = load_if_there(directory / store.HISTORY)
-    trials = judge_trials(history)
-    found = combine({f"trial {trial.n}": combine(trial.verdicts) for trial in trials})
+    return write_results(plan, ran, broken, judge_trials(history), history, directory, command)
+
+
+def write_results(
+    plan: Plan, ran: Ran, broken: str | None, trials: Sequence[TrialEvidence], history: History, directory: Path, command: str
+) -> dict[str, Any]:
+    """Write what was concluded of a run into its directory; give it."""
+    status = combine({f"trial {trial.n}": combine(trial.verdicts) for trial in trials}).status
     results = {
         "holdwater": 1,
         "kind": "run",
-        "status": str(found.status),
-        "exit": exit_code(found.status, broken, history),
+        "status": str(status),
+        "exit": exit_code(status, broken, history),
         "command": command,
         "directory": str(directory),
         "plan": plan,
@@ -108,7 +115,7 @@ def _described(trial: TrialEvidence) -> dict[str, Any]:
         name: {"status": str(found.status), "summary": found.summary, "numbers": found.numbers, "anomalies": found.all_anomalies()}
         for name, found in trial.verdicts.items()
     }
-    gates = [*validity(trial.history), *exposure(trial.history)]
+    gates = [*validity(trial.history), *exposure(trial.history, driven(trial.history))]
     return {"n": trial.n, "faults": [f for f in faults if f != "trial"], "checks": checks, "gates": gates}
 
 
@@ -117,18 +124,17 @@ def load_if_there(path: Path) -> History:
     return load(path) if path.exists() else History(())
 
 
-def judge_trials(history: History, bound_s: float | None = None) -> list[TrialEvidence]:
-    """Judge each trial that is not void by every check that it calls for, those of survival and late grants included."""
+def judge_trials(history: History, bound_ns: int | None = None) -> list[TrialEvidence]:
+    """Judge each trial that is not void by every check that it calls for; late grants where a bound is given."""
     found = []
     for trial in history.trials():
         if trial.void is not None or not trial.history.events:
             continue
         checks = verdicts(trial.history)
-        faults = set(trial.history.header.faults) if trial.history.header else set()
+        faults = trial.history.header.faults if trial.history.header else ()
         if "isolate-primary" in faults:
             checks["extra-holders"] = guarded("extra-holders", extra_holders)(trial.history)
-            if bound_s is not None:
-                bound_ns = int(bound_s * NS_PER_S)
-                checks["late-grant"] = guarded("late-grant", lambda part, ns=bound_ns: late_grant(part, ns))(trial.history)
+            if bound_ns is not None:
+                checks["late-grant"] = guarded("late-grant", partial(late_grant, bound_ns=bound_ns))(trial.history)
         found.append(TrialEvidence(trial.n, trial.history, checks))
     return found

@@ -296,6 +296,11 @@ def exposure(
     return (*gates, *(at_least(name, own[name], SPECIAL[name](history, bound_ns)) for name in special))
 
 
+def driven(history: History) -> tuple[str, ...]:
+    """Give the workloads of a run, as its header says."""
+    return history.header.workloads if history.header else ()
+
+
 def _workload(history: History, operations: Sequence[Operation], workload: str, needed: Mapping[str, int], *, expected: bool) -> list[Gate]:
     functions = WORKLOADS.get(workload)
     mine = [operation for operation in operations if functions is None or operation.f in functions]

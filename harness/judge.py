@@ -119,9 +119,7 @@ class _Account:
 def judge(claim: Claim, evidence: Mapping[str, ExperimentEvidence]) -> Judgement:
     """Judge a claim by what its experiments left."""
     if not claim.experiments:
-        missing = (claim.requires or "something that is not here",)
-        sentence = f"cannot be tested here: it needs {missing[0]}"
-        return Judgement(claim, Word.UNAVAILABLE, Word.UNAVAILABLE in claim.expect, sentence, missing=missing, remedy=claim.remedy)
+        return _unavailable(claim)
     account = _Account()
     for name in claim.experiments:
         if name in evidence:
@@ -150,6 +148,18 @@ def judge(claim: Claim, evidence: Mapping[str, ExperimentEvidence]) -> Judgement
         directories=tuple(account.directories),
         infrastructure=account.infrastructure,
         bug=account.bug,
+    )
+
+
+def _unavailable(claim: Claim) -> Judgement:
+    needed = claim.requires or "what is not here"
+    return Judgement(
+        claim=claim,
+        verdict=Word.UNAVAILABLE,
+        expected=Word.UNAVAILABLE in claim.expect,
+        sentence=f"cannot be tested here: it needs {needed}",
+        missing=(needed,),
+        remedy=claim.remedy,
     )
 
 
@@ -285,7 +295,7 @@ def live(history: History, anomaly: Anomaly) -> int:
         return anomaly.live if anomaly.live is not None else (steps[0].end or anomaly.at) if steps else anomaly.at
     since = anomaly.live if anomaly.live is not None else anomaly.at
     owner = steps[0].argument.get("owner") if steps else None
-    mine = [step for step in steps if step.argument.get("owner") == owner and step.start <= anomaly.at]
+    mine = [step for step in steps if step.argument.get("owner") == owner and step.start < anomaly.at]
     reaching = [step for step in mine if step.start + _span_ns(step) > anomaly.at]
     chosen = reaching[0] if reaching else mine[-1] if mine else None
     return since if chosen is None or chosen.end is None else max(since, chosen.end)
@@ -348,7 +358,9 @@ def _cuts(histories: Sequence[History]) -> dict[str, Any]:
         for fault in episodes(history)
         if "active" in fault.phases and "healing" in fault.phases
     ]
-    ttls = {event.value["ttl_ms"] for history in histories for event in history.events if event.type == "invoke" and event.f == "try_acquire"}
+    ttls = {
+        event.value["ttl_ms"] for history in histories for event in history.events if event.type == "invoke" and event.f == "try_acquire"
+    }
     cut = {"cut_s": {"median": round(median(lengths), 1), "max": round(max(lengths), 1)}} if lengths else {}
     return {**cut, "ttl_ms": sorted(ttls)}
 
@@ -368,8 +380,9 @@ def _sentence(
         Word.HOLDS: f"no violation in {counted.n} {claim.unit}; {_possible(counted)}",
     }[verdict]
     if verdict is Word.VIOLATED and claim.document == "warns":
-        other = account.contradicting[0].anomaly
-        text = f"{len(account.contradicting)} anomalies that the document does not warn of, the first: {other.kind}; {_of(claim, counted)} as warned"
+        first = account.contradicting[0].anomaly
+        text = f"{len(account.contradicting)} anomalies that the document does not warn of, first {first.kind}"
+        text += f"; as it warns in {_of(claim, counted)}"
     excluded = f"; {len(account.excluded)} more did not count" if account.excluded else ""
     return text + _measured(numbers) + excluded
 
@@ -400,13 +413,13 @@ def _remedy(claim: Claim, account: _Account) -> str | None:
     if claim.remedy is not None:
         return claim.remedy
     if account.bug is not None:
-        return "report it with the run directory: an error of ours, not of the system"
+        return "report it with its run directory: this is an error of ours, not of the system"
     if account.infrastructure is not None:
         return "run it again: the machine or a server failed, not the claim"
-    if any("role" in reason or "clock" in reason for reason in account.excluded):
-        return "run it again on a machine with less load"
-    if any(": unmet" in reason or "needed" in reason for reason in account.unmet):
-        return "a longer fault (timeline) or a higher rate (options) for its experiment"
+    if account.excluded:
+        return "run it again, on a machine with less load: what did not count had not kept still by itself"
+    if account.unmet and not account.unknown:
+        return "give its experiment a longer fault (timeline), a higher rate (options), or the control that is missing"
     return None
 
 
@@ -445,7 +458,10 @@ def table(claims: Claims, judgements: Sequence[Judgement]) -> list[TableRow]:
         cells = quotes.setdefault(row, {})
         cells[column] = cells.get(column) or claim.quote
     columns = list(dict.fromkeys(column for cells in quotes.values() for column in cells))
-    return [TableRow(row, tuple(_cell(row, column, cells.get(column), claims, judgements) for column in columns)) for row, cells in quotes.items()]
+    return [
+        TableRow(row, tuple(_cell(row, column, cells.get(column), claims, judgements) for column in columns))
+        for row, cells in quotes.items()
+    ]
 
 
 def _cell(row: str, column: str, quote: str | None, claims: Claims, judgements: Sequence[Judgement]) -> Cell:

@@ -10,7 +10,8 @@ from reports.marks import INK2, INK3, RULE, SMALLEST_PX, WIDTH_PX, Mark, Words, 
 MARGIN = 20
 RIGHT = WIDTH_PX - 30  # the last number of the axis stands half beyond the plot
 GAP = 8
-UNITS = ((1_000_000_000, "seconds"), (1_000_000, "ms"), (1_000, "µs"), (1, "ns"))
+SECONDS = (1_000_000_000, "seconds")
+FOREIGN = (1, "ns")  # a foreign history without real times counts its events
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +34,12 @@ class Frame:
 
 def ticks(start: int, end: int, room: float) -> tuple[list[int], int, str, int]:
     """Give round times inside the window, the unit in ns, its name, and the decimals that tell them apart."""
-    unit, name = next((size, name) for size, name in UNITS if end - start >= size or size == 1)
+    unit, name = SECONDS if end - start >= 100_000 else FOREIGN
     step = 1
-    while (end - start) / step * 70 > room:
+    while (end - start) / step * 80 > room:
         step = next(each for each in _round_numbers() if each > step)
     decimals = 0
-    while step % max(unit // 10**decimals, 1):
+    while step % (unit // 10**decimals):
         decimals += 1
     first = -(-start // step) * step
     return list(range(first, end + 1, step)), unit, name, decimals

@@ -265,7 +265,10 @@ def _kinds(history: History, by_key: dict[str | None, list[Operation]]) -> list[
         kind = kind_of(key) if kind_of(key) in common else "other"
         keys[kind] += 1
         kinds.setdefault(kind, []).extend(operations)
-    return [Group(_named(kind, keys[kind], by_key), tuple(_lanes(history, sorted(each, key=lambda one: one.index)))) for kind, each in sorted(kinds.items())]
+    return [
+        Group(_named(kind, keys[kind], by_key), tuple(_lanes(history, sorted(each, key=lambda one: one.index))))
+        for kind, each in sorted(kinds.items())
+    ]
 
 
 def _named(kind: str, keys: int, by_key: dict[str | None, list[Operation]]) -> str:

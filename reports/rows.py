@@ -40,6 +40,7 @@ from reports.marks import (
     hatch,
     line,
     middle,
+    printable,
     shorten,
     text_width,
     triangle,
@@ -58,7 +59,7 @@ def fault_rows(history: History, seen: Sequence[FaultSeen], frame: Frame, y: flo
     ends: list[float] = []  # where each row is free from
     for fault in seen:
         x0, x1 = frame.x(fault.begin), max(frame.x(_until(fault, frame)), frame.x(fault.begin) + 3)
-        left, text = _fault_text(history, fault, x0, x1, frame)
+        left, text = _fault_text(_fault_words(history, fault, brief=len(seen) > FAULT_ROWS), x0, x1, frame)
         right = max(x1, left + text_width(text, SMALLEST_PX, bold=True))
         row = next((n for n, end in enumerate(ends) if end < min(x0, left) - 10), len(ends))
         if row == FAULT_ROWS:
@@ -75,11 +76,18 @@ def _until(fault: FaultSeen, frame: Frame) -> int:
     return frame.end if fault.healed is None and fault.failed is None else fault.healed or fault.healing or frame.end
 
 
-def _fault_text(history: History, fault: FaultSeen, x0: float, x1: float, frame: Frame) -> tuple[float, str]:
-    """Choose the fullest words that fit into the bar, right of it or left of it; give where they begin."""
+def _fault_words(history: History, fault: FaultSeen, *, brief: bool) -> list[str]:
+    """Give what can be said of a fault, the fullest first."""
     words, proof = phrases.fault(history, fault), phrases.proof(fault)
+    if brief and fault.active is not None:
+        return [words]
     head = proof.split(",")[0]
-    for text in dict.fromkeys((f"{words} ({proof})", f"{words} ({head})", f"{words} ({proof.split(':')[0]})", words)):
+    return [f"{words} ({proof})", f"{words} ({head})", f"{words} ({proof.split(':')[0]})", words]
+
+
+def _fault_text(choices: Sequence[str], x0: float, x1: float, frame: Frame) -> tuple[float, str]:
+    """Choose the fullest words that fit into the bar, right of it or left of it; give where they begin."""
+    for text in dict.fromkeys(map(printable, choices)):
         width = text_width(text, SMALLEST_PX, bold=True)
         if width <= x1 - x0 - 16:
             return (x0 + x1 - width) / 2, text
@@ -88,7 +96,7 @@ def _fault_text(history: History, fault: FaultSeen, x0: float, x1: float, frame:
         if width <= x0 - frame.left - 8:
             return x0 - 8 - width, text
     room = max(x1 - x0 - 16, RIGHT - x1 - 8)
-    return (x0 + 8 if room == x1 - x0 - 16 else x1 + 8), shorten(words, room, bold=True)
+    return (x0 + 8 if room == x1 - x0 - 16 else x1 + 8), shorten(choices[-1], room, bold=True)
 
 
 def _fault_bar(fault: FaultSeen, frame: Frame, top: float, x0: float, x1: float) -> list[Mark]:
@@ -179,7 +187,7 @@ def group_rows(group: Group, seen: Sequence[FaultSeen], frame: Frame, y: float) 
     return marks + _sightings(group, lanes, frame)
 
 
-def count_line(steps: Iterable[Step], frame: Frame, y: float) -> list[Mark]:
+def count_line(steps: Iterable[Step], frame: Frame, y: float, *, digits: bool = True) -> list[Mark]:
     """Give the one line to scan: nothing, a thin line, or a block with the digit."""
     marks: list[Mark] = []
     drawn: set[tuple[int, int, int]] = set()
@@ -194,7 +202,7 @@ def count_line(steps: Iterable[Step], frame: Frame, y: float) -> list[Mark]:
             continue
         colour = OVERLAP if step.violated else MUST
         marks.append(Box(x0, y - 24, max(x1 - 1.5, x0 + 2), y, colour, 5))
-        if x1 - x0 > text_width(str(step.count), SMALLEST_PX, bold=True) + 5:
+        if digits and x1 - x0 > text_width(str(step.count), SMALLEST_PX, bold=True) + 5:
             marks.append(Words((x0 + x1 - 1) / 2, middle(y - 24, y), str(step.count), colour=PAPER, bold=True, align="center"))
     return marks
 
@@ -211,7 +219,7 @@ def lane_row(lane: Lane, frame: Frame, y: float) -> list[Mark]:
     if lane.endless is not None:
         marks += _rail(frame.x(lane.endless), y + LANE_PX - 3)
     pixels = sorted({round(frame.x(at)) for at in lane.ok if frame.start <= at <= frame.end})
-    marks += [line(x, y + 19.5, x, y + 24, OK, 1, 2) for x in pixels]
+    marks += [line(x + 0.5, y + 19, x + 0.5, y + 24, OK, 1, 2) for x in pixels]
     for x in _spaced((frame.x(at) for at in lane.fail), 9):
         marks += cross(x, y + 11)
     marks += _infos(lane, frame, y)
@@ -283,14 +291,19 @@ def _sightings(group: Group, lanes: dict[int, float], frame: Frame) -> list[Mark
     told: set[tuple[float, str]] = set()
     ordered = sorted((seen for seen in group.seen if seen.slot in lanes), key=lambda seen: seen.at)
     places = [(min(max(frame.x(seen.at), frame.left + 7), RIGHT - 7), lanes[seen.slot], seen.word) for seen in ordered]
-    for x, y, _ in dict.fromkeys((round(x), y, "") for x, y, _ in places):
+    for x, y in dict.fromkeys((round(x), y) for x, y, _ in places):
         marks.append(diamond(x, y + 11))
         taken.append((x - 9, x + 9, y))
+    for lane in group.lanes:
+        taken += [(frame.x(a), frame.x(b), lanes[lane.slots[0]]) for a, b in (*lane.must, *lane.may)]
+        shared = [(each.start, each.end or each.start) for each in group.overlaps if set(each.slots) & set(lane.slots)]
+        taken += [(frame.x(a), frame.x(b), lanes[lane.slots[0]]) for a, b in shared]
+        taken += [(frame.x(at) - 10, frame.x(at) + 10, lanes[lane.slots[0]]) for at in (*lane.fail, *(each for each, _ in lane.info))]
     for x, y, word in places:
         width = text_width(word, SMALLEST_PX, bold=True)
         for left in (x + 12, x - 12 - width):
             free = all(left + width < a or b < left or y != at for a, b, at in taken)
-            if (y, word) not in told and free and frame.left < left and left + width < RIGHT:
+            if free and (y, word) not in told and frame.left < left and left + width < RIGHT:
                 marks.append(Words(left, middle(y, y + 22), word, colour=FLAG, bold=True, halo=True, z=9))
                 taken.append((left - 4, left + width + 4, y))
                 told.add((y, word))
@@ -311,5 +324,8 @@ def rest_rows(board: Board, frame: Frame, y: float) -> tuple[list[Mark], int]:
     told = f"{wrong} of them with two holders" if wrong else "none with two holders"
     text = f"and {phrases.counted(len(board.rest), 'more lock')}, {told}"
     steps = [step for group in board.rest for step in group.steps or ()]
-    marks: list[Mark] = [line(MARGIN, y, RIGHT, y, INK3, 1), Words(MARGIN, middle(y, y + 30), text, colour=FLAG if wrong else INK2, bold=wrong > 0)]
-    return marks + count_line(steps, frame, y + (60 if wrong else 40)), 66 if wrong else 46
+    marks: list[Mark] = [
+        line(MARGIN, y, RIGHT, y, INK3, 1),
+        Words(MARGIN, middle(y, y + 30), text, colour=FLAG if wrong else INK2, bold=wrong > 0),
+    ]
+    return marks + count_line(steps, frame, y + (60 if wrong else 40), digits=False), 66 if wrong else 46

@@ -17,17 +17,37 @@ from pathlib import Path
 
 from harness.history import History
 from harness.verdict import Status, Verdict
-from reports import rows
+from reports import phrases, rows
+from reports.explain import finding
 from reports.frame import GAP, MARGIN, RIGHT, Frame, axis
 from reports.groups import Board, Group, board
 from reports.legend import legend
-from reports.marks import FLAG, INK, INK2, INK3, PAPER, SMALLEST_PX, WIDTH_PX, Box, Mark, Words, line, middle, render, shorten, text_width, wrap
+from reports.marks import (
+    FLAG,
+    INK,
+    INK2,
+    INK3,
+    PAPER,
+    SMALLEST_PX,
+    WIDTH_PX,
+    Box,
+    Mark,
+    Words,
+    line,
+    middle,
+    render,
+    shorten,
+    text_width,
+    wrap,
+)
 from reports.phrases import seconds
+from reports.recorded import recorded
 from reports.scene import FaultSeen, NodeSeen, faults, has_nemesis, nodes, trial_starts, window
 
 TITLE_PX, SUBTITLE_PX = 26, 18
 FLAG_PX = 32
 GUTTER = (112, 250)
+WHOLE_NS = 30_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +74,28 @@ def draw(history: History, verdict: Verdict, path: Path, title: Title) -> None:
     """
     sheet = layout(history, verdict, title)
     render(sheet.marks, sheet.height_px, path)
+
+
+def write(directory: Path) -> list[Path]:
+    """Draw a run directory's timeline.png again from what is recorded there; give its path.
+
+    Of several trials it shows the first that was condemned; else all, if they fit, or the first.
+    """
+    run = recorded(directory)
+    if not run.trials:
+        return []
+    path = directory / "timeline.png"
+    shown = next((trial for trial in run.trials if trial.verdict.status is Status.INVALID), None)
+    length = run.history.events[-1].time - run.history.events[0].time
+    if shown is None and (len(run.trials) == 1 or length > WHOLE_NS):
+        shown = run.trials[0]
+    history, verdict = (shown.history, shown.verdict) if shown else (run.history, run.verdict)
+    if len(run.trials) == 1:
+        which = ""
+    else:
+        which = f"trial {shown.n} of {len(run.trials)}" if shown else phrases.counted(len(run.trials), "trial")
+    draw(history, verdict, path, Title(finding(history, verdict), " · ".join(filter(None, [run.about, which]))))
+    return [path]
 
 
 def layout(history: History, verdict: Verdict, title: Title) -> Sheet:
@@ -90,7 +132,9 @@ def _gutter(rows_of: Board, known: Sequence[NodeSeen]) -> float:
     labels = [node.name for node in known] + ["seconds 00.0", "fault"]
     labels += [lane.label for group in (*rows_of.groups, *rows_of.strips) for lane in group.lanes]
     widths = [text_width(shorten(label, GUTTER[1]), SMALLEST_PX) for label in labels]
-    widths += [text_width(shorten(group.name, GUTTER[1], bold=True), SMALLEST_PX, bold=True) for group in rows_of.groups if group.steps is not None]
+    widths += [
+        text_width(shorten(group.name, GUTTER[1], bold=True), SMALLEST_PX, bold=True) for group in rows_of.groups if group.steps is not None
+    ]
     return float(MARGIN + GAP + min(max(*widths, GUTTER[0]), GUTTER[1]) + 4)
 
 

@@ -3,6 +3,9 @@
 Everything is in whole milliseconds here; a history of nanoseconds is made of them at the end. The search
 tries every order and every instant, so that it is slow and plainly right: a state is (time, what was
 done, owner, expiry), and a state that failed once is not tried again.
+
+Servers are functions (operation, instant, lease) -> (answer, lease): a correct one, correct ones whose
+clocks are off, and broken ones.
 """
 
 from __future__ import annotations
@@ -34,6 +37,9 @@ class Op:
 
 Lease = tuple[str, int] | None
 """The owner and the expiry."""
+
+
+Server = Callable[[Op, int, Lease], tuple[bool, Lease]]
 
 
 def serve(op: Op, at: int, lease: Lease) -> tuple[bool, Lease]:
@@ -73,22 +79,20 @@ def possible(ops: list[Op]) -> bool:
     return search(0, 0, None)
 
 
-def draw(rng: random.Random, server: Callable[..., tuple[bool, Lease]] = serve, *, long_calls: bool = False) -> list[Op]:
-    """Draw 3 to 7 operations of two or three clients on one lock, answered by a server.
+def draw(rng: random.Random, server: Server = serve, *, count: int | None = None, long_calls: bool = False) -> list[Op]:
+    """Draw operations (3 to 7, or this many) of two or three clients on one lock, answered by a server.
 
     Tokens are used by any client, before their grant is answered, after a refusal and after none;
-    unanswered operations are done late or never.
+    unanswered operations are done late or never. Long calls last up to the TTL.
     """
     slots = [0] * rng.choice((2, 2, 3))
     ttl = rng.choice((4, 8, 12))
-    width = 2 * ttl if long_calls else 3
     planned: list[tuple[int, Op]] = []
     owners: list[str] = []
-    for number in range(rng.randint(3, 7)):
+    for number in range(count or rng.randint(3, 7)):
         slot = rng.randrange(len(slots))
         start = slots[slot] + rng.randint(1, 5)
-        end = start + rng.randint(0, width)
-        slots[slot] = end
+        slots[slot] = end = start + rng.randint(0, ttl if long_calls else 3)
         f, owner = "try_acquire", f"o{number}"
         if owners and rng.random() < 0.55:
             f, owner = rng.choice(FUNCTIONS), rng.choice(owners[-3:])
@@ -101,7 +105,7 @@ def draw(rng: random.Random, server: Callable[..., tuple[bool, Lease]] = serve, 
     return _answered(rng, planned, server)
 
 
-def _answered(rng: random.Random, planned: list[tuple[int, Op]], server: Callable[..., tuple[bool, Lease]]) -> list[Op]:
+def _answered(rng: random.Random, planned: list[tuple[int, Op]], server: Server) -> list[Op]:
     lease: Lease = None
     found = []
     for at, op in sorted(planned, key=lambda one: one[0]):
@@ -112,7 +116,28 @@ def _answered(rng: random.Random, planned: list[tuple[int, Op]], server: Callabl
     return sorted(found, key=lambda op: op.start)
 
 
-def granting_held(rng: random.Random) -> Callable[..., tuple[bool, Lease]]:
+def sloppy(rng: random.Random, skew_ms: int) -> Server:
+    """Make a correct server whose leases end up to this much early or late."""
+
+    def server(op: Op, at: int, lease: Lease) -> tuple[bool, Lease]:
+        return serve(replace(op, span=max(0, op.span + rng.randint(-skew_ms, skew_ms))), at, lease)
+
+    return server
+
+
+def by_client_clocks(rng: random.Random, bound_ms: int) -> Server:
+    """Make a correct server whose clients' clocks end leases: who waits sees them up to twice the bound longer than who holds."""
+
+    def server(op: Op, at: int, lease: Lease) -> tuple[bool, Lease]:
+        if op.f == "try_acquire" and lease is not None:
+            answer, after = serve(op, at, (lease[0], lease[1] + rng.randint(0, 2 * bound_ms)))
+            return answer, after if answer else lease
+        return serve(op, at, lease)
+
+    return server
+
+
+def granting_held(rng: random.Random) -> Server:
     """Make a server that now and then grants a lock that is held."""
 
     def server(op: Op, at: int, lease: Lease) -> tuple[bool, Lease]:
@@ -138,8 +163,11 @@ def flipped(rng: random.Random, ops: list[Op]) -> list[Op]:
     return [replace(op, answer=not op.answer) if place == number else op for number, op in enumerate(ops)]
 
 
-def history(ops: list[Op]) -> History:
-    """Write the operations as a history: a process each, invocations before completions where times are equal."""
+def history(ops: list[Op], tick_ns: int = NS_PER_MS) -> History:
+    """Write the operations as a history: a process each, invocations before completions where times are equal.
+
+    Times are in ticks, spans always in milliseconds.
+    """
     lines: list[tuple[int, int, int, EventType, Any]] = []
     for process, op in enumerate(ops):
         argument: dict[str, Any] = {"owner": op.owner}
@@ -151,7 +179,7 @@ def history(ops: list[Op]) -> History:
             lines.append((op.end, 1, process, "ok", value))
     lines.sort(key=lambda line: line[:3])
     events = [
-        Event(index=index, time=time * NS_PER_MS, process=process, type=type_, f=ops[process].f, key="lock", value=value)
+        Event(index=index, time=time * tick_ns, process=process, type=type_, f=ops[process].f, key="lock", value=value)
         for index, (time, _, process, type_, value) in enumerate(lines)
     ]
     return History(tuple(events), complete=True)

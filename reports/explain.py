@@ -1,0 +1,344 @@
+"""One anomaly in English, and the finding of a run in one line.
+
+An explanation is a heading, a strip where the anomaly is about a lock, the events that lead to it in the
+order of time, and a last sentence that says what contradicts what. It says only what the history has.
+
+The way of telling follows Elle (Kingsbury and Alvaro, VLDB 2020, section 6): a counterexample is worth
+what a reader can follow.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.checkers.lease import Grant
+from harness.history import NEMESIS, History, Operation, dump
+from harness.verdict import Anomaly, Status, Verdict
+from reports import phrases
+from reports.groups import LOCK_FUNCTIONS, holds
+from reports.recorded import recorded
+from reports.scene import FaultSeen, NodeSeen, faults, nodes
+from reports.strip import Holds, Ruler, Strip
+
+WIDTH = 79
+LISTED = 24
+WRITTEN = 50
+STRIPS_FOR = frozenset(
+    {"two-holders", "lost-early", "alive-too-late", "spurious-refusal", "stuck", "stranger", "fencing", "late-grant", "extra-holders"}
+)
+RULES = {
+    "two-holders": "Of two granted leases one must have ended before the other began.",
+    "lost-early": "An acknowledged lease lasts for its TTL.",
+    "alive-too-late": "A lease that is over cannot be used.",
+    "spurious-refusal": "A lock is refused only while somebody may hold it.",
+    "stuck": "A lock that nobody can hold is free.",
+    "stranger": "Only the owner of a lease can extend or release it.",
+    "fencing": "A fencing token is greater than every token acknowledged before its grant was invoked.",
+    "dedup-two-winners": "Of all that try to set a key, one is the first.",
+    "dedup-lost": "What was acknowledged as set must be there afterwards.",
+    "dedup-wrong-value": "A key keeps the value of the one that set it first.",
+    "late-grant": "A primary that has been cut off for this long must not acknowledge any more.",
+    "extra-holders": "Duplicates are rare: at most one extra holder per name and failover.",
+    "not-linearizable": "All operations must fit into one order that keeps real time and gives each its answer.",
+}
+HEADINGS = {
+    "lost-early": "{key}: a lease was lost before its time",
+    "alive-too-late": "{key}: a lease was used after its end",
+    "spurious-refusal": "{key} was refused though nobody can have held it",
+    "stuck": "{key} stayed refused though nobody can have held it",
+    "stranger": "{key}: somebody else's token took effect",
+    "fencing": "{key}: a fencing token did not rise",
+    "dedup-two-winners": "{key} was set for the first time more than once",
+    "dedup-lost": "{key} was acknowledged and then lost",
+    "dedup-wrong-value": "{key} does not have the value of its winner",
+    "late-grant": "{key} was granted by a primary long cut off",
+    "extra-holders": "{key} had more extra holders than one",
+    "not-linearizable": "{key} is not linearizable",
+}
+FINDINGS = {  # worst first; n = 1, n > 1
+    "two-holders": ("Two clients held one lock once", "Two clients held one lock {times}"),
+    "dedup-two-winners": ("One key had two winners", "{n} keys had two winners"),
+    "dedup-lost": ("One acknowledged key was lost", "{n} acknowledged keys were lost"),
+    "dedup-wrong-value": ("One key did not have its winner's value", "{n} keys did not have their winner's value"),
+    "not-linearizable": ("One object is not linearizable", "{n} objects are not linearizable"),
+    "lost-early": ("One lease was lost before its time", "{n} leases were lost before their time"),
+    "alive-too-late": ("One lease was used after its end", "{n} leases were used after their end"),
+    "stranger": ("Somebody else's token took effect once", "Somebody else's token took effect {times}"),
+    "late-grant": ("A cut-off primary still acknowledged once", "A cut-off primary still acknowledged {times}"),
+    "extra-holders": ("One lock had more extra holders than one", "{n} locks had more extra holders than one"),
+    "stuck": ("One free lock stayed refused", "Free locks stayed refused {times}"),
+    "spurious-refusal": ("A free lock was refused once", "Free locks were refused {times}"),
+    "fencing": ("One fencing token did not rise", "{n} fencing tokens did not rise"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """All that an explanation draws on. `operations` are those of the anomaly's key, `involved` the evidence."""
+
+    history: History
+    anomaly: Anomaly
+    operations: Sequence[Operation]
+    involved: Sequence[Operation]
+    grants: Sequence[Grant]
+    faults: Sequence[FaultSeen]
+    nodes: Sequence[NodeSeen]
+    start: int
+    end: int
+
+    @property
+    def key(self) -> str:
+        return self.anomaly.key if self.anomaly.key is not None else "the object"
+
+    @property
+    def until(self) -> int:
+        return self.anomaly.until if self.anomaly.until is not None else self.anomaly.at
+
+
+def explain(history: History, anomaly: Anomaly) -> str:
+    """Explain an anomaly of this history, in plain text of at most 79 columns; O(n log n) in operations."""
+    case = _case(history, anomaly)
+    parts = [_heading(case)]
+    if anomaly.kind in STRIPS_FOR and any(each.f in LOCK_FUNCTIONS for each in case.operations):
+        parts.append(_strip(case).text())
+    parts.append("\n".join(_told(_events(case))))
+    parts.append("\n".join(textwrap.wrap(_contradiction(case), WIDTH, initial_indent="  ", subsequent_indent="  ")))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def write(directory: Path) -> list[Path]:
+    """Write anomalies/N.txt and N.jsonl into a run directory, by time, at most `WRITTEN`; give their paths.
+
+    N.jsonl is the evidence alone, with what the nemesis recorded in that trial: it can be checked by itself.
+    """
+    found = [(trial, anomaly) for trial in recorded(directory).trials for anomaly in trial.verdict.all_anomalies()]
+    paths: list[Path] = []
+    for n, (trial, anomaly) in enumerate(found[:WRITTEN], 1):
+        folder = directory / "anomalies"
+        folder.mkdir(exist_ok=True)
+        text, part = folder / f"{n}.txt", folder / f"{n}.jsonl"
+        text.write_text(explain(trial.history, anomaly), encoding="utf-8")
+        dump(_evidence(trial.history, anomaly), part)
+        paths += [text, part]
+    return paths
+
+
+def _evidence(history: History, anomaly: Anomaly) -> History:
+    """Give the events of an anomaly's operations, invocations and completions, and those of the nemesis."""
+    wanted = {n for each in history.operations() if each.index in anomaly.operations for n in (each.index, each.end_index)}
+    unanswered = {each.process: each.index for each in history.operations() if each.index in anomaly.operations and each.end_index is None}
+    events = [
+        event
+        for event in history.events
+        if event.process == NEMESIS
+        or event.index in wanted
+        or (event.type == "info" and isinstance(event.process, int) and unanswered.get(event.process, event.index) < event.index)
+    ]
+    return replace(history, events=tuple(events), complete=False)
+
+
+def finding(history: History, verdict: Verdict) -> str:
+    """Say in one line what a verdict found: the title of a picture."""
+    anomalies = verdict.all_anomalies()
+    if verdict.status is Status.UNKNOWN:
+        return f"No verdict: {verdict.summary}"
+    return _found(history, anomalies) if anomalies else _nothing(history)
+
+
+def _found(history: History, anomalies: Sequence[Anomaly]) -> str:
+    counts = Counter(anomaly.kind for anomaly in anomalies)
+    kind = next((kind for kind in FINDINGS if kind in counts), anomalies[0].kind)
+    n, first = counts[kind], next(anomaly for anomaly in anomalies if anomaly.kind == kind)
+    one, many = FINDINGS.get(kind, (f"One anomaly: {kind}", f"{{n}} anomalies: {kind}"))
+    told = one if n == 1 else many.format(n=f"{n:,}", times=phrases.times(n))
+    others = len(anomalies) - n
+    more = f"; {phrases.counted(others, 'other violation')}" if others else ""
+    return f"{told}, {'' if n == 1 else 'first '}{_when(history, first.at)}{more}"
+
+
+def _when(history: History, at: int) -> str:
+    """Say when, as time after the last fault that was on by then, or since the run began."""
+    before = [fault for fault in faults(history) if (fault.active or fault.begin) <= at]
+    if not before:
+        return f"at {phrases.seconds(at)} s"
+    fault = max(before, key=lambda each: each.active or each.begin)
+    began = fault.active if fault.active is not None else fault.begin
+    was = {node.name: node.role(fault.begin) for node in nodes(history, at)}
+    after = at - began
+    told = f"{after / phrases.NS_PER_S:.2f} s" if after >= phrases.NS_PER_S else phrases.duration(after)
+    return f"{told} after {phrases.since(history, fault, fault.node if was.get(fault.node) == 'primary' and len(was) > 1 else None)}"
+
+
+def _nothing(history: History) -> str:
+    operations = history.operations()
+    locks = {each.key for each in operations if each.f in LOCK_FUNCTIONS}
+    granted = sum(1 for each in operations if isinstance(each.result, Mapping) and each.result.get("granted") is True)
+    others = [each for each in operations if each.key not in locks]
+    rest = f"{phrases.counted(len(others), 'operation')} on {phrases.counted(len({each.key for each in others}), 'key')}"
+    if not locks:
+        return f"No violation: {rest}" if others else "Nothing was done, nothing was judged"
+    return f"No violation by the lease rules: {phrases.counted(granted, 'grant')} on {phrases.counted(len(locks), 'lock')}" + (
+        f"; none in {rest}" if others else ""
+    )
+
+
+def _case(history: History, anomaly: Anomaly) -> Case:
+    operations = [each for each in history.operations() if each.key == anomaly.key]
+    involved = [each for each in operations if each.index in anomaly.operations]
+    last = history.events[-1].time if history.events else anomaly.at
+    until = anomaly.until if anomaly.until is not None else anomaly.at
+    first = min([each.start for each in involved] + [anomaly.at])
+    span = max(until - first, 1_000_000)
+    near = [fault for fault in faults(history) if fault.begin <= until and (fault.healed is None or fault.healed >= first - span)]
+    first = min([first] + [fault.begin for fault in near if fault.begin >= first - 2 * span])
+    span = max(until - first, 1_000_000)
+    lock = any(each.f in LOCK_FUNCTIONS for each in operations)
+    return Case(
+        history=history,
+        anomaly=anomaly,
+        operations=operations,
+        involved=involved,
+        grants=holds(operations) if lock else [],
+        faults=near,
+        nodes=nodes(history, last),
+        start=max(first - span // 20, 0),
+        end=max(min(until + span // 5, last), until + 1),
+    )
+
+
+def _heading(case: Case) -> str:
+    if case.anomaly.kind != "two-holders":
+        return HEADINGS.get(case.anomaly.kind, f"{{key}}: {case.anomaly.kind}").format(key=case.key)
+    if case.anomaly.until is None:
+        return f"{case.key} was granted twice at once"
+    return f"{case.key} had two owners for {phrases.duration(case.until - case.anomaly.at)}"
+
+
+# The strip
+
+
+def _strip(case: Case) -> Strip:
+    anomaly = case.anomaly
+    both = ((anomaly.at, case.until),) if anomaly.kind == "two-holders" and case.until > anomaly.at else ()
+    mine = {grant.index for grant in case.grants if set(grant.operations) & set(anomaly.operations)}
+    clients: dict[int, list[Grant]] = {}
+    for grant in case.grants:
+        if grant.index in mine or _shown(grant, case):
+            clients.setdefault(case.history.slot(grant.process), []).append(grant)
+    for operation in case.involved:
+        clients.setdefault(case.history.slot(operation.process), [])
+    rows = [_holds(slot, held, both if any(grant.index in mine for grant in held) else (), case) for slot, held in sorted(clients.items())]
+    words = f"both entitled, {phrases.duration(case.until - anomaly.at)}" if both else anomaly.kind.replace("-", " ")
+    return Strip(Ruler(case.start, case.end), case.faults, case.nodes, rows, (anomaly.at, case.until), words)
+
+
+def _shown(grant: Grant, case: Case) -> bool:
+    return (
+        grant.acknowledged_at is not None
+        and grant.must_end is not None
+        and grant.acknowledged_at < case.end
+        and grant.must_end > case.start
+    )
+
+
+def _holds(slot: int, held: Iterable[Grant], both: tuple[tuple[int, int], ...], case: Case) -> Holds:
+    must, may = [], []
+    for grant in held:
+        known, least = grant.acknowledged_at, grant.must_end
+        if known is not None and least is not None and least > known:
+            must.append((known, least))
+            if grant.may_end is None or grant.may_end - least > (case.end - case.start) // 30:
+                may.append((least, case.end if grant.may_end is None else grant.may_end))
+        else:
+            may.append((grant.invoked, case.end if grant.may_end is None else grant.may_end))
+    return Holds(f"client {slot}", tuple(must), tuple(may), both)
+
+
+# The sentences
+
+
+Told = tuple[int, str]
+
+
+def _events(case: Case) -> list[Told]:
+    told = [*_fault_events(case), *_role_events(case), *_observed(case), *_operation_events(case)]
+    told.sort(key=lambda each: each[0])
+    if len(told) <= LISTED:
+        return told
+    rest = len(told) - LISTED
+    return [*told[: LISTED - 4], (told[LISTED - 4][0], f"({rest} more are left out here)"), *told[-4:]]
+
+
+def _told(events: Iterable[Told]) -> Iterator[str]:
+    for at, text in events:
+        stamp = f"{phrases.seconds(at):>8} s  "
+        yield from textwrap.wrap(text, WIDTH, initial_indent=stamp, subsequent_indent=" " * len(stamp))
+
+
+def _fault_events(case: Case) -> Iterator[Told]:
+    for fault in case.faults:
+        yield fault.begin, f"{phrases.fault(case.history, fault)} (░)"
+        if fault.active is not None:
+            yield fault.active, f"{phrases.proof(fault)} (▒)"
+        elif fault.failed is not None:
+            yield fault.begin, phrases.proof(fault)
+        if fault.healing is not None and fault.healing <= case.until:
+            yield fault.healing, f"healing of {fault.name} begins"
+
+
+def _role_events(case: Case) -> Iterator[Told]:
+    for node in case.nodes:
+        for at, role in node.changes:
+            if case.start <= at <= case.until:
+                yield at, f"{node.name} is promoted (▲)" if role == "primary" else f"{node.name} becomes a {role} (▲)"
+        for span in node.spans:
+            if span.role in ("dead", "paused") and case.start <= span.start <= case.until:
+                yield span.start, f"{node.name} is {span.role}"
+
+
+def _observed(case: Case) -> Iterator[Told]:
+    """Tell when an observer past the proxies first saw two owners of this key while the contradiction stood."""
+    for event in case.history.nemesis():
+        if event.f != "observer" or event.value["key"] != case.anomaly.key or not case.anomaly.at <= event.time <= case.until:
+            continue
+        by_owner: dict[str, list[str]] = {}
+        for node, owner in event.value["owners"].items():
+            if owner is not None:
+                by_owner.setdefault(owner, []).append(node)
+        if len(by_owner) > 1:
+            yield event.time, f"an observer reads the owner: {'; '.join(f'{phrases.listed(at)} {owner}' for owner, at in by_owner.items())}"
+            return
+
+
+def _operation_events(case: Case) -> Iterator[Told]:
+    mine = {n for grant in case.grants if grant.index in case.anomaly.operations for n in grant.operations}
+    evidence = {each.index for each in case.involved}
+    for operation in case.operations:
+        telling = operation.f in ("extend", "release") and operation.status == "ok" and operation.start <= case.until
+        if operation.index in evidence or (operation.index in mine and telling):
+            yield operation.start, _sentence(case, operation)
+
+
+def _sentence(case: Case, operation: Operation) -> str:
+    who = phrases.client(case.history, operation.process)
+    by = f"{operation.node}: " if operation.node else ""
+    owner = operation.argument.get("owner") if isinstance(operation.argument, Mapping) else None
+    token = f" as {owner}" if owner else ""
+    ended = operation.end if operation.end is not None else operation.gave_up
+    at = f" at {phrases.seconds(ended)} s" if ended is not None and operation.status == "ok" else ""
+    return f"{who}{token} {phrases.asked(operation)}; {by}{phrases.answered(operation)}{at}"
+
+
+def _contradiction(case: Case) -> str:
+    anomaly = case.anomaly
+    if anomaly.kind == "two-holders" and anomaly.until is not None:
+        owners = [case.history.slot(grant.process) for grant in case.grants if grant.index in anomaly.operations]
+        who = phrases.slots(owners) if len(set(owners)) > 1 else "two owners"
+        return f"{phrases.seconds(anomaly.at)} – {phrases.seconds(anomaly.until)} s: {who} were both entitled to {case.key} (▓)."
+    rule = RULES.get(anomaly.kind, "")
+    message = anomaly.message.rstrip(". ")
+    return f"{rule} But {message}." if rule else f"{message}."

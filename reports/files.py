@@ -1,0 +1,91 @@
+"""From a run directory to its files: which trial is drawn, and where pictures and texts go.
+
+What was concluded is read from results.json and not judged again, so that any old run can be drawn.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from harness import store
+from harness.history import History, Trial, encode, load
+from harness.verdict import Anomaly, Status, Verdict, combine
+from reports.explain import explain, finding
+from reports.timeline import Title, draw
+
+MOST_TEXTS = 20
+
+
+def timeline(directory: Path) -> list[Path]:
+    """Draw timeline.png of the first trial with an anomaly, the first trial if there is none."""
+    drawn = _drawn(directory)
+    if drawn is None:
+        return []
+    results, trial, verdict = drawn
+    path = directory / "timeline.png"
+    draw(trial.history, verdict, path, Title(finding(trial.history, verdict), subtitle(results, trial.n)))
+    return [path]
+
+
+def anomalies(directory: Path) -> list[Path]:
+    """Write anomalies/N.txt in English and N.jsonl, its events, one of each kind first."""
+    drawn = _drawn(directory)
+    if drawn is None:
+        return []
+    _, trial, verdict = drawn
+    paths = []
+    for number, anomaly in enumerate(_of_each_kind_first(verdict.all_anomalies())[:MOST_TEXTS], 1):
+        folder = directory / "anomalies"
+        folder.mkdir(exist_ok=True)
+        text, events = folder / f"{number}.txt", folder / f"{number}.jsonl"
+        text.write_text(explain(trial.history, anomaly).rstrip() + "\n", "utf-8")
+        events.write_bytes(_events(trial.history, anomaly))
+        paths += [text, events]
+    return paths
+
+
+def subtitle(results: dict[str, Any], n: int) -> str:
+    """Say what was run, in the words of the command line."""
+    plan = results["plan"]
+    parts = [plan["backend"], plan["variant"], f"{plan['concurrency']} clients", " + ".join(plan["workloads"])]
+    parts += [f"mutant {plan['mutant']}"] if plan.get("mutant") else []
+    return " · ".join([*parts, f"trial {n}", f"seed {plan['seed']}"])
+
+
+def _drawn(directory: Path) -> tuple[dict[str, Any], Trial, Verdict] | None:
+    results = store.read(directory / store.RESULTS)
+    path = directory / store.HISTORY
+    if results.get("kind") != "run" or not path.exists():
+        return None
+    trials = {trial.n: trial for trial in load(path).trials()}
+    judged = [(trials[each["n"]], _verdict(each["checks"])) for each in results["trials"] if each["n"] in trials]
+    if not judged:
+        return None
+    trial, verdict = next(((trial, verdict) for trial, verdict in judged if verdict.all_anomalies()), judged[0])
+    return results, trial, verdict
+
+
+def _verdict(checks: dict[str, Any]) -> Verdict:
+    return combine({name: _part(check) for name, check in checks.items()})
+
+
+def _part(check: dict[str, Any]) -> Verdict:
+    found = tuple(msgspec.convert(anomaly, Anomaly) for anomaly in check["anomalies"])
+    return Verdict(Status[check["status"].upper()], check["summary"], found, numbers=check["numbers"])
+
+
+def _of_each_kind_first(found: list[Anomaly]) -> list[Anomaly]:
+    first: dict[str, Anomaly] = {}
+    for anomaly in found:
+        first.setdefault(anomaly.kind, anomaly)
+    return [*first.values(), *(anomaly for anomaly in found if anomaly not in first.values())]
+
+
+def _events(history: History, anomaly: Anomaly) -> bytes:
+    """Give the events of the operations that prove an anomaly, as lines of a history."""
+    named = set(anomaly.operations)
+    ends = {operation.end_index for operation in history.operations() if operation.index in named}
+    return b"".join(encode(event) for event in history.events if event.index in named or event.index in ends)

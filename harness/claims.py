@@ -24,6 +24,7 @@ from harness import gates
 from harness.registry import nearest
 
 FORMAT = 1
+SHOWN = 100  # characters of a line in an error
 COLUMNS = {"mutual_exclusion": "Mutual exclusion", "failover_safety": "Failover safety", "recommendation": "Recommendation"}
 TIMELINE = ("quiet_s", "fault_s", "after_s", "grants")
 PROFILES = ("quick", "nightly")
@@ -278,8 +279,10 @@ class _File:
             if unknown:
                 known = list(record.__struct_fields__) if not first else []
                 reason = f"unknown field {unknown[1]!r}" + (f", {nearest(unknown[1], known)}" if known else "")
-            where = f" at {path.strip('`').removeprefix('$.')}" if first else ""
-            raise self.bad(self._line_of(key or "", line), f"{label}{where}: {reason}") from None
+            place = self._line_of(key or "", line)
+            field = f" at {path.strip('`').removeprefix('$.')}" if first else ""
+            written = f", in: {self.lines[place - 1].strip()[:SHOWN]}" if first else ""
+            raise self.bad(place, f"{label}{field}: {reason}{written}") from None
 
     # Checking
 

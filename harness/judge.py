@@ -22,6 +22,7 @@ from harness.verdict import Anomaly, Status, Verdict, unknown
 
 GRANT_SPANS = {"try_acquire": "ttl_ms", "acquire_within": "ttl_ms", "extend": "duration_ms"}
 POSITIVE = ("granted", "held", "released", "set")
+NOT_CHECKED = unknown("it was not carried out")
 NS_PER_MS = 1_000_000
 NS_PER_S = 1_000_000_000
 
@@ -242,7 +243,7 @@ def _trial(claim: Claim, experiment: str, trial: TrialEvidence, checks: Sequence
     account.unmet += [f"{where}: {gate}" for gate in exposed if not gate.met]
     hit = False
     for check in checks:
-        verdict = trial.verdicts.get(check) or unknown(f"the {check} check was not carried out")
+        verdict = trial.verdicts.get(check, NOT_CHECKED)
         account.unknown += [f"{where}: {check} unknown: {reason}" for reason in _unknowns(verdict)]
         for name, value in verdict.numbers.items():
             if isinstance(value, (int, float)) and not isinstance(value, bool):

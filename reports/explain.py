@@ -12,21 +12,18 @@ from __future__ import annotations
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 from harness.checkers.lease import Grant
-from harness.history import NEMESIS, History, Operation, dump
+from harness.history import History, Operation
 from harness.verdict import Anomaly, Status, Verdict
 from reports import phrases
 from reports.groups import LOCK_FUNCTIONS, holds
-from reports.recorded import recorded
 from reports.scene import FaultSeen, NodeSeen, faults, nodes
 from reports.strip import Holds, Ruler, Strip
 
 WIDTH = 79
 LISTED = 24
-WRITTEN = 50
 STRIPS_FOR = frozenset(
     {"two-holders", "lost-early", "alive-too-late", "spurious-refusal", "stuck", "stranger", "fencing", "late-grant", "extra-holders"}
 )
@@ -108,37 +105,6 @@ def explain(history: History, anomaly: Anomaly) -> str:
     parts.append("\n".join(_told(_events(case))))
     parts.append("\n".join(textwrap.wrap(_contradiction(case), WIDTH, initial_indent="  ", subsequent_indent="  ")))
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def write(directory: Path) -> list[Path]:
-    """Write anomalies/N.txt and N.jsonl into a run directory, by time, at most `WRITTEN`; give their paths.
-
-    N.jsonl is the evidence alone, with what the nemesis recorded in that trial: it can be checked by itself.
-    """
-    found = [(trial, anomaly) for trial in recorded(directory).trials for anomaly in trial.verdict.all_anomalies()]
-    paths: list[Path] = []
-    for n, (trial, anomaly) in enumerate(found[:WRITTEN], 1):
-        folder = directory / "anomalies"
-        folder.mkdir(exist_ok=True)
-        text, part = folder / f"{n}.txt", folder / f"{n}.jsonl"
-        text.write_text(explain(trial.history, anomaly), encoding="utf-8")
-        dump(_evidence(trial.history, anomaly), part)
-        paths += [text, part]
-    return paths
-
-
-def _evidence(history: History, anomaly: Anomaly) -> History:
-    """Give the events of an anomaly's operations, invocations and completions, and those of the nemesis."""
-    wanted = {n for each in history.operations() if each.index in anomaly.operations for n in (each.index, each.end_index)}
-    unanswered = {each.process: each.index for each in history.operations() if each.index in anomaly.operations and each.end_index is None}
-    events = [
-        event
-        for event in history.events
-        if event.process == NEMESIS
-        or event.index in wanted
-        or (event.type == "info" and isinstance(event.process, int) and unanswered.get(event.process, event.index) < event.index)
-    ]
-    return replace(history, events=tuple(events), complete=False)
 
 
 def finding(history: History, verdict: Verdict) -> str:

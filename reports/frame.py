@@ -34,13 +34,14 @@ class Frame:
 
 def ticks(start: int, end: int, room: float) -> tuple[list[int], int, str, int]:
     """Give round times inside the window, the unit in ns, its name, and the decimals that tell them apart."""
-    unit, name = SECONDS if end - start >= 100_000 else FOREIGN
-    step = 1
-    while (end - start) / step * 80 > room:
-        step = next(each for each in _round_numbers() if each > step)
-    decimals = 0
-    while step % (unit // 10**decimals):
-        decimals += 1
+    unit, name = SECONDS if end >= 100_000 else FOREIGN
+    for step in _round_numbers():
+        decimals = 0
+        while step % (unit // 10**decimals):
+            decimals += 1
+        letters = len(f"{end / unit:.{decimals}f}")
+        if (end - start) / step * (11 * letters + 36) <= room:
+            break
     first = -(-start // step) * step
     return list(range(first, end + 1, step)), unit, name, decimals
 

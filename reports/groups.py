@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from harness.checkers.lease import Grant, grants
 from harness.history import History, MalformedHistory, Operation, split
@@ -118,10 +119,14 @@ def board(history: History, verdict: Verdict, end: int) -> Board:
         first = anomalies[key][0].at if key in anomalies else None
         return (first is None, first or 0, _natural(key))
 
-    locks = [_lock(history, key, by_key[key], anomalies.get(key, []), end) for key in sorted(filter(is_lock.get, by_key), key=place)]
+    ordered = sorted(by_key, key=place)
+    locks = [key for key in ordered if is_lock[key]]
     others = {key: operations for key, operations in by_key.items() if not is_lock[key]}
-    wrong = sorted((key for key in others if key in anomalies), key=place)[: KEYS if locks else GROUPS]
-    groups = [*locks[:GROUPS], *(_object(history, key, others[key], anomalies[key], end) for key in wrong)]
+    wrong = [key for key in ordered if key in others and key in anomalies][: KEYS if locks else GROUPS]
+    drawn = {key: _lock(history, key, by_key[key], anomalies.get(key, []), end) for key in locks}
+    drawn |= {key: _object(history, key, others[key], anomalies[key], end) for key in wrong}
+    rest = locks[GROUPS:]
+    groups = [drawn[key] for key in ordered if key in drawn and key not in rest]
     kinds = _kinds(history, {key: operations for key, operations in others.items() if key not in wrong})
     strips = [_one_lane(kind) for kind in kinds] if groups else []
     if not groups:
@@ -129,7 +134,7 @@ def board(history: History, verdict: Verdict, end: int) -> Board:
     elif not locks and len(kinds) == 1:
         strips = kinds
     crowded = sum(len(group.lanes) for group in groups) > LANES_IN_ALL
-    return Board(tuple(_folded(group, crowded=crowded) for group in groups), tuple(strips), tuple(locks[GROUPS:]))
+    return Board(tuple(_folded(group, crowded=crowded) for group in groups), tuple(strips), tuple(drawn[key] for key in rest))
 
 
 def holds(operations: Sequence[Operation]) -> list[Grant]:
@@ -165,7 +170,9 @@ def _lanes(history: History, operations: Iterable[Operation], held: Iterable[Gra
 
 
 def _lane(history: History, slot: int, operations: Sequence[Operation], held: Sequence[Grant], end: int) -> Lane:
-    must, may, endless = [], [], []
+    must: list[Interval] = []
+    may: list[tuple[int | None, int | None]] = []
+    endless: list[int] = []
     for grant in held:
         known, least = grant.acknowledged_at, grant.must_end
         if known is not None and least is not None and least > known:
@@ -229,11 +236,24 @@ def _seen(history: History, operations: Sequence[Operation], anomalies: Sequence
 
 def _word(operation: Operation, anomaly: Anomaly) -> str:
     if anomaly.kind == "not-linearizable":
-        return "not linearizable"
+        return _brief(operation)
     if operation.f == "check_and_set":
         return "won" if _won(operation) else "tried"
     value = operation.result.get("value") if isinstance(operation.result, dict) else None
     return "read nothing" if value is None else "read another value" if anomaly.kind == "dedup-wrong-value" else "read"
+
+
+def _brief(operation: Operation) -> str:
+    """Say an operation of a register or counter in a few letters: "read 3", "swap → 7-17"."""
+    result = operation.result
+    value = result.get("value") if isinstance(result, dict) else result
+    known = "?" if operation.status != "ok" else "nothing" if value is None else str(value)
+    if operation.f in ("read", "get", "get_versioned"):
+        return f"read {known}"
+    wrote = operation.argument.get("value") if isinstance(operation.argument, dict) else operation.argument
+    if operation.f == "increment":
+        return f"increment → {known}"
+    return f"{operation.f.replace('_', ' ')} {'' if wrote is None else wrote}".strip()
 
 
 def _steps(held: Iterable[Interval], overlaps: Iterable[Overlap], end: int) -> list[Step]:
@@ -249,7 +269,7 @@ def _steps(held: Iterable[Interval], overlaps: Iterable[Overlap], end: int) -> l
     steps: list[Step] = []
     count = wrong = 0
     times = sorted(changes)
-    for start, stop in zip(times, times[1:], strict=False):
+    for start, stop in pairwise(times):
         count, wrong = count + changes[start][0], wrong + changes[start][1]
         if count or wrong:
             steps.append(Step(start, stop, max(count, 2) if wrong else count, wrong > 0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from reports import rows
 from reports.frame import MARGIN, RIGHT, Frame
@@ -64,7 +65,7 @@ def _items(board: Board, seen: Sequence[FaultSeen], known: Sequence[NodeSeen], f
     lanes = [lane for group in (*board.groups, *board.strips) for lane in group.lanes]
     hatched = any(frame.x(b) - frame.x(a) >= 2.5 for lane in lanes for a, b in lane.may)
     cut = any(fault.name in rows.PARTITIONS and fault.active is not None for fault in seen)
-    sides = any(before.side != after.side for group in board.groups for before, after in zip(group.lanes, group.lanes[1:], strict=False))
+    sides = any(before.side != after.side for group in board.groups for before, after in pairwise(group.lanes))
     every: list[tuple[bool, Item]] = [
         (any(lane.must for lane in lanes), (_must, 34, "must hold", "must hold")),
         (hatched, (_may, 34, "may hold", "may hold")),

@@ -169,9 +169,10 @@ def printable(text: str) -> str:
 
 @cache
 def _renderer() -> Any:
-    from matplotlib.backends.backend_agg import RendererAgg
+    from matplotlib.backends import backend_agg
 
-    return RendererAgg(1, 1, DPI)
+    agg: Any = backend_agg
+    return agg.RendererAgg(1, 1, DPI)
 
 
 @cache
@@ -194,7 +195,7 @@ def render(marks: Iterable[Mark], height_px: int, path: Path) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(WIDTH_PX / DPI, height_px / DPI), dpi=DPI, facecolor=PAPER)
-    canvas = FigureCanvasAgg(figure)
+    canvas: Any = FigureCanvasAgg(figure)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_xlim(0, WIDTH_PX)
     axes.set_ylim(height_px, 0)
@@ -216,7 +217,12 @@ def _boxes(axes: Any, boxes: Sequence[Box]) -> None:
     for each in boxes:
         looks[each.z, each.colour, each.edge].append([(each.x0, each.y0), (each.x1, each.y0), (each.x1, each.y1), (each.x0, each.y1)])
     for (z, colour, edge), corners in looks.items():
-        look = {"facecolors": colour, "edgecolors": edge or "none", "linewidths": 0.9 if edge else 0, "antialiaseds": edge is not None}
+        look: dict[str, Any] = {
+            "facecolors": colour,
+            "edgecolors": edge or "none",
+            "linewidths": 0.9 if edge else 0,
+            "antialiaseds": edge is not None,
+        }
         axes.add_collection(PolyCollection(corners, zorder=z, snap=True, **look), autolim=False)
 
 
@@ -229,7 +235,7 @@ def _strokes(axes: Any, strokes: Sequence[Stroke]) -> None:
     for (z, colour, px, dash, opacity), points in looks.items():
         width = px * 72 / DPI
         style = (0, tuple(length / px for length in dash)) if dash else "solid"  # dashes scale with the width
-        look = {"colors": colour, "linewidths": width, "linestyles": [style], "alpha": opacity, "capstyle": "butt"}
+        look: dict[str, Any] = {"colors": colour, "linewidths": width, "linestyles": [style], "alpha": opacity, "capstyle": "butt"}
         axes.add_collection(LineCollection(points, zorder=z, **look), autolim=False)
 
 

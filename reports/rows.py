@@ -6,6 +6,7 @@ A × or ? stands for all of its kind within its own width in its lane, a tick fo
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 
 from harness.history import History
 from reports import phrases
@@ -175,11 +176,11 @@ def group_rows(group: Group, seen: Sequence[FaultSeen], frame: Frame, y: float) 
     else:
         name = shorten(group.name, frame.left - MARGIN - 8, bold=True)
         marks.append(Words(MARGIN, middle(y + 3, y + HEAD_PX), name, bold=True))
-        marks += count_line(group.steps, frame, y + HEAD_PX - 3)
+        marks += count_line(group.steps, frame, y + HEAD_PX - 3, told="{n} winners" if group.unit == "winners" else "{n}")
     joined = [_joined(overlap.slots, overlap.start, overlap.end, lanes, frame) for overlap in group.overlaps]
     for n, lane in enumerate(group.lanes):
         marks += lane_row(lane, frame, y + HEAD_PX + LANE_PX * n)
-    for before, after in zip(group.lanes, group.lanes[1:], strict=False):
+    for before, after in pairwise(group.lanes):
         if before.side != after.side:
             marks += _partition(seen, frame, lanes[after.slots[0]])
     for overlap in joined:
@@ -187,8 +188,8 @@ def group_rows(group: Group, seen: Sequence[FaultSeen], frame: Frame, y: float) 
     return marks + _sightings(group, lanes, frame)
 
 
-def count_line(steps: Iterable[Step], frame: Frame, y: float, *, digits: bool = True) -> list[Mark]:
-    """Give the one line to scan: nothing, a thin line, or a block with the digit."""
+def count_line(steps: Iterable[Step], frame: Frame, y: float, *, told: str = "") -> list[Mark]:
+    """Give the one line to scan: nothing, a thin line, or a block, with its number in it where `told` says how."""
     marks: list[Mark] = []
     drawn: set[tuple[int, int, int]] = set()
     for step in steps:
@@ -202,8 +203,9 @@ def count_line(steps: Iterable[Step], frame: Frame, y: float, *, digits: bool = 
             continue
         colour = OVERLAP if step.violated else MUST
         marks.append(Box(x0, y - 24, max(x1 - 1.5, x0 + 2), y, colour, 5))
-        if digits and x1 - x0 > text_width(str(step.count), SMALLEST_PX, bold=True) + 5:
-            marks.append(Words((x0 + x1 - 1) / 2, middle(y - 24, y), str(step.count), colour=PAPER, bold=True, align="center"))
+        text = told.format(n=step.count)
+        if text and x1 - x0 > text_width(text, SMALLEST_PX, bold=True) + 5:
+            marks.append(Words((x0 + x1 - 1) / 2, middle(y - 24, y), text, colour=PAPER, bold=True, align="center"))
     return marks
 
 
@@ -291,9 +293,9 @@ def _sightings(group: Group, lanes: dict[int, float], frame: Frame) -> list[Mark
     told: set[tuple[float, str]] = set()
     ordered = sorted((seen for seen in group.seen if seen.slot in lanes), key=lambda seen: seen.at)
     places = [(min(max(frame.x(seen.at), frame.left + 7), RIGHT - 7), lanes[seen.slot], seen.word) for seen in ordered]
-    for x, y in dict.fromkeys((round(x), y) for x, y, _ in places):
-        marks.append(diamond(x, y + 11))
-        taken.append((x - 9, x + 9, y))
+    for at, y in dict.fromkeys((round(x), y) for x, y, _ in places):
+        marks.append(diamond(at, y + 11))
+        taken.append((at - 9, at + 9, y))
     for lane in group.lanes:
         taken += [(frame.x(a), frame.x(b), lanes[lane.slots[0]]) for a, b in (*lane.must, *lane.may)]
         shared = [(each.start, each.end or each.start) for each in group.overlaps if set(each.slots) & set(lane.slots)]
@@ -328,4 +330,4 @@ def rest_rows(board: Board, frame: Frame, y: float) -> tuple[list[Mark], int]:
         line(MARGIN, y, RIGHT, y, INK3, 1),
         Words(MARGIN, middle(y, y + 30), text, colour=FLAG if wrong else INK2, bold=wrong > 0),
     ]
-    return marks + count_line(steps, frame, y + (60 if wrong else 40), digits=False), 66 if wrong else 46
+    return marks + count_line(steps, frame, y + (60 if wrong else 40)), 66 if wrong else 46

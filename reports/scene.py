@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 from harness.history import History
@@ -72,7 +73,8 @@ def window(history: History) -> tuple[int, int]:
     while unit * 1000 < max(end - start, 1):
         unit *= 10
     start = start // unit * unit
-    return start, max(-(-end // unit) * unit, start + 10 * unit)
+    least = 1_000_000 if end > 1_000_000 else 10  # a foreign history without real times counts its events
+    return start, max(-(-end // unit) * unit, start + least)
 
 
 def trial_starts(history: History) -> list[tuple[int, int]]:
@@ -126,5 +128,5 @@ def _node(name: str, changes: Sequence[tuple[int, str]], end: int) -> NodeSeen:
         spans.append(RoleSpan(role, time, end))
     # A node that was silent, paused or dead in between has changed only if it came back as another.
     sure = [span for span in spans if span.role in SURE]
-    turns = tuple((after.start, after.role) for before, after in zip(sure, sure[1:], strict=False) if before.role != after.role)
+    turns = tuple((after.start, after.role) for before, after in pairwise(sure) if before.role != after.role)
     return NodeSeen(name, tuple(spans), turns)

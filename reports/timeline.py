@@ -17,10 +17,9 @@ from pathlib import Path
 
 from harness.history import History
 from harness.verdict import Status, Verdict
-from reports import phrases, rows
-from reports.explain import finding
+from reports import rows
 from reports.frame import GAP, MARGIN, RIGHT, Frame, axis
-from reports.groups import Board, Group, board
+from reports.groups import Board, board
 from reports.legend import legend
 from reports.marks import (
     FLAG,
@@ -41,13 +40,11 @@ from reports.marks import (
     wrap,
 )
 from reports.phrases import seconds
-from reports.recorded import recorded
 from reports.scene import FaultSeen, NodeSeen, faults, has_nemesis, nodes, trial_starts, window
 
 TITLE_PX, SUBTITLE_PX = 26, 18
 FLAG_PX = 32
 GUTTER = (112, 250)
-WHOLE_NS = 30_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,28 +71,6 @@ def draw(history: History, verdict: Verdict, path: Path, title: Title) -> None:
     """
     sheet = layout(history, verdict, title)
     render(sheet.marks, sheet.height_px, path)
-
-
-def write(directory: Path) -> list[Path]:
-    """Draw a run directory's timeline.png again from what is recorded there; give its path.
-
-    Of several trials it shows the first that was condemned; else all, if they fit, or the first.
-    """
-    run = recorded(directory)
-    if not run.trials:
-        return []
-    path = directory / "timeline.png"
-    shown = next((trial for trial in run.trials if trial.verdict.status is Status.INVALID), None)
-    length = run.history.events[-1].time - run.history.events[0].time
-    if shown is None and (len(run.trials) == 1 or length > WHOLE_NS):
-        shown = run.trials[0]
-    history, verdict = (shown.history, shown.verdict) if shown else (run.history, run.verdict)
-    if len(run.trials) == 1:
-        which = ""
-    else:
-        which = f"trial {shown.n} of {len(run.trials)}" if shown else phrases.counted(len(run.trials), "trial")
-    draw(history, verdict, path, Title(finding(history, verdict), " · ".join(filter(None, [run.about, which]))))
-    return [path]
 
 
 def layout(history: History, verdict: Verdict, title: Title) -> Sheet:

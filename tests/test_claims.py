@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from trials import NS_PER_MS, Script, failover_trial, latency_trial
 
 from harness.claims import BadClaims, Claim, Claims, Word, parse
 from harness.client import BROKEN, UNCLASSIFIED
@@ -24,7 +25,6 @@ from harness.judge import (
     table,
 )
 from harness.verdict import Anomaly, Verdict, combine, invalid, unknown, valid
-from trials import NS_PER_MS, Script, failover_trial, latency_trial
 
 FILE = """\
 format = 1
@@ -104,27 +104,32 @@ def test_an_experiment_like_another_inherits_what_it_does_not_say() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "line", "words"),
     [
-        ('quote = "Strong"', 'qoute = "Strong"', 26, ["claim one", "'qoute'", "did you mean 'quote'"]),
-        ('experiments = ["faults"]', 'experiments = ["fautls"]', 30, ["claim one", "unknown experiment 'fautls'", "did you mean 'faults'"]),
-        ('like = "faults"', 'like = "fault"', 19, ["failover", "did you mean 'faults'"]),
-        ('anomalies = ["two-holders", "dedup', 'anomalies = ["two-holder", "dedup', 31, ["'two-holder'", "did you mean 'two-holders'"]),
-        ("gates = { promoted = 1 }", "gates = { promotd = 1 }", 45, ["unknown gate 'promotd'", "did you mean 'promoted'"]),
-        ("gates = { promoted = 1 }", "gates = { promoted = -1 }", 45, ["claim two", "promoted"]),
-        ("gates = { promoted = 1 }", "gates = { attempted_on_old_after_bound = 1 }", 45, ["needs a bound"]),
-        ('anomalies = ["two-holders"]', 'anomalies = ["late-grant"]', 42, ["late-grant needs a bound"]),
-        ('anomalies = ["two-holders"]', 'anomalies = ["not-linearizable"]', 42, ["not-linearizable needs workload cas or counter"]),
-        ('anomalies = ["two-holders"]', 'anomalies = ["two-holders", "fencing"]', 43, ["fencing both counts and is excused"]),
-        ('document = "warns"', 'document = "warned"', 37, ["claim two", "warned"]),
-        ('document = "warns"', 'document = "promises"', 43, ["only a document that warns"]),
-        ('window = { from = "begin", to = "settled" }', 'window = { from = "begin", until = "settled" }', 44, ["'until'"]),
-        ('window = { from = "begin", to = "settled" }\n', "", 37, ["needs the window"]),
-        ('cell = ["Redis", "Mutual exclusion"]', 'cell = ["Redis", "Mutual exclusoin"]', 25, ["did you mean 'Mutual exclusion'"]),
-        ('cell = ["Redis", "Mutual exclusion"]', 'cell = ["Rediss", "Mutual exclusion"]', 25, ["unknown row 'Rediss'", "did you mean 'Redis'"]),
-        ('quote = "Strong"', 'quote = "strong"', 26, ["quote 'strong'", "'Strong'"]),
-        ('expect = ["holds"]', 'expect = ["hold"]', 32, ["claim one"]),
-        ('expect = ["holds"]', "expect = []", 32, ["claim one"]),
-        ('id = "two"', 'id = "one"', 34, ["claim one stands twice"]),
-        ('remedy = "a virtual machine"\n', "", 49, ["claim three", "remedy is missing"]),
+        ('quote = "Strong"', 'qoute = "Strong"', 25, ["claim one", "'qoute'", "did you mean 'quote'"]),
+        ('experiments = ["faults"]', 'experiments = ["fautls"]', 29, ["claim one", "unknown experiment 'fautls'", "did you mean 'faults'"]),
+        ('like = "faults"', 'like = "fault"', 18, ["failover", "did you mean 'faults'"]),
+        ('anomalies = ["two-holders", "dedup', 'anomalies = ["two-holder", "dedup', 30, ["'two-holder'", "did you mean 'two-holders'"]),
+        ("gates = { promoted = 1 }", "gates = { promotd = 1 }", 44, ["unknown gate 'promotd'", "did you mean 'promoted'"]),
+        ("gates = { promoted = 1 }", "gates = { promoted = -1 }", 44, ["claim two", "promoted"]),
+        ("gates = { promoted = 1 }", "gates = { attempted_on_old_after_bound = 1 }", 44, ["needs a bound"]),
+        ('anomalies = ["two-holders"]', 'anomalies = ["late-grant"]', 41, ["late-grant needs a bound"]),
+        ('anomalies = ["two-holders"]', 'anomalies = ["not-linearizable"]', 41, ["not-linearizable needs workload cas or counter"]),
+        ('anomalies = ["two-holders"]', 'anomalies = ["two-holders", "fencing"]', 42, ["fencing both counts and is excused"]),
+        ('document = "warns"', 'document = "warned"', 36, ["claim two", "warned"]),
+        ('document = "warns"', 'document = "promises"', 42, ["only a document that warns"]),
+        ('window = { from = "begin", to = "settled" }', 'window = { from = "begin", until = "settled" }', 43, ["'until'"]),
+        ('window = { from = "begin", to = "settled" }\n', "", 36, ["needs the window"]),
+        ('cell = ["Redis", "Mutual exclusion"]', 'cell = ["Redis", "Mutual exclusoin"]', 24, ["did you mean 'Mutual exclusion'"]),
+        (
+            'cell = ["Redis", "Mutual exclusion"]',
+            'cell = ["Rediss", "Mutual exclusion"]',
+            24,
+            ["unknown row 'Rediss'", "did you mean 'Redis'"],
+        ),
+        ('quote = "Strong"', 'quote = "strong"', 25, ["quote 'strong'", "'Strong'"]),
+        ('expect = ["holds"]', 'expect = ["hold"]', 31, ["claim one"]),
+        ('expect = ["holds"]', "expect = []", 31, ["claim one"]),
+        ('id = "two"', 'id = "one"', 33, ["claim one stands twice"]),
+        ('remedy = "a virtual machine"\n', "", 48, ["claim three", "remedy is missing"]),
         ("quick = 8", "quik = 8", 14, ["faults", "'quik'", "did you mean 'quick'"]),
         ("quick = 8", "quick = 0", 14, ["faults", "quick"]),
         ("fault_s = 2.0", "faults_s = 2.0", 13, ["'faults_s'", "did you mean 'fault_s'"]),
@@ -133,7 +138,7 @@ def test_an_experiment_like_another_inherits_what_it_does_not_say() -> None:
         ('check = "lease", experiment = "faults"', 'check = "lease", experiment = "failover"', 20, ["does not stand above it"]),
         ("format = 1", "format = 2", 1, ["format 2, expected 1"]),
         ("[[row]]", "[[rows]]", 3, ["'rows'", "did you mean 'row'"]),
-        ('id = "two"', "id = two", 35, ["no TOML"]),
+        ('id = "two"', "id = two", 34, ["no TOML"]),
     ],
 )
 def test_a_mistake_is_one_line_with_place_value_and_what_was_meant(old: str, new: str, line: int, words: list[str]) -> None:
@@ -445,13 +450,8 @@ def test_only_the_workloads_of_a_claims_checks_must_be_exposed() -> None:
 # Live
 
 
-def lease_trial() -> Script:
-    script = failover_trial("lock", "dedup")
-    return script
-
-
 def test_a_lease_extended_during_the_fault_was_lost_as_the_extension_made_it() -> None:
-    script = lease_trial()
+    script = failover_trial("lock", "dedup")
     script.operation(1300, 1301, "try_acquire", {"owner": "A", "ttl_ms": 800}, {"granted": True, "fencing_token": 1}, process=1)
     script.operation(1600, 1601, "extend", {"owner": "A", "duration_ms": 3000}, {"held": True}, process=1)
     script.operation(3500, 3501, "try_acquire", {"owner": "B", "ttl_ms": 800}, {"granted": True, "fencing_token": 1}, process=2, node="n2")
@@ -460,7 +460,7 @@ def test_a_lease_extended_during_the_fault_was_lost_as_the_extension_made_it() -
 
 
 def test_a_lease_whose_own_term_reaches_the_contradiction_was_live_from_its_grant() -> None:
-    script = lease_trial()
+    script = failover_trial("lock", "dedup")
     script.operation(1300, 1301, "try_acquire", {"owner": "A", "ttl_ms": 12_000}, {"granted": True, "fencing_token": 1}, process=1)
     script.operation(1600, 1601, "extend", {"owner": "A", "duration_ms": 12_000}, {"held": True}, process=1)
     script.operation(3500, 3501, "try_acquire", {"owner": "B", "ttl_ms": 800}, {"granted": True, "fencing_token": 1}, process=2, node="n2")
@@ -469,7 +469,7 @@ def test_a_lease_whose_own_term_reaches_the_contradiction_was_live_from_its_gran
 
 
 def test_a_dedup_key_was_live_from_its_acknowledgement_where_its_anomaly_does_not_say() -> None:
-    script = lease_trial()
+    script = failover_trial("lock", "dedup")
     script.operation(2000, 2001, "check_and_set", {"value": "x", "ttl_ms": None}, {"set": True}, key="t1-dedup-1", process=1)
     script.operation(10_500, 10_501, "get", {}, {"value": None}, key="t1-dedup-1", process=2)
     indices = tuple(event.index for event in script.history().events if event.type == "invoke" and event.process in (1, 2))
@@ -491,7 +491,11 @@ def test_a_cell_shows_its_worst_claim_and_one_without_claims_is_not_judged() -> 
     other = msgspec.structs.replace(WARNS, id="four", expect=(Word.FINDING,))
     claims = replace(CLAIMS, claims=(*CLAIMS.claims, other))
     found = cells(
-        made(PROMISES, Word.HOLDS), made(WARNS, Word.AS_DOCUMENTED), made(ELSEWHERE, Word.UNAVAILABLE), made(other, Word.FINDING), claims=claims
+        made(PROMISES, Word.HOLDS),
+        made(WARNS, Word.AS_DOCUMENTED),
+        made(ELSEWHERE, Word.UNAVAILABLE),
+        made(other, Word.FINDING),
+        claims=claims,
     )
     assert found == {"Mutual exclusion": "holds", "Failover safety": "finding", "Recommendation": "not judged"}
 

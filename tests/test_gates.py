@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from trials import NS_PER_MS, Script, failover_trial, latency_trial, opening, quiet_trial
 
-from harness.clock import clock_sane
 from harness.client import BROKEN, UNCLASSIFIED
+from harness.clock import clock_sane
 from harness.gates import Gate, exposure, overlapping_pairs, promotions, validity, window
 from harness.history import History
-from trials import NS_PER_MS, Script, failover_trial, latency_trial, opening, quiet_trial
 
 
 def unmet(gates: tuple[Gate, ...]) -> list[str]:
@@ -314,4 +314,7 @@ def test_gates_judge_one_trial_of_a_longer_run_by_itself() -> None:
     )
     run = replace(first, events=first.events + shifted)
     parts = [trial.history for trial in run.trials()]
-    assert [unmet((*validity(part), *exposure(part, ["lock"]))) for part in parts] == [[], ["faults_proved", "attempted_during:lock", "acknowledged_after:lock"]]
+    assert [unmet((*validity(part), *exposure(part, ["lock"]))) for part in parts] == [
+        [],
+        ["faults_proved", "attempted_during:lock", "acknowledged_after:lock"],
+    ]

@@ -39,7 +39,9 @@ class Script:
     def clock(self, at: float, *, wall_ahead_ms: float = 0) -> None:
         self.nemesis(at, "clock", {"monotonic": int(at * NS_PER_MS), "wall": int((at + wall_ahead_ms) * NS_PER_MS) + 10**18})
 
-    def fault(self, f: str, at: Mapping[str, float], targets: Iterable[str] = ("n1",), *, changes_roles: bool = False, id_: int = 1) -> None:
+    def fault(
+        self, f: str, at: Mapping[str, float], targets: Iterable[str] = ("n1",), *, changes_roles: bool = False, id_: int = 1
+    ) -> None:
         for phase, time in at.items():
             self.nemesis(time, f, {"id": id_, "phase": phase, "targets": list(targets), "changes_roles": changes_roles, "probe": {}})
 

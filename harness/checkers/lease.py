@@ -19,9 +19,9 @@ history invalid. Neither does an answer withheld, save one: withholding what pro
 the rules for unanswered grants, which see more. Even so a possible history is never condemned.
 Unknown: nothing was granted, the clock was not sane, or an owner token served two attempts.
 
-*Where this goes beyond research/checker.md 3*, each found necessary:
-1. A lease may also end early by the skew. Redis and clients with millisecond clocks cut up to 1 ms off,
-   and the clock gate itself lets the server's clock gain 1 ms + 500 ppm on ours.
+*Where this goes beyond the formulas of SPEC 6*, each for a reason:
+1. A lease may also end early by the skew: clocks of whole milliseconds cut up to 1 ms off, and the clock
+   gate itself lets the server's clock gain 1 ms + 500 ppm on ours.
 2. Operations may overlap inside one guard, a token may be used before its grant is answered, and an
    unanswered grant may be used: workloads release and extend with tokens they are unsure of. An answer
    that could come only from the owner proves such a grant; its may-hold then ends.
@@ -36,8 +36,9 @@ Rejected: the overlap of must-holds alone (finds 23 % of missing owner checks, a
 TTL); "an unanswered extend can only lengthen" (condemned correct servers); difference constraints (only
 worth it if a mutant escapes).
 
-Sources: Gray and Cheriton, Leases, SOSP 1989, section 2 (the holder's and the server's view of a term);
-Burckhardt et al. and Lowe (CCPE 2017) for interval arguments; the proofs are in the comments.
+Sources: Gray and Cheriton, Leases, SOSP 1989, sections 2 and 5 (the holder's and the server's view of a
+term, clocks); Garey and Johnson, Computers and Intractability, 1979, SS1 (sequencing within intervals:
+why the exact problem is hard). The proofs are in the comments.
 """
 
 from __future__ import annotations
@@ -672,13 +673,17 @@ def _last_holder(certain: list[_Certain]) -> Callable[[_Call], _Certain | None]:
     """Tell, of the grants that can have been made before a refusal ended, the one that can have lasted longest."""
     ordered = sorted(certain, key=lambda one: one.lease.call.start)
     starts = [one.lease.call.start for one in ordered]
-    longest = list(accumulate(ordered, lambda one, other: other if other.most > one.most else one))
+    longest = list(accumulate(ordered, _longer))
 
     def holder(refusal: _Call) -> _Certain | None:
         before = bisect_right(starts, refusal.ended)
         return longest[before - 1] if before else None
 
     return holder
+
+
+def _longer(one: _Certain, other: _Certain) -> _Certain:
+    return other if other.most > one.most else one
 
 
 def _reach(one: _Lease, skew: Skew) -> int:

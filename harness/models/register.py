@@ -1,0 +1,98 @@
+"""A register: one cell that is read, written, and compared and set. Values may be any JSON.
+
+The object of Herlihy and Wing (TOPLAS 1990, section 2.1), with the cas of Jepsen and Knossos. It
+speaks two vocabularies: `read`, `write`, `cas` of foreign histories, and our `get` and `set`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import msgspec
+
+from harness.history import MalformedHistory, Operation
+from harness.models import fields
+
+_encode = msgspec.json.Encoder(order="sorted").encode
+
+
+def canonical(value: Any) -> str:
+    """Give a value's JSON text: hashable, and 1, 1.0 and true stay three values, which in Python they are not."""
+    return _encode(value).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """The cell's value as JSON text; never written = null."""
+
+    value: str = "null"
+
+    name: ClassVar[str] = "register"
+    functions: ClassVar[frozenset[str]] = frozenset({"read", "write", "cas", "get", "set"})
+    opaque: ClassVar[bool] = True
+
+    def step(self, operation: Operation) -> tuple[Register, ...]:
+        answered = operation.status == "ok"
+        match self.identity(operation):
+            case ("read", seen):
+                return (self,) if seen in (self.value, None) else ()
+            case ("write", value):
+                return (Register(value),)
+            case ("cas", expected, new, swapped):
+                if answered and swapped != (expected == self.value):
+                    return ()
+                return (Register(new),) if expected == self.value else (self,)
+        raise AssertionError(operation)
+
+    def identity(self, operation: Operation) -> tuple[Any, ...]:
+        answered = operation.status == "ok"
+        match operation.f:
+            case "read":
+                return ("read", canonical(operation.result) if answered else None)
+            case "get":
+                return ("read", canonical(fields.text(operation, "result", "value")) if answered else None)
+            case "write":
+                return ("write", canonical(operation.argument))
+            case "set":
+                return ("write", canonical(fields.written(operation)))
+            case "cas":
+                if not isinstance(operation.argument, list | tuple) or len(operation.argument) != 2:
+                    raise MalformedHistory(f"cas (event {operation.index}): argument {operation.argument!r}, expected [expected, new]")
+                if answered and type(operation.result) is not bool:
+                    raise MalformedHistory(f"cas (event {operation.index}): result {operation.result!r}, expected true or false")
+                expected, new = map(canonical, operation.argument)
+                return ("cas", expected, new, operation.result if answered else None)
+        fields.unknown_function(operation, self.name, self.functions)
+
+    def observes(self, operation: Operation) -> bool:
+        return operation.f in ("read", "get") or (operation.f == "cas" and operation.status == "ok" and operation.result is False)
+
+    def idle(self, operation: Operation) -> bool:
+        return operation.f in ("read", "get")
+
+    def after(self, operation: Operation) -> Register | None:
+        match self.identity(operation):
+            case ("read" | "write", value):
+                return Register(value)
+            case ("cas", _, new, True):
+                return Register(new)
+        return None
+
+    def apply(self, f: str, argument: Any) -> tuple[Register, Any]:
+        match f:
+            case "read":
+                return self, msgspec.json.decode(self.value)
+            case "get":
+                return self, {"value": msgspec.json.decode(self.value)}
+            case "write":
+                return Register(canonical(argument)), argument
+            case "set":
+                return Register(canonical(argument["value"])), {}
+            case "cas":
+                expected, new = map(canonical, argument)
+                return (Register(new), True) if expected == self.value else (self, False)
+        raise ValueError(f"unknown f {f!r}")
+
+    def __str__(self) -> str:
+        return self.value

@@ -21,6 +21,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 
 from harness import gates
+from harness.plan import BadPlan
 from harness.registry import nearest
 
 FORMAT = 1
@@ -54,7 +55,7 @@ WORKLOADS_OF: Mapping[str, tuple[str, ...]] = {
 """Which workloads each check judges."""
 
 
-class BadClaims(ValueError):
+class BadClaims(BadPlan):
     """A user's mistake in a claims file: one line with file, line number, what was found and what was expected. Exit 64."""
 
 
@@ -98,9 +99,13 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"since": "from", "until": "to"}):
-    """Between which phases of the fault what an anomaly concerns must have been live to be what the document warns of."""
+    """Between which phases what an anomaly concerns must have been live to be what the document warns of.
 
-    since: Phase = "begin"
+    From `begin` where a fault loses what is acknowledged during it (a split brain), from `steady` where
+    it loses all that was there (a restart without a disk). Nothing that stood before the fault is excused.
+    """
+
+    since: Literal["steady"] | Phase = "begin"
     until: Phase = "settled"
 
 
@@ -174,7 +179,7 @@ def needed_checks(claim: Claim, experiment: Experiment) -> tuple[str, ...]:
 
 def shipped() -> Claims:
     """Give the documented table that comes with Holdwater."""
-    return load(Path(__file__).resolve().parent.parent / "guarantees.toml")
+    return load(Path(__file__).resolve().parent / "guarantees.toml")
 
 
 def load(path: Path) -> Claims:

@@ -6,6 +6,7 @@ library that it does not use.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import random
@@ -27,6 +28,7 @@ OK, NOT_VALID, INCONCLUSIVE, INFRASTRUCTURE, USAGE, BUG, INTERRUPTED = 0, 1, 2, 
 EXIT_OF_STATUS = {Status.VALID: OK, Status.UNKNOWN: INCONCLUSIVE, Status.INVALID: NOT_VALID}
 DEFAULT_OUT = Path("runs")
 DRAWN = ("anomalies", "timeline")
+PACKAGES = ("backends", "faults", "reports", "workloads")
 
 
 class _Group(click.Group):
@@ -46,10 +48,11 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _guarded(arguments: list[str] | None) -> int:
     try:
+        _check_packages()
         code = cli.main(args=arguments, prog_name="holdwater", standalone_mode=False)
     except click.ClickException as error:
         return _said(_usage(error), USAGE)
-    except (BadPlan, MalformedHistory, _bad_claims()) as error:
+    except (BadPlan, MalformedHistory) as error:
         return _said(str(error), USAGE)
     except Infrastructure as error:
         return _said(f"the machine: {error}", INFRASTRUCTURE)
@@ -63,10 +66,15 @@ def _guarded(arguments: list[str] | None) -> int:
     return code if isinstance(code, int) else OK
 
 
-def _bad_claims() -> type[ValueError]:
-    from harness.claims import BadClaims
-
-    return BadClaims
+def _check_packages() -> None:
+    """Raise BadPlan where another folder of the same name stands in front of one of ours on the import path."""
+    ours = Path(__file__).resolve().parent.parent
+    for name in PACKAGES:
+        spec = importlib.util.find_spec(name)
+        places = [Path(place).resolve() for place in (spec.submodule_search_locations or [])] if spec else []
+        if ours / name not in places[:1]:
+            found = places[0] if places else "nothing"
+            raise BadPlan(f"package {name!r} is {found}, expected {ours / name}; start from another folder or take it off PYTHONPATH")
 
 
 def _usage(error: click.ClickException) -> str:

@@ -120,7 +120,7 @@ def mark(history: History, phase: str) -> Event | None:
 
 
 def window(history: History, since: str, until: str) -> tuple[int, int] | None:
-    """Give the times of a window between two phases of the trial's faults; None if it cannot be placed.
+    """Give the times of a window between two phases of the trial (steady, settled) or its faults; None if it has no start.
 
     Of several faults the first begin and the last end count. A phase at the end that was not
     reached (the run was interrupted) leaves the window open to the end of the trial.
@@ -132,10 +132,15 @@ def window(history: History, since: str, until: str) -> tuple[int, int] | None:
     return min(starts), max(ends, default=history.events[-1].time)
 
 
+def began(history: History) -> int | None:
+    """Give the time at which the first fault of the trial began, None if none did."""
+    return min(_times(history, "begin"), default=None)
+
+
 def _times(history: History, phase: str) -> list[int]:
-    if phase == "settled":
-        settled = mark(history, "settled")
-        return [] if settled is None else [settled.time]
+    if phase in ("steady", "settled"):
+        marked = mark(history, phase)
+        return [] if marked is None else [marked.time]
     return [episode.phases[phase].time for episode in episodes(history) if phase in episode.phases]
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.claims import CHECK_OF, WORKLOADS_OF, Claim, Claims, Word
-from harness.gates import WORKLOADS, Gate, broken, driven, episodes, exposure, mark, validity, window
+from harness.gates import WORKLOADS, Gate, began, broken, driven, episodes, exposure, mark, validity, window
 from harness.history import History, Operation
 from harness.statistics import Rate, median, rate
 from harness.verdict import Anomaly, Status, Verdict, unknown
@@ -276,12 +276,17 @@ def _anomaly(claim: Claim, trial: TrialEvidence, seen: Seen, account: _Account) 
 
 
 def _inside(claim: Claim, history: History, anomaly: Anomaly) -> bool | None:
-    """Say whether what an anomaly concerns was live inside the claim's window; None where a fault began but the window has no start."""
+    """Say whether an anomaly is one that the claim's window excuses; None where a fault began but the window has no start.
+
+    What it concerns must have been live inside the window, and it must not have stood before the fault
+    began: what went wrong by then no fault has caused, however early the window starts.
+    """
     assert claim.window is not None
+    fault = began(history)
+    if fault is None or anomaly.at < fault:
+        return False
     span = window(history, claim.window.since, claim.window.until)
-    if span is None:
-        return None if episodes(history) else False
-    return span[0] <= live(history, anomaly) <= span[1]
+    return None if span is None else span[0] <= live(history, anomaly) <= span[1]
 
 
 def live(history: History, anomaly: Anomaly) -> int:
@@ -393,7 +398,7 @@ def _of(claim: Claim, counted: Rate | None) -> str:
 
 
 def _possible(counted: Rate) -> str:
-    return f"95 % sure that at most {counted.interval.removeprefix('≤ ')} have one"
+    return f"at most {counted.interval.removeprefix('≤ ')} at 95 % confidence"
 
 
 def _measured(numbers: Mapping[str, Any]) -> str:

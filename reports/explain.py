@@ -24,6 +24,7 @@ from reports.strip import Holds, Ruler, Strip
 
 WIDTH = 79
 LISTED = 24
+LEASE_CHECKS = frozenset({"lease", "fencing"})  # of other keys they say nothing
 STRIPS_FOR = frozenset(
     {"two-holders", "lost-early", "alive-too-late", "spurious-refusal", "stuck", "stranger", "fencing", "late-grant", "extra-holders"}
 )
@@ -112,7 +113,7 @@ def finding(history: History, verdict: Verdict) -> str:
     anomalies = verdict.all_anomalies()
     if verdict.status is Status.UNKNOWN:
         return f"No verdict: {verdict.summary}"
-    return _found(history, anomalies) if anomalies else _nothing(history)
+    return _found(history, anomalies) if anomalies else _nothing(history, verdict)
 
 
 def _found(history: History, anomalies: Sequence[Anomaly]) -> str:
@@ -139,7 +140,7 @@ def _when(history: History, at: int) -> str:
     return f"{told} after {phrases.since(history, fault, fault.node if was.get(fault.node) == 'primary' and len(was) > 1 else None)}"
 
 
-def _nothing(history: History) -> str:
+def _nothing(history: History, verdict: Verdict) -> str:
     operations = history.operations()
     locks = {each.key for each in operations if each.f in LOCK_FUNCTIONS}
     granted = sum(1 for each in operations if isinstance(each.result, Mapping) and each.result.get("granted") is True)
@@ -147,9 +148,8 @@ def _nothing(history: History) -> str:
     rest = f"{phrases.counted(len(others), 'operation')} on {phrases.counted(len({each.key for each in others}), 'key')}"
     if not locks:
         return f"No violation: {rest}" if others else "Nothing was done, nothing was judged"
-    return f"No violation by the lease rules: {phrases.counted(granted, 'grant')} on {phrases.counted(len(locks), 'lock')}" + (
-        f"; none in {rest}" if others else ""
-    )
+    more = f"; none in {rest}" if others and {name for name, _ in verdict.parts} - LEASE_CHECKS else ""
+    return f"No violation by the lease rules: {phrases.counted(granted, 'grant')} on {phrases.counted(len(locks), 'lock')}{more}"
 
 
 def _case(history: History, anomaly: Anomaly) -> Case:

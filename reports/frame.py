@@ -61,7 +61,9 @@ def axis(frame: Frame, top: float, bottom: float) -> list[Mark]:
         x = frame.x(time)
         marks.append(line(x, top, x, bottom, RULE, 1, 1))
         marks.append(line(x, bottom, x, bottom + 5, INK3, 1.4))
-        marks.append(Words(x, bottom + 24, f"{time / unit:.{decimals}f}", colour=INK2, align="center"))
+        text = f"{time / unit:.{decimals}f}"
+        inside = min(x, WIDTH_PX - 6 - text_width(text, SMALLEST_PX) / 2)
+        marks.append(Words(inside, bottom + 24, text, colour=INK2, align="center"))
     first = text_width(f"{at[0] / unit:.{decimals}f}", SMALLEST_PX) / 2 - (frame.x(at[0]) - frame.left) if at else 0
     marks.append(Words(frame.left - max(first, 0) - 12, bottom + 24, name, colour=INK2, align="right"))
     return marks

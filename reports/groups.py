@@ -175,7 +175,7 @@ def _lane(history: History, slot: int, operations: Sequence[Operation], held: Se
     endless: list[int] = []
     for grant in held:
         known, least = grant.acknowledged_at, grant.must_end
-        if known is not None and least is not None and least > known:
+        if known is not None and least is not None and least > known and known < end:
             must.append((known, min(least, end)))
         if grant.may_end is None:
             endless.append(grant.invoked)

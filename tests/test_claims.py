@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from trials import NS_PER_MS, Script, failover_trial, latency_trial
 
-from harness.claims import BadClaims, Claim, Claims, Word, parse
+from harness.claims import BadClaims, Claim, Claims, Window, Word, parse
 from harness.client import BROKEN, UNCLASSIFIED
 from harness.history import History
 from harness.judge import (
@@ -272,6 +272,26 @@ def test_what_was_live_outside_the_window_violates_though_warned_of_or_excused(k
 @pytest.mark.parametrize("since", [1500, 10_000])
 def test_the_ends_of_the_window_belong_to_it(since: float) -> None:
     assert judged(WARNS, failover(anomaly(at=max(5000, since), since=since))).verdict is Word.AS_DOCUMENTED
+
+
+def test_a_window_from_the_steady_state_excuses_what_a_restart_loses() -> None:
+    claim = msgspec.structs.replace(WARNS, window=Window(since="steady", until="settled"))
+    assert judged(claim, failover(anomaly(at=5000, since=500))).verdict is Word.AS_DOCUMENTED
+
+
+@pytest.mark.parametrize(("at", "since"), [(1499, 500), (12_000, 10_001)])
+def test_a_window_from_the_steady_state_excuses_nothing_that_stood_before_the_fault_or_began_after_it(at: float, since: float) -> None:
+    claim = msgspec.structs.replace(WARNS, window=Window(since="steady", until="settled"))
+    assert judged(claim, failover(anomaly(at=at, since=since))).verdict is Word.VIOLATED
+
+
+def test_a_window_whose_start_was_not_proved_is_inconclusive() -> None:
+    claim = msgspec.structs.replace(WARNS, window=Window(since="active", until="settled"))
+    script = failover_trial("lock", "dedup")
+    script.lines = [
+        (at, line) for at, line in script.lines if not (isinstance(line["value"], dict) and line["value"].get("phase") == "active")
+    ]
+    assert judged(claim, trial(script, anomaly(at=5000, since=2000))).verdict is Word.INCONCLUSIVE
 
 
 def test_without_a_fault_nothing_is_inside_a_window() -> None:

@@ -550,14 +550,13 @@ def _two_holders(certain: list[_Certain]) -> Iterator[tuple[_Certain, _Certain]]
 
     If A was first, its end <= B's grant <= B.known; if B was, its end <= A's grant <= A.known. Not an
     overlap of must-holds: that of a call longer than its TTL is empty, and yet it conflicts with a
-    must-hold that strictly contains [least, known].
+    must-hold that strictly contains [least, known]. Of each pair one must-hold is not empty: it is active.
     """
     active: list[tuple[int, int, _Certain]] = []  # heap by end of must-hold
     longest: _Certain | None = None
     listed = 0
-    for one in sorted(certain, key=lambda one: (min(one.known, one.least), one.lease.call.index)):
-        begin = min(one.known, one.least)
-        while active and active[0][0] <= begin:
+    for one in sorted(certain, key=lambda one: (one.known, one.lease.call.index)):
+        while active and active[0][0] <= one.known:
             heappop(active)
         others = [other for _, _, other in active] if listed < PAIRS_LISTED else [longest] if longest is not None else []
         for other in sorted(others, key=lambda other: other.lease.call.index):
@@ -692,8 +691,8 @@ def _reach(one: _Lease, skew: Skew) -> int:
 
 
 def _least_length(one: _Lease, skew: Skew) -> int:
-    """Give the shortest time for which a lease lasts from its grant: none if it may be released at the same instant."""
-    if _releases(one.uses):
+    """Give the shortest time for which a lease lasts from its grant: none if it may be released at the same instant, or was lost."""
+    if _releases(one.uses) or one.lost is not None:
         return 0
     extends = [use for use in one.uses if use.f == "extend" and use.answer is not False]
     return max(0, min(_shortest(call, skew) for call in [one.call, *extends]))

@@ -37,10 +37,6 @@ class Object(Model, Protocol):
         """Say that an operation with this answer leaves every state as it is; unanswered: whatever its answer."""
         ...
 
-    def idle(self, operation: Operation) -> bool:
-        """Say that this operation, unanswered, explains nothing: every history may do without it."""
-        ...
-
     def after(self, operation: Operation) -> Self | None:
         """Give the state that an `ok` operation proves to be there right after it, None if it leaves some of it open."""
         ...

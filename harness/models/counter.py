@@ -6,12 +6,14 @@ overflow, since nothing but increments writes to a counter); `get` gives the tex
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from harness.history import Operation
 from harness.models import fields
 
+_NUMBER = re.compile("-?[0-9]{1,19}")
 SMALLEST, LARGEST = -(2**63), 2**63 - 1
 
 
@@ -44,7 +46,7 @@ class Counter:
             case "increment":
                 delta = fields.integer(operation, "argument", "delta")
                 return delta, (self._sum(operation),) if answered else None
-        fields.unknown_function(operation, self.name, self.functions)
+        raise fields.unknown_function(operation, self.name, self.functions)
 
     def _sum(self, operation: Operation) -> int | None:
         refused = isinstance(operation.result, dict) and operation.result.get("value", 0) is None
@@ -53,15 +55,12 @@ class Counter:
     def observes(self, operation: Operation) -> bool:
         return operation.f == "get" or (operation.status == "ok" and self._sum(operation) is None)
 
-    def idle(self, operation: Operation) -> bool:
-        return operation.f == "get"
-
     def after(self, operation: Operation) -> Counter | None:
         match self.identity(operation):
             case (None, (None,)):
                 return Counter()
             case (None, (str(value),)):
-                return Counter(int(value)) if value.removeprefix("-").isdecimal() else None
+                return Counter(int(value)) if _NUMBER.fullmatch(value) else None
             case (int(), (int(value),)):
                 return Counter(value)
         return None

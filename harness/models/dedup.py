@@ -44,13 +44,10 @@ class Dedup:
             case "get_versioned":
                 seen = (fields.text(operation, "result", "value"), fields.integer(operation, "result", "version")) if answered else None
                 return operation.f, None, seen
-        fields.unknown_function(operation, self.name, self.functions)
+        raise fields.unknown_function(operation, self.name, self.functions)
 
     def observes(self, operation: Operation) -> bool:
-        return self.idle(operation) or (operation.status == "ok" and not fields.flag(operation, "result", "set"))
-
-    def idle(self, operation: Operation) -> bool:
-        return operation.f != "check_and_set"
+        return operation.f != "check_and_set" or (operation.status == "ok" and not fields.flag(operation, "result", "set"))
 
     def after(self, operation: Operation) -> Dedup | None:
         match self.identity(operation):

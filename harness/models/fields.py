@@ -8,7 +8,7 @@ vocabulary (SPEC 3) is malformed, never invalid.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 from harness.history import MalformedHistory, Operation
 
@@ -17,7 +17,7 @@ def text(operation: Operation, part: str, name: str) -> str | None:
     """Give a string or null from the operation's `argument` or `result`."""
     value = _get(operation, part, name)
     if value is not None and type(value) is not str:
-        _refuse(operation, f"{part} {name} is {value!r}, expected a string or null")
+        raise malformed(operation, f"{part} {name} is {value!r}, expected a string or null")
     return value
 
 
@@ -25,7 +25,7 @@ def written(operation: Operation) -> str:
     """Give the string that the operation writes: null is no value, it means missing."""
     value = text(operation, "argument", "value")
     if value is None:
-        _refuse(operation, "argument value is null, expected a string")
+        raise malformed(operation, "argument value is null, expected a string")
     return value
 
 
@@ -33,7 +33,7 @@ def integer(operation: Operation, part: str, name: str) -> int:
     """Give an integer; true and false are none, though Python counts them in."""
     value = _get(operation, part, name)
     if type(value) is not int:
-        _refuse(operation, f"{part} {name} is {value!r}, expected an integer")
+        raise malformed(operation, f"{part} {name} is {value!r}, expected an integer")
     return value
 
 
@@ -41,21 +41,22 @@ def flag(operation: Operation, part: str, name: str) -> bool:
     """Give true or false."""
     value = _get(operation, part, name)
     if type(value) is not bool:
-        _refuse(operation, f"{part} {name} is {value!r}, expected true or false")
+        raise malformed(operation, f"{part} {name} is {value!r}, expected true or false")
     return value
 
 
-def unknown_function(operation: Operation, model: str, functions: frozenset[str]) -> NoReturn:
-    """Refuse an operation whose f the model lacks."""
-    _refuse(operation, f"the model {model} knows {', '.join(sorted(functions))} only")
+def malformed(operation: Operation, reason: str) -> MalformedHistory:
+    """Make the error that names the operation."""
+    return MalformedHistory(f"{operation.f} (event {operation.index}, process {operation.process}): {reason}")
+
+
+def unknown_function(operation: Operation, model: str, functions: frozenset[str]) -> MalformedHistory:
+    """Make the error for an f that the model lacks."""
+    return malformed(operation, f"the model {model} knows {', '.join(sorted(functions))} only")
 
 
 def _get(operation: Operation, part: str, name: str) -> Any:
     holder = operation.argument if part == "argument" else operation.result
     if not isinstance(holder, Mapping) or name not in holder:
-        _refuse(operation, f"its {part} is {holder!r}, expected a field {name}")
+        raise malformed(operation, f"its {part} is {holder!r}, expected a field {name}")
     return holder[name]
-
-
-def _refuse(operation: Operation, reason: str) -> NoReturn:
-    raise MalformedHistory(f"{operation.f} (event {operation.index}, process {operation.process}): {reason}")

@@ -25,24 +25,20 @@ class Mutex:
     opaque: ClassVar[bool] = False
 
     def step(self, operation: Operation) -> tuple[Mutex, ...]:
-        f, process = self.identity(operation)
+        f, process, answered = self.identity(operation)
         if f == "acquire" and self.owner is None:
             return (Mutex(process),)
         if f == "release" and self.owner == process:
             return (Mutex(),)
-        return () if operation.status == "ok" else (self,)
+        return () if answered else (self,)
 
-    def identity(self, operation: Operation) -> tuple[str, int]:
+    def identity(self, operation: Operation) -> tuple[str, int, bool]:
         if operation.f not in self.functions:
-            fields.unknown_function(operation, self.name, self.functions)
-        return operation.f, operation.process
+            raise fields.unknown_function(operation, self.name, self.functions)
+        return operation.f, operation.process, operation.status == "ok"
 
     def observes(self, operation: Operation) -> bool:
         return False
-
-    def idle(self, operation: Operation) -> bool:
-        # Its process is retired and will never release: had it taken effect, it could only be in the way of others.
-        return operation.f == "acquire"
 
     def after(self, operation: Operation) -> Mutex | None:
         return Mutex(operation.process) if operation.f == "acquire" else Mutex()

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from harness.history import MalformedHistory, Operation
+from harness.history import Operation
 from harness.models import fields
 
 _encode = msgspec.json.Encoder(order="sorted").encode
@@ -58,18 +58,15 @@ class Register:
                 return ("write", canonical(fields.written(operation)))
             case "cas":
                 if not isinstance(operation.argument, list | tuple) or len(operation.argument) != 2:
-                    raise MalformedHistory(f"cas (event {operation.index}): argument {operation.argument!r}, expected [expected, new]")
+                    raise fields.malformed(operation, f"argument {operation.argument!r}, expected [expected, new]")
                 if answered and type(operation.result) is not bool:
-                    raise MalformedHistory(f"cas (event {operation.index}): result {operation.result!r}, expected true or false")
+                    raise fields.malformed(operation, f"result {operation.result!r}, expected true or false")
                 expected, new = map(canonical, operation.argument)
                 return ("cas", expected, new, operation.result if answered else None)
-        fields.unknown_function(operation, self.name, self.functions)
+        raise fields.unknown_function(operation, self.name, self.functions)
 
     def observes(self, operation: Operation) -> bool:
         return operation.f in ("read", "get") or (operation.f == "cas" and operation.status == "ok" and operation.result is False)
-
-    def idle(self, operation: Operation) -> bool:
-        return operation.f in ("read", "get")
 
     def after(self, operation: Operation) -> Register | None:
         match self.identity(operation):

@@ -59,7 +59,7 @@ class VersionedRegister:
                 return (operation.f, fields.written(operation))
             case "compare_and_swap":
                 return (operation.f, fields.integer(operation, "argument", "expected"), fields.written(operation))
-        fields.unknown_function(operation, self.name, self.functions)
+        raise fields.unknown_function(operation, self.name, self.functions)
 
     def _answer(self, operation: Operation) -> tuple[Any, ...]:
         match operation.f:
@@ -80,14 +80,8 @@ class VersionedRegister:
         return self._asked(operation), self._answer(operation) if operation.status == "ok" else None
 
     def observes(self, operation: Operation) -> bool:
-        if operation.status != "ok":
-            return self.idle(operation)
-        match operation.f:
-            case "check_and_set" | "compare_and_swap" | "delete":
-                return not self._answer(operation)[0]
-        return operation.f in ("get", "get_versioned")
-
-    def idle(self, operation: Operation) -> bool:
+        if operation.f in ("check_and_set", "compare_and_swap", "delete"):
+            return operation.status == "ok" and not self._answer(operation)[0]
         return operation.f in ("get", "get_versioned")
 
     def after(self, operation: Operation) -> VersionedRegister | None:

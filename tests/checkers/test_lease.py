@@ -118,6 +118,27 @@ def test_every_prefix_of_a_good_history_is_not_condemned() -> None:
             assert lease(History(whole.events[:length])).status != Status.INVALID, (path.stem, length)
 
 
+# One contradiction, one class
+
+
+def kinds(*ops: Op) -> list[str]:
+    return [anomaly.kind for anomaly in lease(history(list(ops)), EXACT).all_anomalies()]
+
+
+def test_who_was_seen_to_have_lost_a_lease_does_not_hold_it_with_the_next() -> None:
+    assert kinds(acquire("a", 0, 1, 100), look("a", 50, 51, False), acquire("b", 60, 61, 100)) == ["lost-early"]
+
+
+def test_an_extend_after_the_lease_was_seen_lost_does_not_make_the_loss_early() -> None:
+    assert kinds(acquire("a", 0, 1, 10), look("a", 20, 21, False), extend("a", 30, 31, 10)) == ["alive-too-late"]
+
+
+def test_three_long_calls_may_leave_no_room_although_each_two_fit() -> None:
+    first, second, third = acquire("a", 0, 5, 10), acquire("b", 1, 10, 10), acquire("c", 5, 12, 10)
+    assert kinds(first, second) == kinds(second, third) == kinds(first, third) == []
+    assert kinds(first, second, third) == ["two-holders"]
+
+
 # What an anomaly says
 
 
@@ -303,7 +324,20 @@ def test_unanswered_grants_explain_refusals_of_as_many_leases() -> None:
 
 def test_an_unanswered_grant_explains_nothing_before_it_was_asked_for() -> None:
     refused = [acquire("x", 10, 11, 10, False), acquire("y", 30, 31, 10, False), acquire("h", 100, 101, 10)]
-    assert condemned([acquire("a", 0, None, 10), acquire("b", 50, None, 10), *refused])
+    assert kinds(acquire("a", 0, None, 10), acquire("b", 50, None, 10), *refused) == ["stuck", "spurious-refusal"]
+
+
+def test_an_unanswered_grant_that_ended_before_a_refusal_does_not_explain_it() -> None:
+    others = [acquire("h", 10, 10, 10), release("h", 11, 11), acquire("x", 12, 12, 10, False), acquire("i", 13, 13, 10)]
+    assert condemned([acquire("a", 0, None, 10), *others])  # from 0 to 10, or from 23 on
+    later = [acquire("b", 100, None, 10), release("b", 101, None)]  # of any length, but not asked for by then
+    assert condemned([acquire("a", 0, None, 10), *others, *later])
+
+
+def test_an_unanswered_extend_lets_an_unanswered_grant_explain_refusals_for_longer() -> None:
+    refused = [acquire("x", 5, 6, 10, False), acquire("y", 40, 41, 10, False), acquire("h", 100, 101, 10)]
+    assert condemned([acquire("a", 0, None, 10), *refused])
+    assert not condemned([acquire("a", 0, None, 10), extend("a", 5, None, 50), *refused])
 
 
 def test_leases_off_by_the_skew_are_possible_and_beyond_it_are_not() -> None:
@@ -326,14 +360,19 @@ def test_one_token_for_two_attempts_is_unknown() -> None:
     assert (verdict.status, verdict.anomalies) == (Status.UNKNOWN, ())
 
 
-def test_one_token_for_two_attempts_does_not_hide_another_lock() -> None:
-    clear = history([acquire("a", 0, 1, 100), acquire("b", 2, 3, 100)])
+@pytest.mark.parametrize(
+    ("ops", "status"),
+    [([acquire("a", 0, 1, 100)], Status.UNKNOWN), ([acquire("a", 0, 1, 100), acquire("b", 2, 3, 100)], Status.INVALID)],
+    ids=["valid", "invalid"],
+)
+def test_one_token_for_two_attempts_makes_a_valid_history_unknown_and_hides_no_other_lock(ops: list[Op], status: Status) -> None:
+    clear = history(ops)
     blurred = history([acquire("a", 0, 1, 10), acquire("a", 20, 21, 10)])
     later = [
         Event(index=e.index + 10, time=e.time + 1000 * MS, process=int(e.process) + 9, type=e.type, f=e.f, key="other", value=e.value)
         for e in blurred.events
     ]
-    assert lease(History((*clear.events, *later)), EXACT).status == Status.INVALID
+    assert lease(History((*clear.events, *later)), EXACT).status == status
 
 
 def clocks(*pairs: tuple[int, int]) -> list[Event]:

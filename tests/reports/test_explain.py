@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from msgspec.structs import replace
 from split_brain import MS, Recorder, S, split_brain
 
 from harness.checkers.lease import lease
@@ -196,6 +197,14 @@ def test_finding_of_a_quiet_run_counts_what_was_observed() -> None:
     history = split_brain(cut=False, end_s=3)
     granted = sum(1 for each in history.operations() if each.f == "try_acquire" and each.result["granted"])
     assert finding(history, lease(history)) == f"No violation by the lease rules: {granted} grants on 7 locks"
+
+
+def test_finding_speaks_of_other_keys_only_where_they_were_judged() -> None:
+    events = (*leases().events, *(replace(each, index=each.index + 100, time=each.time + 9 * S) for each in keys().events))
+    both, fine = History(events), valid("fine")
+    assert finding(both, fine) == "No violation by the lease rules: 2 grants on 1 lock"
+    judged = combine({"lease": fine, "dedup": fine})
+    assert finding(both, judged) == "No violation by the lease rules: 2 grants on 1 lock; none in 3 operations on 1 key"
 
 
 def test_finding_without_locks_says_how_much_was_done() -> None:

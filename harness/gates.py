@@ -34,9 +34,6 @@ GENERAL: Mapping[str, int] = {"attempted_during": 20, "acknowledged_after": 20, 
 """What each trial and workload needs unless a claim sets its own numbers."""
 
 ATTEMPTS = frozenset({"try_acquire", "check_and_set"})
-KNOWLEDGE_NS = 500_000_000
-"""How long after a change the watcher may record it: it looks every 100 ms, and asks every node."""
-
 NOT_FAULTS = frozenset({"trial", "role", "clock", "observer"})
 NO_ANSWER = "silent"
 """The role of a node that did not answer the watcher in time: nothing was seen, so nothing changed."""
@@ -249,7 +246,7 @@ class _Allowed:
         self._faults = episodes(history)
         self._roles = _baseline(history)
         settled = mark(history, "settled")
-        self._until = None if settled is None else settled.time + KNOWLEDGE_NS
+        self._until = None if settled is None else settled.time
 
     def __call__(self, event: Event, before: Mapping[str, Any]) -> bool:
         return any(self._explains(fault, event, before) for fault in self._faults)

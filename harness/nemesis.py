@@ -185,6 +185,11 @@ class Watcher:
             self._look()
         self._journal.sample_clock()
 
+    def look(self) -> None:
+        """Look now: what has changed by the settled state is recorded before it."""
+        with self._lock:
+            self._look()
+
     def _watch(self) -> None:
         count = 0
         try:

@@ -203,6 +203,7 @@ class _Run:
         if episode.faults:
             self.say(f"trial {n}: {label}")
             self._fault(episode)
+        self.watcher.look()
         self.journal.nemesis("trial", {"n": n, "phase": "settled"})
         self._enter("after", cut=False)
         self._sleep(episode.after_s)

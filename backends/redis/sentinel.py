@@ -41,8 +41,11 @@ SENTINEL_ANSWER_S = 0.12  # to connect and to answer: three silent sentinels fit
 STEADY_S = 60.0
 HURRY_MS = {"INFO-PERIOD": (500, 10_000), "PUBLISH-PERIOD": (200, 2_000)}  # while healing, and as shipped
 
+PATIENT_MS = 5000
+
 VARIANTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "default": ("no persistence, no min-replicas: as Sentinel is mostly run", ()),
+    "default": ("no persistence, no min-replicas, a node is taken for dead after 1 s", ()),
+    "patient": ("the same, and a node is taken for dead after 5 s (as shipped: 30 s): a busy machine makes no failover", ()),
     "min-replicas-1-lag-1": (
         "min-replicas-to-write 1, min-replicas-max-lag 1: a primary without replicas stops writing",
         ("min-replicas-to-write 1", "min-replicas-max-lag 1"),
@@ -53,7 +56,7 @@ VARIANTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 class SentinelNode(LocalNode):
     """A sentinel with its administration connection."""
 
-    def __init__(self, local: Local, name: str, monitored_port: int) -> None:
+    def __init__(self, local: Local, name: str, monitored_port: int, down_after_ms: int) -> None:
         self.port = local.ports.reserve()
         self.admin = Admin(self.port)
         directory = local.processes.home(name)
@@ -62,7 +65,7 @@ class SentinelNode(LocalNode):
             f"bind {HOST}",
             f'dir "{directory}"',
             f"sentinel monitor {GROUP} {HOST} {monitored_port} 2",
-            f"sentinel down-after-milliseconds {GROUP} {DOWN_AFTER_MS}",
+            f"sentinel down-after-milliseconds {GROUP} {down_after_ms}",
             f"sentinel failover-timeout {GROUP} {FAILOVER_TIMEOUT_MS}",
             f"sentinel parallel-syncs {GROUP} 2",
         ]
@@ -122,8 +125,9 @@ class RedisSentinel(RedisServers):
         for node in self.nodes.values():
             node.await_answer()
         wait_for(self._unsynced, STEADY_S, "the replicas are in sync")
+        down_after_ms = PATIENT_MS if self.variant == "patient" else DOWN_AFTER_MS
         for name in SENTINELS:
-            self.sentinels[name] = SentinelNode(self._local, name, announced[NODES[0]])
+            self.sentinels[name] = SentinelNode(self._local, name, announced[NODES[0]], down_after_ms)
             for side in SIDES:
                 self._local.link(side, name, self.sentinels[name].port)
             self.sentinels[name].launch()

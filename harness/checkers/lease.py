@@ -550,7 +550,8 @@ def _two_holders(certain: list[_Certain]) -> Iterator[tuple[_Certain, _Certain]]
 
     If A was first, its end <= B's grant <= B.known; if B was, its end <= A's grant <= A.known. Not an
     overlap of must-holds: that of a call longer than its TTL is empty, and yet it conflicts with a
-    must-hold that strictly contains [least, known]. Of each pair one must-hold is not empty: it is active.
+    must-hold that strictly contains [least, known]. In either case the earlier known one ends after the
+    later known one was granted, so that it is still active then.
     """
     active: list[tuple[int, int, _Certain]] = []  # heap by end of must-hold
     longest: _Certain | None = None
@@ -563,10 +564,9 @@ def _two_holders(certain: list[_Certain]) -> Iterator[tuple[_Certain, _Certain]]
             if other.least > one.known and one.least > other.known:
                 listed += 1
                 yield other, one
-        if one.known < one.least:
-            heappush(active, (one.least, one.lease.call.index, one))
-            if longest is None or one.least > longest.least:
-                longest = one
+        heappush(active, (one.least, one.lease.call.index, one))
+        if longest is None or one.least > longest.least:
+            longest = one
 
 
 def _both(key: str | None, first: _Certain, second: _Certain) -> Anomaly:

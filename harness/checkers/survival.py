@@ -85,14 +85,22 @@ def _across(grant: Grant, at: int) -> bool:
 
 
 def _probes(operations: Iterable[Operation], grant: Grant, back: Event) -> list[Operation]:
-    """Give the answers after the crash, inside the must-hold, that would have shown its loss."""
-    assert grant.must_end is not None
+    """Give the answers after the crash, inside the must-hold, that would have shown its loss.
+
+    The owner's own answer that shows the loss ends the must-hold at its invocation: it is one of them.
+    """
     return [
         each
         for each in operations
-        if each.f in PROBES and each.status == "ok" and each.index > back.index and each.end is not None and each.end < grant.must_end
+        if each.f in PROBES and each.status == "ok" and each.index > back.index and _within(each, grant)
         if (each.argument["owner"] == grant.owner) == (each.f != "try_acquire")
     ]
+
+
+def _within(probe: Operation, grant: Grant) -> bool:
+    assert grant.must_end is not None
+    assert probe.end is not None
+    return probe.start <= grant.must_end if probe.argument["owner"] == grant.owner else probe.end < grant.must_end
 
 
 def _denies(probe: Operation, grant: Grant) -> bool:

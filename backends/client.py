@@ -64,7 +64,7 @@ class StateClient:
 
     def _acquire_within(self, name: str, a: Any) -> Any:
         try:
-            guard = self._session.acquire(name, a["ttl_ms"], a["timeout_ms"])
+            guard = self._session.acquire(name, a["ttl_ms"], a["timeout_ms"], owner=a["owner"])
         except LockTimeout:
             return {"granted": False, "fencing_token": None}
         return {"granted": True, "fencing_token": guard.fencing_token}

@@ -190,8 +190,8 @@ class DistributedLock(Protocol):
         """Rebuild a guard from its token: for late and stray releases."""
         ...
 
-    def acquire(self, name: str, ttl_ms: int, timeout_ms: int) -> LockGuard:
-        """Poll `try_acquire`; raises LockTimeout at the deadline."""
+    def acquire(self, name: str, ttl_ms: int, timeout_ms: int, *, owner: str | None = None) -> LockGuard:
+        """Poll `try_acquire`; raises LockTimeout at the deadline. `owner` as there."""
         ...
 
 

@@ -121,6 +121,6 @@ class CheckedSession:
         """Rebuild a guard from its token."""
         return lock.guard(self._commands, name, owner)
 
-    def acquire(self, name: str, ttl_ms: int, timeout_ms: int) -> lock.Guard:
+    def acquire(self, name: str, ttl_ms: int, timeout_ms: int, *, owner: str | None = None) -> lock.Guard:
         """Poll `try_acquire`; raise LockTimeout at the deadline."""
-        return lock.acquire(self._commands, name, ttl_ms, timeout_ms)
+        return lock.acquire(self._commands, name, ttl_ms, timeout_ms, owner=owner)

@@ -61,7 +61,7 @@ def plan_of(experiment: Experiment, settings: Settings) -> Plan:
     """Turn an experiment into a plan: its faults take turns over the trials."""
     trials = settings.trials or experiment.trials[settings.profile]
     faults = [FaultSpec.parse(text) for text in experiment.faults]
-    timeline = dict(experiment.timeline)
+    timeline: dict[str, Any] = dict(experiment.timeline)
     episodes = [Episode((faults[n % len(faults)],) if faults else (), **timeline) for n in range(trials)]
     options = {name: dict(values) for name, values in experiment.options.items() if isinstance(values, Mapping)}
     plain = {name: value for name, value in experiment.options.items() if not isinstance(value, Mapping)}
@@ -194,7 +194,7 @@ def _by_mutant(check: str, mutant: str, plan: Plan, settings: Settings, listener
     for attempt in range(CONTROL_TRIES if workloads else 0):
         seed = settings.seed + attempt
         quiet = Episode(quiet_s=CONTROL_QUIET_S, after_s=0)
-        variant = {"options": {name: plan.options[name] for name in workloads if name in plan.options}}
+        options = {name: plan.options[name] for name in workloads if name in plan.options}
         control = Plan(
             plan.backend,
             plan.variant,
@@ -204,7 +204,7 @@ def _by_mutant(check: str, mutant: str, plan: Plan, settings: Settings, listener
             mutant=mutant,
             on=plan.on,
             rate=CONTROL_RATE,
-            **variant,
+            options=options,
         )
         directory = settings.out / "controls" / f"{plan.backend}-{check}-{mutant}-{seed}"
         directory.mkdir(parents=True)

@@ -8,7 +8,6 @@ was missing: `holds` is earned (SPEC 8).
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -402,17 +401,15 @@ def _possible(counted: Rate) -> str:
 
 
 def _measured(numbers: Mapping[str, Any]) -> str:
-    extra = {name: value for name, value in numbers.items() if name.startswith("extra-holders.")}
-    words = [f"{_plain(name)}: median {value['median']:g}, at most {value['max']:g}" for name, value in extra.items()]
-    if extra and numbers.get("ttl_ms"):
+    if "extra-holders.maximum" not in numbers:
+        return ""
+    middle, most = numbers["extra-holders.median"]["median"], numbers["extra-holders.maximum"]["max"]
+    words = [f"extra holders a name: median {middle:g}, at most {most:g}"]
+    if numbers.get("ttl_ms"):
         words.append("TTL " + " and ".join(f"{ttl / 1000:g} s" for ttl in numbers["ttl_ms"]))
-    if extra and "cut_s" in numbers:
+    if "cut_s" in numbers:
         words.append(f"cut {numbers['cut_s']['median']:g} s")
     return "".join(f"; {word}" for word in words)
-
-
-def _plain(name: str) -> str:
-    return re.sub("[._-]", " ", name.partition(".")[2])
 
 
 def _remedy(claim: Claim, account: _Account) -> str | None:

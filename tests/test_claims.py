@@ -595,11 +595,11 @@ def test_numbers_of_extra_holders_are_in_the_sentence() -> None:
     claim = msgspec.structs.replace(PROMISES, anomalies=("extra-holders",))
     trials = []
     for n, count in enumerate((3, 5, 9), 1):
-        extra = invalid("extra", [anomaly("extra-holders", at=5000)], extra_holders=count)
+        extra = invalid("extra", [anomaly("extra-holders", at=5000)], median=1, maximum=count)
         trials.append(failover(n=n, **{"extra-holders": extra}))
     found = judged(claim, *trials)
     assert found.verdict is Word.VIOLATED
-    assert "extra holders: median 5, at most 9; TTL 0.8 s; cut 6.7 s" in found.sentence
+    assert "extra holders a name: median 1, at most 9; TTL 0.8 s; cut 6.7 s" in found.sentence
 
 
 def test_evidence_of_an_empty_history_is_inconclusive() -> None:

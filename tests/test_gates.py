@@ -135,12 +135,6 @@ def test_a_change_after_the_trial_is_settled_is_unmet() -> None:
     assert unmet(validity(script.history())) == ["unplanned_role_changes"]
 
 
-def test_a_change_that_the_watcher_saw_just_after_the_settled_state_belongs_to_the_fault() -> None:
-    script = failover_trial()
-    script.role(10_100, "n1", "replica", epoch=2, run_id="a2")
-    assert unmet(validity(script.history())) == []
-
-
 def replica_trial(f: str, *, changes_roles: bool) -> Script:
     script = Script(faults=(f,))
     opening(script)

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import FakeBackend, FakeInjection, FakeSystem, fake_catalogue, fault
 
 from harness.client import BROKEN, Client, Indeterminate, NotApplied
 from harness.history import NEMESIS, Event, load
 from harness.plan import BadPlan, Episode, FaultSpec, Plan
 from harness.run import HISTORY, run
 from harness.system import Infrastructure
-from fakes import FakeBackend, FakeInjection, FakeSystem, fake_catalogue, fault
 
 SHORT = Episode(quiet_s=0.2, after_s=0.1)
 LONGER = Episode(quiet_s=1.0, after_s=0.1)

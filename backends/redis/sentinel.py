@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
-from harness.deploy.install import missing, require
 from redis.exceptions import RedisError
 
 from backends.client import FUNCTIONS, StateClient
@@ -25,6 +24,7 @@ from backends.redis.mutants import MUTANTS
 from backends.redis.servers import PEERS, SIDES, DataNode, RedisServers
 from backends.target import Target
 from harness.client import Client, NotApplied
+from harness.deploy.install import missing, require
 from harness.deploy.local import Local, LocalNode, open_local
 from harness.deploy.ports import HOST
 from harness.deploy.process import wait_for

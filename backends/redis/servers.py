@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import redis
-from harness.deploy.install import require
 from redis.exceptions import RedisError
 
 from backends.redis.admin import Admin
 from backends.redis.session import RedisSession
 from backends.target import Resolve
+from harness.deploy.install import require
 from harness.deploy.local import Local, LocalNode
 from harness.deploy.ports import HOST
 from harness.deploy.proxy import ProxyLink

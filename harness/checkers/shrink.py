@@ -28,7 +28,7 @@ from typing import TypeVar
 
 import msgspec
 
-from harness.checkers.reductions import looked_at, plain, writes, written
+from harness.checkers.reductions import looked_at, needed, plain, writes, written
 from harness.checkers.search import Budget, Rules, Search
 from harness.history import Operation
 from harness.model import Model
@@ -38,6 +38,7 @@ from harness.verdict import Status
 
 Item = TypeVar("Item", str, int)
 TRIAL = Budget(steps=200_000)
+STATES = Budget(steps=50_000)
 WITHOUT_HIDING = Rules(rename=False, needed=False, overwritten=False)
 """The rules that hide no state that could have been there."""
 
@@ -47,7 +48,8 @@ class Core:
     """A violation that stands alone: these operations, from the state `model` that `anchor` proved (None = the start).
 
     `culprit` is the operation whose completion no order explains. `minimal` says that none of the answered
-    operations can be weakened any further; it is False where time ran out.
+    operations can be weakened any further; it is False where time ran out. `wider` are the cores that this one
+    was made from, the widest first: cut, then anchored; in them nothing that could explain it is left out.
     """
 
     model: Model
@@ -55,6 +57,7 @@ class Core:
     culprit: Operation
     anchor: Operation | None = None
     minimal: bool = False
+    wider: tuple[Core, ...] = ()
 
     @property
     def answered(self) -> list[Operation]:
@@ -82,19 +85,21 @@ class Trials:
 
 def shrink(model: Model, operations: Sequence[Operation], reached: int, trials: Trials) -> Core:
     """Weaken an invalid history as far as time allows; `reached` is what `Search` reached of it."""
-    core = _cut(model, operations, reached, trials)
-    core = _anchored(core, trials)
+    whole = _cut(model, operations, reached, trials)
+    anchored = core = _anchored(whole, trials)
     if isinstance(model, Register) and plain(core.operations):
         core = _without_values(core, trials)
-    return _thinned(core, trials)
+    core = _thinned(core, trials)
+    return replace(core, operations=tuple(needed(core.model, core.operations)), wider=(whole, anchored))
 
 
 def possible_states(core: Core, trials: Trials) -> list[str] | None:
     """Give every state that may have been there when the culprit returned, in words; None if there was no time to find all."""
-    search = Search(core.model, core.operations, WITHOUT_HIDING)
-    if search.run(max(0.0, trials.until - trials.now()), TRIAL, trials.now) is not Status.INVALID:
-        return None
-    return sorted({str(state) for state in search.possible_states()})
+    for each in core.wider:
+        search = Search(each.model, each.operations, WITHOUT_HIDING)
+        if search.run(max(0.0, trials.until - trials.now()), STATES, trials.now) is Status.INVALID:
+            return sorted({str(state) for state in search.possible_states()}, key=lambda text: (len(text), text))
+    return None
 
 
 def _cut(model: Model, operations: Sequence[Operation], reached: int, trials: Trials) -> Core:

@@ -63,4 +63,4 @@ class Dedup:
         return after, dict(zip(names[f], result, strict=True))
 
     def __str__(self) -> str:
-        return "not set" if self.value is None else repr(self.value)
+        return "not set" if self.value is None else f'"{self.value}"'

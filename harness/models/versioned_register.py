@@ -107,4 +107,4 @@ class VersionedRegister:
         return after, dict(zip(names[f], answer, strict=True))
 
     def __str__(self) -> str:
-        return f"{self.value!r} at version {self.version}" if self.version else "missing"
+        return f'"{self.value}" at version {self.version}' if self.version else "missing"

@@ -71,7 +71,7 @@ class _Open:
 
 @dataclass
 class Simulation:
-    """A perfect object and clients that call it; `lies` is the share of answers taken from an earlier state."""
+    """A perfect object and clients that call it; `lies` is the share of answers that are wrong."""
 
     random: Random
     model: Object
@@ -106,7 +106,7 @@ class Simulation:
             elif not call.done and self.random.random() < 0.6:
                 lying = self.random.random() < self.lies
                 after, result = state.apply(call.f, call.argument)
-                call.result = self.random.choice(earlier).apply(call.f, call.argument)[1] if lying else result
+                call.result = self._lie(earlier, call) if lying else result
                 if self.model.name == "mutex" and lying:
                     call.result = True
                 call.done, state = True, after
@@ -127,6 +127,13 @@ class Simulation:
                 if not call.done and self.random.random() < 0.5:
                     state = state.apply(call.f, call.argument)[0]
         return sorted(self.found, key=lambda operation: operation.index)
+
+    def _lie(self, earlier: Sequence[Any], call: _Open) -> Any:
+        """Answer from an earlier state, or from one that never was."""
+        state = self.random.choice(earlier)
+        if self.model.name != "mutex" and self.random.random() < 0.5:
+            state = state.apply(*draw(self.random, self.model))[0]
+        return state.apply(call.f, call.argument)[1]
 
     def _tick(self) -> int:
         self.index += 1

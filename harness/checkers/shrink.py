@@ -47,8 +47,8 @@ WITHOUT_HIDING = Rules(rename=False, needed=False, overwritten=False)
 class Core:
     """A violation that stands alone: these operations, from the state `model` that `anchor` proved (None = the start).
 
-    `culprit` is the operation whose completion no order explains. `minimal` says that none of the answered
-    operations can be weakened any further; it is False where time ran out. `wider` are the cores that this one
+    `culprit` is the operation whose completion no order explains. `minimal` says that none of the other
+    answered operations can be weakened any further; it is False where time ran out. `wider` are the cores that this one
     was made from, the widest first: cut, then anchored; in them nothing that could explain it is left out.
     """
 

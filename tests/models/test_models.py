@@ -16,7 +16,7 @@ from harness.models.register import Register
 from harness.models.versioned_register import VersionedRegister
 
 CALLS: dict[str, list[tuple[str, Any]]] = {
-    "register": [("read", None), ("write", 1), ("write", [1, {"a": 2}]), ("cas", [1, 2]), ("get", {}), ("set", {"value": "x"})],
+    "register": [("read", None), ("write", 1), ("write", [1, {"a": 2}]), ("cas", [1, 2]), ("set", {"value": "x"})],
     "versioned-register": [
         ("get", {}),
         ("get_versioned", {}),

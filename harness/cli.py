@@ -263,6 +263,35 @@ def install(names: tuple[str, ...]) -> int:
     return OK
 
 
+@cli.command()
+@click.option("--mutant", "mutants", multiple=True, help="only this one; may be repeated")
+@click.option("--backend", "backends", multiple=True, default=("memory", "redis"), show_default=True, help="may be repeated")
+@click.option("--trials", type=click.IntRange(min=1), default=3, show_default=True, help="of 2 s, for each mutant")
+@seed_option
+@out_option
+@json_option
+def selftest(mutants: tuple[str, ...], backends: tuple[str, ...], trials: int, seed: int | None, out: Path, as_json: bool) -> int:
+    """The planted bugs against the checkers: the detection matrix."""
+    from harness import selftest as matrix
+
+    plans = matrix.plans(backends, mutants, trials, _seed(seed))
+    directory = store.create(out, "selftest")
+    with _live(len(plans) * trials) as live:
+        live.experiment("planted bugs", 1, 1, len(plans) * trials)
+        found = list(matrix.carry_out_all(plans, directory, live))
+    store.write(directory / store.RESULTS, {"holdwater": 1, "kind": "selftest", "detections": found})
+    rows = [(f"{each.mutant or 'reference'}, {each.backend}", _detected(each)) for each in found]
+    click.echo(json.dumps(store.plain(found), indent=2) if as_json else _terminal().listing("selftest", rows, colour=_colour()))
+    return OK if all(each.good for each in found) else NOT_VALID
+
+
+def _detected(found: Any) -> str:
+    if found.mutant is None:
+        return f"condemned in {found.detected} of {found.trials} trials"
+    after = f", after {found.first_s:g} s (median), by {', '.join(found.checks)}" if found.detected else ": missed"
+    return f"detected in {found.detected} of {found.trials} trials{after}"
+
+
 def _live(trials: int) -> Any:
     return registry.load("reports", "progress")(trials)
 

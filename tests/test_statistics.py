@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import recount
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -73,3 +74,9 @@ def test_the_median_is_the_middle(values: list[float], middle: float) -> None:
 def test_no_values_have_no_median() -> None:
     with pytest.raises(ValueError, match="no values"):
         median([])
+
+
+@pytest.mark.parametrize(("k", "n"), [(0, 5), (1, 5), (3, 10), (5, 5), (19, 20)])
+def test_the_interval_agrees_with_the_second_opinion_by_bisection(k: int, n: int) -> None:
+    found = rate(k, n)
+    assert (found.low, found.high) == pytest.approx(recount.interval(k, n), abs=1e-6)

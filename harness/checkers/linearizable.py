@@ -115,13 +115,13 @@ def _decide(keys: Sequence[_Key]) -> None:
         for each in keys:
             left = until - now()
             if each.open and left <= 0:
-                each.reason = f"{time_s:g} s"
+                each.reason = f"the {time_s:g} s are over"
             elif each.open:
                 each.search_for(min(turn, left))
         turn *= LONGER
     for each in keys:
         if each.open:
-            each.reason = "a first look, since another key is invalid,"
+            each.reason = "another key is invalid already"
 
 
 def _has_ttl(operation: Operation) -> bool:
@@ -179,7 +179,7 @@ def _how_far(each: _Key, search: Search | None) -> str:
         return f"undecided: {each.reason}"
     where = f", up to {phrase(search.standing)}" if search.standing else ""
     placed = f"{search.reached:,} of {_count(search.total, 'completion')} placed"
-    return f"undecided after {each.reason} and {_count(each.steps, 'step')}: {placed}{where}"
+    return f"undecided: {each.reason}; {_count(each.steps, 'step')}, {placed}{where}"
 
 
 def _name(key: str | None) -> str:

@@ -151,9 +151,9 @@ class Search:
     def exhausted(self, budget: Budget) -> str | None:
         """Say which limit besides time was reached, None if none was."""
         if self.entries > budget.entries:
-            return f"{budget.entries:,} remembered configurations"
+            return f"{budget.entries:,} configurations are remembered, the most allowed"
         if self.steps >= budget.steps:
-            return f"{budget.steps:,} steps"
+            return f"the {budget.steps:,} steps are spent"
         return None
 
     def _step(self) -> None:

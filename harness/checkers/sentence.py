@@ -67,8 +67,8 @@ def words(value: Any) -> str:
 
 
 def when(operation: Operation) -> str:
-    """Give its interval in seconds; in events where the history has no times, or is too short for them to differ."""
-    if operation.start == operation.index:
+    """Give its interval in seconds; in events where the history has no times of its own (`harness.foreign`)."""
+    if operation.start == operation.index and operation.end == operation.end_index:
         end = "" if operation.end_index is None else f"{operation.end_index}"
         return f"[events {operation.index}, {end}]"
     end = "" if operation.end is None else f"{operation.end / NS_PER_S:.3f} s"

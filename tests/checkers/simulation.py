@@ -71,7 +71,10 @@ class _Open:
 
 @dataclass
 class Simulation:
-    """A perfect object and clients that call it; `lies` is the share of answers that are wrong."""
+    """A perfect object and clients that call it; `lies` is the share of answers that are wrong.
+
+    Without `refusals` a cas that does not match fails, as in Knossos' histories, and tells nothing.
+    """
 
     random: Random
     model: Object
@@ -79,6 +82,7 @@ class Simulation:
     unanswered: float = 0.0
     lies: float = 0.0
     unique: bool = False
+    refusals: bool = True
     index: int = -1
     found: list[Operation] = field(default_factory=list)
 
@@ -118,7 +122,7 @@ class Simulation:
                 late.append(call)
             elif call.done:
                 del open_[slot]
-                refused = self.model.name == "mutex" and call.result is False
+                refused = call.result is False and (self.model.name == "mutex" or not self.refusals)
                 if self.model.name == "mutex" and not refused:
                     (holding.add if call.f == "acquire" else holding.discard)(call.process)
                 self._record(call, "fail" if refused else "ok")

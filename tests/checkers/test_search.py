@@ -52,6 +52,22 @@ def test_the_search_agrees_with_brute_force_whichever_rules_it_uses(name: str, r
     assert [decide(model, operations, rules) for rules in RULES] == [truth] * len(RULES)
 
 
+@settings(max_examples=200, deadline=None)
+@given(random=randoms)
+def test_chains_of_unanswered_cas_are_kept_where_an_answer_needs_them(random: Random) -> None:
+    register = MODELS["register"]
+    operations = [withheld(random, one) for one in small(random, register, refusals=False, lies=random.choice((0, 1)))]
+    truth = brute_force(register, operations)
+    assert [decide(register, operations, rules) for rules in RULES] == [truth] * len(RULES)
+
+
+def withheld(random: Random, one: Operation) -> Operation:
+    """Leave a writing operation unanswered, mostly."""
+    if one.f == "read" or one.status == "fail" or random.random() < 0.3:
+        return one
+    return msgspec.structs.replace(one, status="info", result=None, end=None, end_index=None)
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_random_histories_are_both_valid_and_invalid(name: str) -> None:
     truths = [brute_force(MODELS[name], small(Random(seed), MODELS[name])) for seed in range(300)]

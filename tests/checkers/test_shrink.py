@@ -133,6 +133,15 @@ def stale(operations: list[Operation], model: Object) -> tuple[int, Operation]:
     return reads[-10], operations[reads[len(reads) // 2]]
 
 
+def test_what_was_invoked_after_the_culprit_is_no_part_of_the_core() -> None:
+    for seed in range(200):
+        operations = small(Random(seed), MODELS["register"], lies=0.5)
+        search = Search(MODELS["register"], operations)
+        if search.run(60, Budget()) is Status.INVALID:
+            least = shrink(MODELS["register"], operations, search.reached, trials())
+            assert all(one.index < (least.culprit.end_index or 0) for wider in least.wider for one in wider.operations)
+
+
 def test_possible_states_are_all_that_may_have_been_there() -> None:
     def one(index: int, end: int | None, f: str, value: Any) -> Operation:
         argument, result = (value, value) if f == "write" else (None, value)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import recount
 import redis
 
 from backends.redis.sentinel import SENTINEL, RedisSentinel
@@ -99,6 +100,8 @@ def test_an_observer_past_the_proxies_sees_two_owners_and_both_are_tokens_of_the
     verdict = lease(history)
     assert verdict.status is Status.INVALID
     assert any(anomaly.kind == "two-holders" for anomaly in verdict.all_anomalies())
+    (events,) = recount.trials(tmp_path / HISTORY)
+    assert recount.two_owners(events), "the second opinion sees no two owners"
 
 
 def test_toxiproxy_calls_that_do_nothing_leave_the_fault_unproved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

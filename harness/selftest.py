@@ -1,0 +1,82 @@
+"""The planted bugs against the checkers: the detection matrix.
+
+Each mutant of a backend runs quiet trials of all workloads that it can have; a trial counts as detected
+where any check is invalid. The references run the same trials and must not be condemned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import registry, store
+from harness.experiment import Progress, carry_out, check, judge_trials, load_if_there
+from harness.gates import mark
+from harness.judge import TrialEvidence
+from harness.plan import BadPlan, Episode, Plan
+from harness.system import Infrastructure
+
+QUIET_S = 2.0
+RATE = 60.0
+WORKLOADS = ("lock", "dedup", "cas", "counter")
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """A mutant (None: the reference) of a backend: in how many trials it was condemned, by which checks, how soon (s)."""
+
+    backend: str
+    mutant: str | None
+    trials: int
+    detected: int
+    checks: tuple[str, ...]
+    first_s: float | None
+
+    @property
+    def good(self) -> bool:
+        """Say whether a mutant was condemned in every trial, or the reference in none."""
+        return self.detected == (0 if self.mutant is None else self.trials) and self.trials > 0
+
+
+def plans(backends: Sequence[str], mutants: Sequence[str], trials: int, seed: int) -> list[Plan]:
+    """Give a plan for each mutant that is asked for, all where none is, and for each reference; raise BadPlan on an unknown one."""
+    chosen = [registry.load("backends", name) for name in backends]
+    known = {mutant for backend in chosen for mutant in backend.mutants}
+    for mutant in mutants:
+        if mutant not in known:
+            raise BadPlan(f"unknown mutant {mutant!r}, {registry.nearest(mutant, known)}")
+    episodes = (Episode(quiet_s=QUIET_S, after_s=0),) * trials
+    return [
+        Plan(backend.name, next(iter(backend.variants)), WORKLOADS, episodes, seed, mutant=mutant, rate=RATE)
+        for backend in chosen
+        for mutant in [None, *(name for name in backend.mutants if not mutants or name in mutants)]
+    ]
+
+
+def carry_out_all(every: Iterable[Plan], out: Path, progress: Progress) -> Iterable[Detection]:
+    """Run each plan in a directory of its own below `out`; raises Infrastructure where one was broken."""
+    for plan in every:
+        check(plan)
+        directory = out / f"{plan.backend}-{plan.mutant or 'reference'}"
+        directory.mkdir(parents=True)
+        progress.step(f"{plan.mutant or 'reference'} on {plan.backend}")
+        _, broken = carry_out(plan, directory, progress)
+        if broken is not None:
+            raise Infrastructure(broken)
+        yield detection(plan, judge_trials(load_if_there(directory / store.HISTORY)))
+
+
+def detection(plan: Plan, trials: Sequence[TrialEvidence]) -> Detection:
+    """Say what the checks made of a plan's trials."""
+    found = [(trial, [anomaly for verdict in trial.verdicts.values() for anomaly in verdict.all_anomalies()]) for trial in trials]
+    hits = [(trial, anomalies) for trial, anomalies in found if anomalies]
+    checks = {name for trial, _ in hits for name, verdict in trial.verdicts.items() if verdict.all_anomalies()}
+    waits = [(min(anomaly.at for anomaly in anomalies) - _steady(trial)) / 1e9 for trial, anomalies in hits]
+    first_s = round(max(0.0, sorted(waits)[len(waits) // 2]), 3) if waits else None
+    return Detection(plan.backend, plan.mutant, len(trials), len(hits), tuple(sorted(checks)), first_s)
+
+
+def _steady(trial: TrialEvidence) -> int:
+    steady = mark(trial.history, "steady")
+    return steady.time if steady is not None else 0

@@ -1,21 +1,22 @@
-# What a user types. Needs Python 3.11 or later and make; everything else is brought by the first call.
+# What a user types. Needs Python 3.11 or later and make; the first call brings everything else, the second nothing.
 #   make verify   the documented table, judged on real servers      make verify ARGS="--backend redis-sentinel"
-#   make test     the test suite                                    make check   format, lint, types, imports
-#   make bench    harness overhead against the bare driver          make install set up only
+#   make test     the test suite                                    make check    format, lint, types, imports
+#   make bench    harness overhead against the bare driver          make install  set-up only
+#   make clean    removes what these made here; servers built for all checkouts stay in the user's cache
 
 VENV ?= .venv
 ARGS ?=
-PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
-	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
+PYTHONS := $(if $(PYTHON),$(PYTHON),python3.13 python3.12 python3.11 python3)
 BIN := $(VENV)/bin
 
 .PHONY: verify test check bench install clean
 .DEFAULT_GOAL := verify
+.DELETE_ON_ERROR:
 
-verify: $(VENV)/servers
+verify: install
 	@$(BIN)/holdwater verify $(ARGS)
 
-test: $(VENV)/servers
+test: install
 	$(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/packages
@@ -24,21 +25,30 @@ check: $(VENV)/packages
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/servers
+bench: install
 	$(BIN)/python benchmarks/overhead.py $(ARGS)
 
-install: $(VENV)/servers
+# Asked anew every time (0.2 s), not by a stamp: the servers live outside of $(VENV), on PATH or in a cache of the user's.
+install: $(VENV)/packages
+	@$(BIN)/python -m harness.deploy.install
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-# Two stamps: packages from the index, then the servers that no package brings. Made anew when what they rest on changes.
-$(VENV)/servers: $(VENV)/packages harness/deploy/install.py
-	$(BIN)/python -m harness.deploy.install
+$(VENV)/packages: $(BIN)/python pyproject.toml constraints.txt Makefile
+	@echo "holdwater: installing Python packages into $(VENV), about a minute" >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,servers]'
 	@touch $@
 
-$(VENV)/packages: pyproject.toml constraints.txt
-	@test -n "$(PYTHON)" || { echo "holdwater: no Python 3.11 or later on PATH (found: $$(python3 --version 2>&1)); set PYTHON=..." >&2; exit 3; }
-	@$(PYTHON) -m venv $(VENV) || { echo "holdwater: $(PYTHON) has no working venv module; on Debian: apt install python3-venv" >&2; exit 3; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,servers]'
-	@touch $@
+# Debian's python3 has no ensurepip until python3-venv is installed; virtualenv or uv do as well.
+$(BIN)/python:
+	@for python in $(PYTHONS); do \
+		"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+			said=$$("$$python" --version 2>&1) && tried="$$tried; $$python is $$said"; continue; }; \
+		if "$$python" -c 'import ensurepip' 2>/dev/null; then "$$python" -m venv $(VENV) && exit 0; fi; \
+		if "$$python" -c 'import virtualenv' 2>/dev/null; then "$$python" -m virtualenv --quiet $(VENV) && exit 0; fi; \
+		if uv --version >/dev/null 2>&1; then uv venv --quiet --seed --python "$$python" $(VENV) && exit 0; fi; \
+		tried="$$tried; $$python cannot make a virtual environment (on Debian: apt install python3-venv)"; \
+	done; \
+	echo "holdwater: needs Python 3.11 or later, with venv; looked for: $(PYTHONS)$$tried; or name one: make PYTHON=..." >&2; \
+	exit 3

@@ -6,7 +6,7 @@ winners, and the objects of the models. What no check covers is not judged, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from harness.checkers import Checker
@@ -14,7 +14,7 @@ from harness.checkers.dedup import dedup
 from harness.checkers.fencing import fencing
 from harness.checkers.lease import lease
 from harness.checkers.linearizable import Budget, linearizable
-from harness.history import NEMESIS, History, MalformedHistory
+from harness.history import NEMESIS, Event, History, MalformedHistory
 from harness.models import MODELS
 from harness.plan import BadPlan
 from harness.registry import nearest
@@ -35,11 +35,11 @@ IGNORED = frozenset({"get"})
 
 def families(history: History) -> dict[str, History]:
     """Split a history by family; each part keeps the nemesis' events. Raises MalformedHistory on an f of no family."""
-    functions: dict[str | None, set[str]] = {}
+    of_key: dict[str | None, list[Event]] = {}
     for event in history.events:
         if event.process != NEMESIS:
-            functions.setdefault(event.key, set()).add(event.f)
-    family_of = {key: _family(key, used) for key, used in functions.items()}
+            of_key.setdefault(event.key, []).append(event)
+    family_of = {key: _family(events) for key, events in of_key.items()}
     parts: dict[str, History] = {}
     for name in dict.fromkeys(name for name in family_of.values() if name is not None):
         events = tuple(event for event in history.events if event.process == NEMESIS or family_of[event.key] == name)
@@ -47,13 +47,31 @@ def families(history: History) -> dict[str, History]:
     return parts
 
 
-def _family(key: str | None, used: set[str]) -> str | None:
+def _family(events: Sequence[Event]) -> str | None:
+    """Give the family of one key; what it does not know there is malformed, never left unjudged in silence."""
+    used = {event.f for event in events}
     for name, functions in FAMILIES:
-        if used & functions:
+        if used & functions or (name == "lease" and _releases_a_lease(events)):
+            _refuse_foreign(events, name)
             return name
     if used <= IGNORED:
         return None
-    raise MalformedHistory(f"functions {', '.join(sorted(used))} on key {key!r} belong to no model; there are: {', '.join(MODEL_NAMES)}")
+    known = set().union(*FUNCTIONS_OF.values())
+    alien = next((event for event in events if event.f not in known), events[0])
+    raise MalformedHistory(f"unknown f {alien.f!r} (event {alien.index}, key {alien.key!r}), {nearest(alien.f, known)}")
+
+
+def _releases_a_lease(events: Sequence[Event]) -> bool:
+    # `release` is a function of two models: that of a lease names the owner whose it is.
+    return any(event.f == "release" and isinstance(event.value, Mapping) and "owner" in event.value for event in events)
+
+
+def _refuse_foreign(events: Iterable[Event], model: str) -> None:
+    known = FUNCTIONS_OF[model]
+    for event in events:
+        if event.process != NEMESIS and event.f not in known:
+            place = f"(event {event.index}, key {event.key!r})"
+            raise MalformedHistory(f"f {event.f!r} {place} is not of the model {model}, {nearest(event.f, known)}")
 
 
 def checkers(budget: Budget) -> Mapping[str, Mapping[str, Checker]]:
@@ -66,6 +84,12 @@ def checkers(budget: Budget) -> Mapping[str, Mapping[str, Checker]]:
 
 MODEL_NAMES = ("register", "versioned-register", "mutex", "lease", "dedup", "counter")
 """The models of `check --model`."""
+FUNCTIONS_OF: Mapping[str, frozenset[str]] = {
+    **{name: model.functions for name, model in MODELS.items()},
+    "lease": LEASE_FUNCTIONS | {"release"},
+    "dedup": frozenset({"check_and_set", "get", "get_versioned"}),
+}
+"""What each model knows; dedup has no deletes, since after one a key may be won again."""
 
 
 def verdicts(history: History, budget: Budget | None = None) -> dict[str, Verdict]:
@@ -88,6 +112,7 @@ def judge(history: History, model: str | None, budget_s: float) -> Verdict:
         return combine(verdicts(history, budget))
     if model not in MODEL_NAMES:
         raise BadPlan(f"unknown model {model!r}, {nearest(model, MODEL_NAMES)}")
+    _refuse_foreign(history.events, model)
     return combine({check: guarded(check, checker)(history) for check, checker in checkers(budget)[model].items()})
 
 

@@ -29,10 +29,10 @@ def load(kind: str, name: str) -> Any:
 
 
 def nearest(name: str, known: Any) -> str:
-    """Say what there is, the nearest first."""
+    """Say what there is, the nearest first: the end of a sentence that began with what is unknown."""
     near = difflib.get_close_matches(name, list(known), 1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"{hint}There are: {', '.join(sorted(known))}"
+    there_are = f"here are: {', '.join(sorted(known)) or 'none'}"
+    return f"did you mean {near[0]!r}? T{there_are}" if near else f"t{there_are}"
 
 
 @cache

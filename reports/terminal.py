@@ -77,10 +77,10 @@ def table(results: Results, *, colour: bool, width: int = 80) -> str:
     claims = sorted(results["claims"], key=lambda claim: list(MARKS).index(claim["verdict"]))
     sections = [
         _headline(results, claims, width),
-        _contradictions(claims, width),
+        _contradictions(results, claims, width),
         _documented(results["rows"], claims, width),
         _claims(claims, width),
-        _findings(claims, width),
+        _findings(results, claims, width),
         _doubts(claims, width),
         _reasons("THE MACHINE FAILED", [f"{name}: {reason}" for name, reason in results.get("failures", {}).items()], width),
         _reasons("VOID TRIALS, REPEATED", [void for claim in claims for void in claim.get("voids") or ()], width),
@@ -117,7 +117,7 @@ def verdict(verdict: Verdict, source: str, *, colour: bool, width: int = 80) -> 
         checks += _labelled("numbers", _numbers(part), width)
     sections = [
         wrapped(Text.assemble(mark(word), _text(f": {verdict.summary}", STRONG)), width, 2),
-        wrapped(_text(f"history  {source}"), width, 9),
+        _path("history", source, width, 0),
         [Text("CHECKS", STRONG), *checks],
         _anomalies(anomalies, width),
         wrapped(_text(f"exit {EXIT_OF_STATUS[verdict.status]}: {_status_meaning(word)}"), width, 2),
@@ -224,7 +224,14 @@ def _path(label: str, path: str, width: int, indent: int = INDENT) -> Lines:
     if len(_label(label, indent)) + cell_len(clean(path)) <= width:
         return _labelled(label, path, width, indent)
     before = [Text(f"{'':{indent}}{label}")] if label else []
-    return [*before, *wrapped(Text.assemble(" " * (indent + 2), _text(path)), width, indent + 2)]
+    return [*before, *wrapped(Text.assemble(" " * max(indent, GAP), _text(path)), width, max(indent, GAP))]
+
+
+def _short(path: str, directory: Path) -> str:
+    """Give a file of a run directory by way of `latest`, where that is the same: whole, it is longer than a line."""
+    latest = directory.parent / "latest"
+    below = Path(path).is_relative_to(directory) and latest.resolve() == directory.resolve()
+    return str(latest / Path(path).relative_to(directory)) if below else path
 
 
 def _command(label: str, command: str, width: int, indent: int = INDENT) -> Lines:
@@ -328,7 +335,7 @@ def _headline(results: Results, claims: Sequence[Results], width: int) -> Lines:
     return wrapped(_text(f"{shape} {results['headline']}", style), width, 2)
 
 
-def _contradictions(claims: Sequence[Results], width: int) -> Lines:
+def _contradictions(results: Results, claims: Sequence[Results], width: int) -> Lines:
     lines: Lines = []
     cell: object = None
     for claim in claims:
@@ -341,18 +348,18 @@ def _contradictions(claims: Sequence[Results], width: int) -> Lines:
         lines += wrapped(
             Text.assemble("  ", (MARKS["violated"][0], LOUD), " ", _text(f"{claim['id']}: {claim['sentence']}")), width, INDENT
         )
-        lines += _facts(claim, width)
+        lines += _facts(results, claim, width)
         lines += _command("repeat", claim["repeat"], width) if claim.get("repeat") else []
     return [Text("CONTRADICTS THE DOCUMENT", STRONG), *lines] if lines else []
 
 
-def _findings(claims: Sequence[Results], width: int) -> Lines:
+def _findings(results: Results, claims: Sequence[Results], width: int) -> Lines:
     lines: Lines = []
     for claim in claims:
         if claim["verdict"] == "finding":
             shape, style = MARKS["finding"]
             head = Text.assemble("  ", (shape, style), " ", _text(f"{claim['id']}: {claim['sentence']}"))
-            lines += [*wrapped(head, width, INDENT), *_labelled("cell", _place(claim), width), *_facts(claim, width)]
+            lines += [*wrapped(head, width, INDENT), *_labelled("cell", _place(claim), width), *_facts(results, claim, width)]
     return [Text("FINDINGS, OF WHICH THE DOCUMENT IS SILENT", STRONG), *lines] if lines else []
 
 
@@ -362,7 +369,7 @@ def _place(claim: Results, before: str = "") -> str:
     return f"{row}, {column.lower()}{quote}"
 
 
-def _facts(claim: Results, width: int) -> Lines:
+def _facts(results: Results, claim: Results, width: int) -> Lines:
     """Give what was observed of a claim, under what conditions, and where the evidence is."""
     lines = [*_labelled("under", claim["conditions"], width), *_labelled("observed", _observed(claim), width)]
     if claim["anomalies"]:
@@ -370,7 +377,7 @@ def _facts(claim: Results, width: int) -> Lines:
         lines += _labelled("first", f"{first['kind']} in trial {first['trial']}: {first['message']}", width)
     lines += _missing(claim, width)
     for number, path in enumerate(claim["evidence"]):
-        lines += _path("" if number else "evidence", path, width)
+        lines += _path("" if number else "evidence", _short(path, Path(results["directory"])), width)
     return lines
 
 

@@ -1,0 +1,485 @@
+"""What the terminal shows: every word with its shape, nothing beyond the width, no escape without colour, nothing hidden."""
+
+from __future__ import annotations
+
+import copy
+import re
+import shlex
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from split_brain import MS, Recorder, S, split_brain
+
+from harness.claims import Word
+from harness.experiment import judge_trials
+from harness.history import History
+from harness.store import plain
+from harness.verdict import Anomaly, combine, invalid, unknown, valid
+from reports import terminal
+
+SHAPES = dict(zip((str(word) for word in Word), "✗?–◆○△✓", strict=True))
+RATES = {
+    "some": {"k": 5, "n": 5, "low": 0.4781, "high": 1.0, "upper": 1.0},
+    "none": {"k": 0, "n": 20, "low": 0.0, "high": 0.168, "upper": 0.1391},
+}
+
+
+def claim(word: str, **more: Any) -> dict[str, Any]:
+    seen = word in ("violated", "finding", "as-documented")
+    return {
+        "id": f"claim-{word}",
+        "cell": ["Redis (Sentinel)", "Failover safety"],
+        "quote": "Lock may be lost",
+        "sentence": f"A sentence about {word}.",
+        "conditions": "no min-replicas",
+        "document": "warns",
+        "verdict": word,
+        "expected": True,
+        "expect": [word],
+        "unit": "failovers",
+        "rate": None if word == "unavailable" else RATES["some" if seen else "none"],
+        "said": "false in 5 of 5 failovers" if seen else "said in one sentence",
+        "missing": ["split-brain, trial 1: settled: 0, needed 1"] if word in ("inconclusive", "unavailable") else [],
+        "remedy": "give it a longer fault" if word in ("inconclusive", "unavailable") else None,
+        "gates": [{"name": "attempted_during:lock", "needed": 20, "measured": 7, "met": False, "detail": ""}],
+        "numbers": {},
+        "anomalies": [{"experiment": "split-brain", "trial": 2, "kind": "two-holders", "key": "k", "message": "both held k"}]
+        if seen
+        else [],
+        "evidence": ["runs/1/experiments/split-brain/anomalies/1.txt"] if seen else [],
+        "experiments": ["runs/1/experiments/split-brain"],
+        "controls": [{"check": "lease", "planted": "mutant ttl-early", "condemned": True, "detail": ""}],
+        "voids": [],
+        "repeat": "holdwater run lock --backend redis-sentinel --fault isolate-primary --option variant=default --rate 15 --seed 7",
+        **more,
+    }
+
+
+def results(*claims: dict[str, Any], **more: Any) -> dict[str, Any]:
+    cells = [
+        {"column": "Mutual exclusion", "quote": "Strong", "verdict": "not judged", "claims": []},
+        {
+            "column": "Failover safety",
+            "quote": "Lock may be lost",
+            "verdict": claims[0]["verdict"] if claims else "not judged",
+            "claims": [each["id"] for each in claims],
+        },
+        {"column": "Recommendation", "quote": "Accept rare duplicates", "verdict": "not judged", "claims": []},
+    ]
+    return {
+        "holdwater": 1,
+        "kind": "verify",
+        "profile": "quick",
+        "seed": 7,
+        "on": "local",
+        "seconds": 372.1,
+        "exit": 0,
+        "strict": False,
+        "headline": "One of ten documented cells does not hold water: Redis (Sentinel), failover safety.",
+        "contradicts": any(each["verdict"] == "violated" for each in claims),
+        "command": "holdwater verify --seed 7",
+        "directory": "runs/1",
+        "rows": [{"name": "Redis (Sentinel)", "cells": cells}],
+        "claims": list(claims),
+        "failures": {},
+        "versions": {"Valkey": "9.1.2", "toxiproxy": "2.12.0"},
+        **more,
+    }
+
+
+def every() -> dict[str, Any]:
+    return results(*(claim(word) for word in SHAPES))
+
+
+def run_results(history: History, **more: Any) -> dict[str, Any]:
+    trials = [
+        {"n": trial.n, "faults": [], "checks": {name: _check(found) for name, found in trial.verdicts.items()}, "gates": []}
+        for trial in judge_trials(history)
+    ]
+    wrong = any(check["anomalies"] for trial in trials for check in trial["checks"].values())
+    value = {
+        "holdwater": 1,
+        "kind": "run",
+        "status": "invalid" if wrong else "valid",
+        "exit": int(wrong),
+        "command": "holdwater run lock --backend redis-sentinel --seed 7",
+        "directory": "runs/2",
+        "plan": {
+            "backend": "redis-sentinel",
+            "variant": "default",
+            "workloads": ["lock"],
+            "seed": 7,
+            "concurrency": 8,
+            "rate": 15.0,
+            "mutant": None,
+        },
+        "versions": {"Valkey": "9.1.2"},
+        "seconds": 12.3,
+        "late_us": {"p50": 90, "p99": 1500, "max": 2_500_000},
+        "voids": [],
+        "broken": None,
+        "operations": {"ok": 1861, "fail": 27, "info": 16},
+        "trials": trials,
+    }
+    return {**plain(value), **more}
+
+
+def _check(found: Any) -> dict[str, Any]:
+    return {"status": str(found.status), "summary": found.summary, "numbers": dict(found.numbers), "anomalies": found.all_anomalies()}
+
+
+@pytest.fixture(scope="module")
+def cut() -> tuple[dict[str, Any], History]:
+    history = split_brain()
+    return run_results(history), history
+
+
+def machine(**more: Any) -> dict[str, Any]:
+    alone = "memory has no network, and cannot have {fault}; use another backend"
+    absent = "no redis-server on this machine; run: holdwater install"
+    return {
+        "python": "3.11.7",
+        "system": "Linux 6.1",
+        "cores": 2,
+        "root": False,
+        "servers": [
+            {"name": "redis-server", "product": None, "version": None, "path": None, "source": None},
+            {"name": "toxiproxy", "product": "toxiproxy", "version": "2.12.0", "path": "/opt/" + "long/" * 30, "source": "PATH"},
+        ],
+        "backends": [
+            {
+                "name": "memory",
+                "missing": None,
+                "faults": {"cut": alone.format(fault="cut"), "latency": alone.format(fault="latency"), "kill": None},
+            },
+            {"name": "redis", "missing": absent, "faults": {"cut": None, "latency": None, "kill": None}},
+            {"name": "redis-sentinel", "missing": absent, "faults": {"cut": None, "latency": None, "kill": None}},
+        ],
+        "claims": {"runnable": 13, "total": 17, "unavailable": ["redis-power-loss", "sentinel-quiet"]},
+        "exit": 3,
+        **more,
+    }
+
+
+def widest(text: str) -> int:
+    return max(map(cell_len, text.split("\n")))
+
+
+# Words, shapes, colours
+
+
+def test_the_words_are_those_of_the_claims_worst_first() -> None:
+    assert list(terminal.MARKS)[: len(SHAPES)] == [str(word) for word in Word]
+
+
+@pytest.mark.parametrize("word", SHAPES)
+def test_a_verdict_is_shown_with_its_shape_in_the_table_and_in_the_list(word: str) -> None:
+    shown = terminal.table(results(claim(word)), colour=False)
+    assert shown.count(f"{SHAPES[word]} {word}") >= 2
+
+
+def test_a_cell_without_claims_is_not_judged() -> None:
+    assert "· not judged" in terminal.table(every(), colour=False)
+
+
+def test_only_violated_is_filled() -> None:
+    filled = [word for word, (_, style) in terminal.MARKS.items() if " on " in style]
+    assert filled == ["violated"]
+
+
+def test_only_what_is_wrong_is_red() -> None:
+    red = {word for word, (_, style) in terminal.MARKS.items() if "red" in style}
+    assert red == {"violated", "invalid"}
+
+
+def test_colour_changes_no_letter() -> None:
+    coloured = terminal.table(every(), colour=True)
+    assert "\x1b[" in coloured
+    assert re.sub(r"\x1b\[[\d;]*m", "", coloured) == terminal.table(every(), colour=False)
+
+
+def test_without_colour_there_is_no_escape(cut: tuple[dict[str, Any], History]) -> None:
+    texts = [
+        terminal.table(every(), colour=False),
+        terminal.outcome(*cut, colour=False),
+        terminal.doctor(machine(), colour=False),
+        terminal.listing("faults", [("cut", "cuts")], colour=False),
+    ]
+    assert not any("\x1b" in text for text in texts)
+
+
+def test_a_key_of_a_foreign_history_does_not_steer_the_terminal() -> None:
+    found = combine({"lease": invalid("two \x1b[31mholders\r\n", [Anomaly("two-holders", "k\x1b]0;x\x07\u202e", (1,), 5, "m\x1b[2J")])})
+    shown = terminal.verdict(found, "h\x1b[1mistory", colour=False)
+    assert "\\x1b[2J" in shown
+    assert all(letter.isprintable() or letter == "\n" for letter in shown)
+
+
+def test_no_verdict_is_called_passed_failed_or_success() -> None:
+    for text in (terminal.table(every(), colour=False), terminal.doctor(machine(exit=0), colour=False)):
+        assert not {"passed", "failed", "success"} & set(text.lower().replace(":", " ").split())
+
+
+# Width
+
+
+@pytest.mark.parametrize("width", [50, 80, 120])
+def test_no_line_is_wider_than_asked(width: int, cut: tuple[dict[str, Any], History]) -> None:
+    assert widest(terminal.table(every(), colour=False, width=width)) <= width
+    assert widest(terminal.outcome(*cut, colour=False, width=width)) <= width
+    assert widest(terminal.doctor(machine(), colour=False, width=width)) <= width
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    words=st.lists(st.text(max_size=120) | st.text("a界 ✗", min_size=60, max_size=200), min_size=9, max_size=9),
+    word=st.sampled_from(list(SHAPES)),
+)
+def test_no_name_quote_or_sentence_makes_a_line_longer_than_80(words: list[str], word: str) -> None:
+    names = ("id", "quote", "sentence", "conditions", "unit", "said", "remedy", "repeat")
+    each = claim(word, **dict(zip(names, words, strict=False)), expected=False, cell=[words[8], words[0]], missing=words[:2])
+    text = terminal.table(results(each, headline=words[8], command=words[1], failures={words[2]: words[3]}), colour=False)
+    assert widest(text) <= 80
+    rows = [(words[0], words[1]), (words[2], words[3])]
+    assert widest(terminal.listing("claims", rows, colour=False)) <= 80
+
+
+def test_the_documented_table_fits_with_long_names_and_quotes() -> None:
+    value = every()
+    row = copy.deepcopy(value["rows"][0])
+    row["name"] = "A system with a name that is much longer than a column of the table"
+    for cell in row["cells"]:
+        cell["quote"] = "a sentence of the document that goes on and on, as sentences of documents do, " * 2
+    shown = terminal.table({**value, "rows": [row]}, colour=False)
+    assert widest(shown) <= 80
+    assert "RECOMMENDATION" in shown
+
+
+def test_a_document_with_many_columns_is_shown_cell_below_cell() -> None:
+    value = every()
+    cells = [{"column": f"Column {n}", "quote": f"quote {n}", "verdict": "holds", "claims": []} for n in range(9)]
+    shown = terminal.table({**value, "rows": [{"name": "R", "cells": cells}]}, colour=False)
+    assert widest(shown) <= 80
+    assert all(f"Column {n}" in shown and f"“quote {n}”" in shown for n in range(9))
+
+
+@settings(max_examples=100, deadline=None)
+@given(words=st.lists(st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), max_size=150), min_size=1, max_size=12))
+def test_a_command_can_be_copied_as_it_stands(words: list[str]) -> None:
+    printable = [word for word in words if word.isprintable()]
+    shown = terminal.table(results(command=shlex.join(["holdwater", *printable])), colour=False)
+    command = shown.split("\nagain")[1].rpartition("\nexit ")[0]
+    assert shlex.split(command.replace("\\\n", "")) == ["holdwater", *printable]
+
+
+# verify
+
+
+def test_the_headline_comes_first_with_its_mark() -> None:
+    assert terminal.table(every(), colour=False).startswith("✗ One of ten documented cells does not hold water")
+
+
+def test_without_contradiction_the_headline_has_the_mark_of_the_worst() -> None:
+    assert terminal.table(results(claim("holds"), claim("finding")), colour=False).startswith("◆ ")
+    assert terminal.table(results(claim("holds"), claim("inconclusive")), colour=False).startswith("? ")
+    assert terminal.table(results(claim("holds"), claim("unavailable")), colour=False).startswith("✓ ")
+
+
+def test_every_claim_is_listed_worst_first() -> None:
+    shown = terminal.table(results(*(claim(word) for word in reversed(SHAPES))), colour=False)
+    lines = shown[shown.index("\nCLAIMS") :].split("\n\n")[0].splitlines()
+    assert [line.split()[1] for line in lines if line.startswith("  ")] == list(SHAPES)
+
+
+def test_a_claim_that_is_long_gets_two_lines_and_loses_nothing() -> None:
+    shown = terminal.table(results(claim("holds", id="x" * 60)), colour=False)
+    assert "x" * 60 in shown
+    assert "0 of 20 failovers, ≤ 14.0 %" in shown
+
+
+def test_a_rate_has_its_interval_and_none_of_n_its_upper_bound() -> None:
+    shown = terminal.table(every(), colour=False)
+    assert re.search(r"claim-violated +5 of 5 failovers +47–100 %", shown)
+    assert re.search(r"claim-holds +0 of 20 failovers +≤ 14.0 %", shown)
+
+
+def test_a_contradiction_has_claimed_observed_evidence_and_repeat() -> None:
+    shown = terminal.table(results(claim("violated")), colour=False)
+    section = shown[shown.index("CONTRADICTS THE DOCUMENT") :].split("\n\n")[0]
+    assert "Redis (Sentinel), failover safety, claimed: “Lock may be lost”" in section
+    assert "observed  false in 5 of 5 failovers" in section
+    assert "evidence  runs/1/experiments/split-brain/anomalies/1.txt" in section
+    assert "repeat    holdwater run lock" in section
+
+
+def test_a_finding_is_told_in_words() -> None:
+    shown = terminal.table(results(claim("finding")), colour=False)
+    assert "◆ claim-finding: A sentence about finding." in shown
+
+
+def test_what_is_inconclusive_tells_what_was_missing_needed_and_measured() -> None:
+    shown = terminal.table(results(claim("inconclusive")), colour=False)
+    assert "missing   split-brain, trial 1: settled: 0, needed 1" in shown
+    assert "attempted during (lock): 7, needed 20" in shown
+    assert "remedy    give it a longer fault" in shown
+
+
+def test_a_gate_that_is_named_already_is_not_named_twice() -> None:
+    shown = terminal.table(results(claim("inconclusive", missing=["e, trial 1: attempted during:lock: 7, needed 20"])), colour=False)
+    assert shown.count("7, needed 20") == 1
+
+
+def test_an_unavailable_claim_is_listed_under_its_cell() -> None:
+    assert "– unavailable 1" in terminal.table(results(claim("holds"), claim("unavailable")), colour=False)
+
+
+def test_a_verdict_that_was_not_expected_says_what_was() -> None:
+    shown = terminal.table(results(claim("finding", expected=False, expect=["holds"]), exit=1), colour=False)
+    assert "not as expected: holds" in shown
+    assert shown.splitlines()[-1] == "exit 1: claim-finding is finding, expected holds"
+
+
+def test_what_failed_and_what_was_void_is_told() -> None:
+    shown = terminal.table(results(claim("holds", voids=["e: redis-2 became primary"]), failures={"e": "no port"}, exit=3), colour=False)
+    assert "e: redis-2 became primary" in shown
+    assert "e: no port" in shown
+
+
+@pytest.mark.parametrize("code", [0, 1, 2, 3, 70, 130])
+def test_the_last_line_is_the_exit_code_with_its_meaning(code: int) -> None:
+    assert terminal.table(results(claim("holds"), exit=code), colour=False).splitlines()[-1].startswith(f"exit {code}: ")
+
+
+def test_the_results_are_not_changed() -> None:
+    value = every()
+    before = copy.deepcopy(value)
+    terminal.table(value, colour=True)
+    assert value == before
+
+
+# run
+
+
+def test_a_run_shows_the_timeline_of_its_faults_and_roles(cut: tuple[dict[str, Any], History]) -> None:
+    shown = terminal.outcome(*cut, colour=False)
+    assert "0.0 s  steady      redis-1 primary; redis-2 and redis-3 replicas" in shown
+    assert "1.5 s  fault on    redis-1 and clients 0–3 cut off" in shown
+    assert "1.8 s              proved: marker reached 0 of 2 peers" in shown
+    assert "2.9 s  role        redis-2 promoted, 1.1 s after the primary was cut off" in shown
+    assert "8.5 s  healed      links to redis-1 open again; proved" in shown
+    assert "9.9 s  settled     steady again" in shown
+
+
+def test_a_run_explains_the_anomaly_that_its_verdict_names(cut: tuple[dict[str, Any], History]) -> None:
+    shown = terminal.outcome(*cut, colour=False)
+    assert "✗ invalid: Two clients held one lock" in shown
+    assert "had two owners for" in shown
+    assert "both entitled" in shown
+
+
+def test_a_run_ends_with_counts_places_and_the_command(cut: tuple[dict[str, Any], History]) -> None:
+    lines = terminal.outcome(*cut, colour=False).splitlines()
+    assert "operations  1,904: 1,861 ok, 27 fail, 16 info" in lines
+    assert "results     runs/2/results.json" in lines
+    assert "repeat      holdwater run lock --backend redis-sentinel --seed 7" in lines
+    assert lines[-1] == "exit 1: not valid: a counterexample exists"
+
+
+def test_a_run_without_anomaly_explains_none() -> None:
+    history = split_brain(cut=False, end_s=2.0)
+    shown = terminal.outcome(run_results(history), history, colour=False)
+    assert "✓ valid: No violation by the lease rules" in shown
+    assert "▓" not in shown
+    assert "passed" not in shown
+
+
+def test_a_run_without_a_trial_tells_what_broke() -> None:
+    value = run_results(History(()), status="unknown", exit=3, broken="redis-1 did not start", operations={})
+    shown = terminal.outcome(value, None, colour=False)
+    assert "? unknown: no trial was judged" in shown
+    assert "redis-1 did not start" in shown
+    assert shown.splitlines()[-1] == "exit 3: the machine or a server failed: redis-1 did not start"
+
+
+def test_a_fault_that_was_not_proved_is_marked_in_doubt() -> None:
+    record = Recorder()
+    record.nemesis(MS, "trial", n=1, phase="begin")
+    record.nemesis(2 * MS, "trial", n=1, phase="steady")
+    record.nemesis(S, "cut", id=1, phase="begin", targets=["clients-a -> redis-1"], changes_roles=False)
+    record.nemesis(6 * S, "cut", id=1, phase="failed", targets=["clients-a -> redis-1"], reason="not proved active within 5 s")
+    history = record.history()
+    shown = terminal.outcome(run_results(history, status="unknown", exit=2), history, colour=False)
+    line = next(line for line in shown.splitlines() if "not proved" in line)
+    assert line.endswith("?")
+
+
+def test_a_gate_that_was_not_met_is_named_with_its_trial(cut: tuple[dict[str, Any], History]) -> None:
+    value = copy.deepcopy(cut[0])
+    value["trials"][0]["gates"] = [{"name": "promoted", "needed": 1, "measured": 0, "met": False, "detail": ""}]
+    shown = terminal.outcome(value, cut[1], colour=False)
+    assert "exercised   0 of 1 gate met" in shown
+    assert "? trial 1: promoted: 0, needed 1" in shown
+
+
+# check, list, doctor
+
+
+@pytest.mark.parametrize(
+    ("part", "line"),
+    [
+        (valid("nothing wrong", grants=1204), "✓ valid  lease: nothing wrong"),
+        (unknown("the budget ran out"), "? unknown  lease: the budget ran out"),
+        (invalid("two held it", [Anomaly("two-holders", "k", (1,), 5, "m")]), "✗ invalid  lease: two held it"),
+    ],
+)
+def test_a_check_is_shown_with_its_status(part: Any, line: str) -> None:
+    shown = terminal.verdict(combine({"lease": part}), "h.jsonl", colour=False)
+    assert line in shown
+    assert "history     h.jsonl" in shown
+
+
+def test_of_many_anomalies_each_class_is_shown_and_all_are_counted() -> None:
+    found = [Anomaly("two-holders", "k", (n,), n * S, f"message {n}") for n in range(30)] + [Anomaly("stuck", None, (99,), 40 * S, "last")]
+    shown = terminal.verdict(combine({"lease": invalid("wrong", found)}), "h", colour=False)
+    assert "31: 30 two-holders, 1 stuck" in shown
+    assert "2  stuck on the object at 40.000 s: last" in shown
+    assert "and 26 more" in shown
+
+
+def test_names_stand_beside_their_sentences_and_above_them_where_they_are_long() -> None:
+    assert "  cut  cuts it" in terminal.listing("faults", [("cut", "cuts it")], colour=False)
+    assert "  " + "n" * 50 + "\n    cuts it" in terminal.listing("faults", [("n" * 50, "cuts it")], colour=False)
+
+
+def test_an_empty_list_says_so() -> None:
+    assert terminal.listing("mutants", [], colour=False) == "MUTANTS\n  none"
+
+
+def test_doctor_shows_what_can_be_done_to_which_backend() -> None:
+    lines = terminal.doctor(machine(), colour=False).splitlines()
+    assert next(line.split() for line in lines if line.startswith("  cut")) == ["cut", "–", "1", "1"]
+    assert next(line.split() for line in lines if line.startswith("  kill")) == ["kill", "✓", "1", "1"]
+
+
+def test_doctor_gives_one_remedy_for_all_whom_it_helps() -> None:
+    shown = terminal.doctor(machine(), colour=False)
+    assert "  1  redis, redis-sentinel: no redis-server on this machine; run: holdwater" in shown
+    assert "redis-server  not found, remedy 1" in shown
+
+
+def test_doctor_tells_a_refusal_once_for_all_faults_that_share_it() -> None:
+    assert "memory has no network, and cannot have cut and latency; use another" in terminal.doctor(machine(), colour=False)
+
+
+def test_doctor_names_the_claims_that_cannot_run_and_ends_with_the_exit_code() -> None:
+    shown = terminal.doctor(machine(), colour=False)
+    assert "13 of 17 claims can run here; 2 would be unavailable: redis-power-loss," in shown
+    assert shown.splitlines()[-1] == "exit 3: part of the table cannot be judged on this machine"
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(12.3, "12 s"), (59.6, "1 min 00 s"), (372.1, "6 min 12 s"), (3725, "1 h 02 min")])
+def test_durations_are_said_in_words(seconds: float, words: str) -> None:
+    assert terminal.lasting(seconds) == words

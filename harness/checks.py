@@ -87,9 +87,8 @@ MODEL_NAMES = ("register", "versioned-register", "mutex", "lease", "dedup", "cou
 FUNCTIONS_OF: Mapping[str, frozenset[str]] = {
     **{name: model.functions for name, model in MODELS.items()},
     "lease": LEASE_FUNCTIONS | {"release"},
-    "dedup": frozenset({"check_and_set", "get", "get_versioned"}),
 }
-"""What each model knows; dedup has no deletes, since after one a key may be won again."""
+"""What each model knows."""
 
 
 def verdicts(history: History, budget: Budget | None = None) -> dict[str, Verdict]:

@@ -1,24 +1,32 @@
 """The commands of SPEC 9. Progress on stderr, results on stdout; exit codes of SPEC 8 and nothing else.
 
+Three families of errors, each one line on stderr: BadPlan, the user's (64); Infrastructure, the machine's or a
+server's (3); everything else, ours (70), its trace in a file. A history that cannot be read is the user's where
+the user named it, and ours where we wrote it. A stdout that is closed early changes no exit code: 1 says that
+something was found, and must be earned.
+
 Plug-ins and reports are reached by name only, so that a command loads no driver and no plotting
 library that it does not use.
 """
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import json
 import os
 import random
 import shlex
 import sys
+import tempfile
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from harness import registry, store
+from harness import registry, request, store
 from harness.history import MalformedHistory
 from harness.plan import BadPlan
 from harness.system import Infrastructure
@@ -28,11 +36,28 @@ OK, NOT_VALID, INCONCLUSIVE, INFRASTRUCTURE, USAGE, BUG, INTERRUPTED = 0, 1, 2, 
 EXIT_OF_STATUS = {Status.VALID: OK, Status.UNKNOWN: INCONCLUSIVE, Status.INVALID: NOT_VALID}
 DEFAULT_OUT = Path("runs")
 DRAWN = ("anomalies", "timeline")
+BUDGET = request.Range(float, "seconds", 0, 86_400, open=True)
 PACKAGES = ("backends", "faults", "reports", "workloads")
+BUG_FILE = "holdwater-bug.txt"
+MOST_SAID = 2000  # characters of an error
+OF_THE_MACHINE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
+"""What a system call may fail with at any place, and is nobody's bug: disk full or gone, no more files, memory or processes."""
+
+
+class _Command(click.Command):
+    """A command whose broken pipe is an error like any other: click would exit with 1, which is a verdict."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise Infrastructure(f"a pipe broke: {error}") from error
 
 
 class _Group(click.Group):
     """A group that names the nearest command."""
+
+    command_class = _Command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0] if args else ""
@@ -50,18 +75,24 @@ def _guarded(arguments: list[str] | None) -> int:
     try:
         _check_packages()
         code = cli.main(args=arguments, prog_name="holdwater", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        _print(error.format_message())
+        return USAGE
     except click.ClickException as error:
         return _said(_usage(error), USAGE)
-    except (BadPlan, MalformedHistory) as error:
+    except BadPlan as error:
         return _said(str(error), USAGE)
     except Infrastructure as error:
         return _said(f"the machine: {error}", INFRASTRUCTURE)
     except (KeyboardInterrupt, click.Abort):
         return _said("interrupted; what was recorded is kept", INTERRUPTED)
-    except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the reader went away; nothing to say to it
+    except SystemExit:  # click's way out where nobody reads its help
         return OK
+    except MemoryError:
+        return _said("the machine: out of memory", INFRASTRUCTURE)
     except Exception as error:  # noqa: BLE001 - a bug of ours: one line, the trace in a file
+        if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
+            return _said(f"the machine: {error}", INFRASTRUCTURE)
         return _said(_bug(error), BUG)
     return code if isinstance(code, int) else OK
 
@@ -78,28 +109,56 @@ def _check_packages() -> None:
 
 
 def _usage(error: click.ClickException) -> str:
-    text = error.format_message()
     if isinstance(error, click.NoSuchOption):
-        text = f"unknown option {error.option_name!r}"
-        if error.possibilities:
-            text += f", did you mean {error.possibilities[0]!r}?"
-    return text.replace("\n", " ")
+        known = [name for each in error.ctx.command.get_params(error.ctx) for name in each.opts] if error.ctx else error.possibilities or []
+        return f"unknown option {error.option_name!r}, {registry.nearest(error.option_name, [each for each in known if each[0] == '-'])}"
+    return error.format_message()
 
 
 def _said(text: str, code: int) -> int:
-    print(f"holdwater: {text}", file=sys.stderr)
+    """Print one line on stderr, whatever is in the text; give the code."""
+    line = "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in " ".join(text.split()))
+    if sys.stderr is not None:
+        try:
+            print(f"holdwater: {line if len(line) <= MOST_SAID else line[:MOST_SAID] + ' ...'}", file=sys.stderr)
+        except OSError:  # nobody reads it: the code says enough
+            pass
     return code
 
 
-def _bug(error: Exception) -> str:
-    path = Path("holdwater-bug.txt")
-    trace = "".join(traceback.format_exception(error))
+def _print(text: object) -> None:
+    """Print a result. Where its reader went away it is on disk all the same, and the exit code stays that of the verdict."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     try:
-        path.write_text(trace, "utf-8")
-        where = f"its trace is in {path}"
-    except OSError:
-        where = trace
-    return f"a bug of ours, {type(error).__name__}: {error}; {where}"
+        click.echo(str(text).encode(encoding, "replace").decode(encoding))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in the buffer goes nowhere, at exit too
+    except OSError as error:
+        raise Infrastructure(f"cannot write the result to stdout: {error.strerror}") from error
+
+
+def _bug(error: Exception) -> str:
+    trace = "".join(traceback.format_exception(error))
+    said = f"a bug of ours, {type(error).__name__}: {error}"
+    for write in (_into_working_directory, _into_temporary_folder):
+        try:
+            return f"{said}; its trace is in {write(trace)}"
+        except OSError:
+            continue
+    return f"{said}; its trace could not be written"
+
+
+def _into_working_directory(trace: str) -> Path:
+    path = Path(BUG_FILE)
+    path.write_text(trace, "utf-8", "backslashreplace")
+    return path
+
+
+def _into_temporary_folder(trace: str) -> Path:
+    file, name = tempfile.mkstemp(prefix="holdwater-bug-", suffix=".txt")
+    with open(file, "w", encoding="utf-8", errors="backslashreplace") as opened:
+        opened.write(trace)
+    return Path(name)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -112,21 +171,41 @@ def _seed(value: int | None) -> int:
     return random.SystemRandom().randrange(1, 1_000_000) if value is None else value
 
 
+class _Number(click.ParamType):
+    """A number within bounds, which an error names."""
+
+    def __init__(self, bounds: request.Range) -> None:
+        self.bounds, self.name = bounds, "integer" if bounds.kind is int else "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return self.bounds.read(param.opts[0] if param else "value", str(value))
+
+
+class _Choice(click.Choice[str]):
+    """One of a few words; an error names the nearest."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value not in self.choices:
+            where = param.opts[0] if isinstance(param, click.Option) else ctx.info_name if ctx else ""
+            raise BadPlan(f"{where}: unknown {value!r}, {registry.nearest(str(value), self.choices)}")
+        return str(value)
+
+
 out_option = click.option(
     "--out", type=click.Path(path_type=Path), default=DEFAULT_OUT, show_default=True, help="folder for run directories"
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="print the result as JSON")
 seed_option = click.option(
-    "--seed", type=click.IntRange(min=0), help="fixes the operations drawn and the fault plan; drawn where not given"
+    "--seed", type=_Number(request.SEED), help="fixes the operations drawn and the fault plan; drawn where not given"
 )
-on_option = click.option("--on", type=click.Choice(["local"]), default="local", show_default=True, help="where the servers run")
+on_option = click.option("--on", type=_Choice(["local"]), default="local", show_default=True, help="where the servers run")
 
 
 @cli.command()
 @click.option("--claims", "claims_file", type=click.Path(path_type=Path), help="your own table; the documented one where not given")
 @click.option("--backend", "rows", multiple=True, metavar="ROW", help="only this row; may be repeated")
-@click.option("--profile", type=click.Choice(["quick", "nightly"]), default="quick", show_default=True)
-@click.option("--trials", type=click.IntRange(min=1), help="trials an experiment, instead of the profile's")
+@click.option("--profile", type=_Choice(["quick", "nightly"]), default="quick", show_default=True)
+@click.option("--trials", type=_Number(request.TRIALS), help="trials an experiment, instead of the profile's")
 @click.option("--strict", is_flag=True, help="exit 1 on what contradicts its document, though expected")
 @on_option
 @seed_option
@@ -149,23 +228,38 @@ def verify(
     loaded = claims.load(claims_file) if claims_file else claims.shipped()
     chosen = documented.choose(loaded, rows)
     seed = _seed(seed)
+    settings = documented.Settings(profile, seed, out, on, trials)
+    for each in documented.experiments_of(chosen, loaded.experiments):
+        _check_experiment(each, loaded.source, settings)
     directory = store.create(out, f"verify-{seed}")
-    settings = documented.Settings(profile, seed, directory, on, trials)
+    settings = replace(settings, out=directory)
     with _live(documented.total_trials(loaded, chosen, settings)) as live:
         results = documented.carry_out(loaded, chosen, settings, live, strict=strict, command=_command_line(seed))
     _draw(directory)
-    click.echo(json.dumps(results, indent=2, default=str) if as_json else _terminal().table(results, colour=_colour()))
+    _print(json.dumps(results, indent=2, default=str) if as_json else _terminal().table(results, colour=_colour()))
     return int(results["exit"])
+
+
+def _check_experiment(experiment: Any, source: str, settings: Any) -> None:
+    """Raise BadPlan with file and name where an experiment of a claims file cannot be run, before anything is written."""
+    from harness.documented import plan_of
+    from harness.experiment import check
+
+    try:
+        request.check_options({name: registry.load("workloads", name) for name in experiment.workloads}, experiment.options)
+        check(plan_of(experiment, settings))
+    except BadPlan as error:
+        raise BadPlan(f"{source}: experiment {experiment.name}: {error}") from None
 
 
 @cli.command()
 @click.argument("workload")
 @click.option("--backend", required=True)
 @click.option("--fault", "faults", default="", help="NAME[:primary|replica][,NAME...]; all of them in each trial")
-@click.option("--time-limit", type=click.FloatRange(min=0.2, max=86_400), help="seconds a trial")
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), default=15.0, show_default=True, help="operations a second and slot")
-@click.option("--concurrency", type=click.IntRange(min=1, max=256), default=8, show_default=True)
-@click.option("--repeat", type=click.IntRange(min=1), default=1, show_default=True, help="trials")
+@click.option("--time-limit", type=_Number(request.TIME_LIMIT), help="seconds a trial")
+@click.option("--rate", type=_Number(request.RATE), default=15.0, show_default=True, help="operations a second and slot")
+@click.option("--concurrency", type=_Number(request.CONCURRENCY), default=8, show_default=True)
+@click.option("--repeat", type=_Number(request.TRIALS), default=1, show_default=True, help="trials")
 @click.option(
     "--option",
     "options",
@@ -180,14 +274,14 @@ def verify(
 @json_option
 def run(workload: str, backend: str, faults: str, **given: Any) -> int:
     """One experiment: a run directory, a verdict, and the command that repeats it."""
-    from harness import experiment, request
+    from harness import experiment
 
     names = ("time_limit", "rate", "concurrency", "repeat", "options", "on")
     asked = request.Request(workload, backend, _seed(given["seed"]), faults, **{name: given[name] for name in names})
     plan = request.plan(asked)
     experiment.check(plan)
     if given["dry_run"]:
-        click.echo(json.dumps(store.plain(plan), indent=2))
+        _print(json.dumps(store.plain(plan), indent=2))
         return OK
     directory = store.create(given["out"], f"{'-'.join(plan.workloads)}-{plan.backend}-{plan.seed}")
     with _live(len(plan.episodes)) as live:
@@ -195,26 +289,32 @@ def run(workload: str, backend: str, faults: str, **given: Any) -> int:
         results = experiment.carry_out_and_judge(plan, directory, live, _command_line(plan.seed))
     _draw(directory)
     history = experiment.load_if_there(directory / store.HISTORY)
-    click.echo(json.dumps(results, indent=2, default=str) if given["as_json"] else _terminal().outcome(results, history, colour=_colour()))
+    _print(json.dumps(results, indent=2, default=str) if given["as_json"] else _terminal().outcome(results, history, colour=_colour()))
     return int(results["exit"])
 
 
 @cli.command()
 @click.argument("history", type=click.Path(path_type=Path))
 @click.option("--model", help="judge all of it by one model")
-@click.option("--format", "form", type=click.Choice(["jsonl", "edn", "porcupine"]), help="by the file's name where not given")
-@click.option("--budget", type=click.FloatRange(min=0, min_open=True), default=60.0, show_default=True, help="seconds of searching")
+@click.option("--format", "form", type=_Choice(["jsonl", "edn", "porcupine"]), help="by the file's name where not given")
+@click.option("--budget", type=_Number(BUDGET), default=60.0, show_default=True, help="seconds of searching")
 @json_option
 def check(history: Path, model: str | None, form: str | None, budget: float, as_json: bool) -> int:
     """Judge a stored history, of ours or anyone's."""
     from harness import checks, foreign
 
-    recorded = foreign.read(history, form)
-    found = checks.judge(recorded, model, budget)
+    try:
+        found = checks.judge(foreign.read(history, form), model, budget)
+    except MalformedHistory as error:
+        raise BadPlan(str(MalformedHistory(error.reason, error.line, str(history)))) from None
+    except OSError as error:
+        raise BadPlan(f"{history}: {error.strerror}, expected the file of a history") from None
+    except RecursionError:
+        raise BadPlan(f"{history}: values are nested too deep, expected a history") from None
     if as_json:
-        click.echo(json.dumps(store.plain(found), indent=2, default=str))
+        _print(json.dumps(store.plain(found), indent=2, default=str))
     else:
-        click.echo(_terminal().verdict(found, str(history), colour=_colour()))
+        _print(_terminal().verdict(found, str(history), colour=_colour()))
     return EXIT_OF_STATUS[found.status]
 
 
@@ -223,22 +323,32 @@ def check(history: Path, model: str | None, form: str | None, budget: float, as_
 def report(directories: tuple[Path, ...]) -> int:
     """Draw a run's pictures and texts again."""
     for directory in directories:
-        if not (directory / store.RESULTS).is_file():
-            raise BadPlan(f"{directory} has no {store.RESULTS}, expected a run directory")
-        for path in _draw(directory):
-            click.echo(path)
+        store.check_results(directory)
+    for directory in directories:
+        paths = _draw_again(directory)
+        if not paths:
+            raise BadPlan(f"{directory}: nothing to draw, expected a {store.HISTORY} with a trial that was judged")
+        for path in paths:
+            _print(path)
     return OK
 
 
+def _draw_again(directory: Path) -> list[Path]:
+    try:
+        return _draw(directory)
+    except MalformedHistory as error:
+        raise BadPlan(str(error)) from None
+
+
 @cli.command("list")
-@click.argument("what", type=click.Choice(["backends", "workloads", "faults", "models", "claims", "mutants"]))
+@click.argument("what", type=_Choice(["backends", "workloads", "faults", "models", "claims", "mutants"]))
 @json_option
 def list_(what: str, as_json: bool) -> int:
     """What there is."""
     from harness import inventory
 
     rows = inventory.rows(what)
-    click.echo(json.dumps([list(row) for row in rows], indent=2) if as_json else _terminal().listing(what, rows, colour=_colour()))
+    _print(json.dumps([list(row) for row in rows], indent=2) if as_json else _terminal().listing(what, rows, colour=_colour()))
     return OK
 
 
@@ -249,7 +359,7 @@ def doctor(as_json: bool) -> int:
     from harness import inventory
 
     found = inventory.machine(DEFAULT_OUT)
-    click.echo(json.dumps(found, indent=2) if as_json else _terminal().doctor(found, colour=_colour()))
+    _print(json.dumps(found, indent=2) if as_json else _terminal().doctor(found, colour=_colour()))
     return int(found["exit"])
 
 
@@ -259,14 +369,17 @@ def install(names: tuple[str, ...]) -> int:
     """Bring the pinned servers that the local deployment needs."""
     from harness.deploy import install as installer
 
-    installer.install(names or None, click.echo)
+    for name in names:
+        if name not in installer.NAMES:
+            raise BadPlan(f"unknown server {name!r}, {registry.nearest(name, installer.NAMES)}")
+    installer.install(names or None, _print)
     return OK
 
 
 @cli.command()
 @click.option("--mutant", "mutants", multiple=True, help="only this one; may be repeated")
 @click.option("--backend", "backends", multiple=True, default=("memory", "redis"), show_default=True, help="may be repeated")
-@click.option("--trials", type=click.IntRange(min=1), default=3, show_default=True, help="of 2 s, for each mutant")
+@click.option("--trials", type=_Number(request.TRIALS), default=3, show_default=True, help="of 2 s, for each mutant")
 @seed_option
 @out_option
 @json_option
@@ -281,7 +394,7 @@ def selftest(mutants: tuple[str, ...], backends: tuple[str, ...], trials: int, s
         found = list(matrix.carry_out_all(plans, directory, live))
     store.write(directory / store.RESULTS, {"holdwater": 1, "kind": "selftest", "detections": found})
     rows = [(f"{each.mutant or 'reference'}, {each.backend}", _detected(each)) for each in found]
-    click.echo(json.dumps(store.plain(found), indent=2) if as_json else _terminal().listing("selftest", rows, colour=_colour()))
+    _print(json.dumps(store.plain(found), indent=2) if as_json else _terminal().listing("selftest", rows, colour=_colour()))
     return OK if all(each.good for each in found) else NOT_VALID
 
 

@@ -17,11 +17,12 @@ import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from harness.plan import BadPlan
+from harness.verdict import Anomaly
 
 RUN, RESULTS, HISTORY = "run.json", "results.json", "history.jsonl"
 
@@ -46,10 +47,14 @@ def create(root: Path, label: str) -> Path:
 
 def _point_latest(root: Path, directory: Path) -> None:
     link = root / "latest"
-    fresh = root / f".latest-{os.getpid()}"
-    fresh.unlink(missing_ok=True)
+    fresh = root / f".latest-{directory.name}"
     fresh.symlink_to(directory.name)
-    fresh.replace(link)
+    try:
+        fresh.replace(link)
+    except OSError as error:
+        fresh.unlink()
+        directory.rmdir()
+        raise BadPlan(f"{link} is not a link of ours ({error.strerror}); choose another folder with --out, or move it away") from None
 
 
 def plain(value: Any) -> Any:
@@ -73,6 +78,51 @@ def read(path: Path) -> Any:
         raise BadPlan(f"{path}: {error.strerror}, expected a file of a run directory") from None
     except msgspec.DecodeError as error:
         raise BadPlan(f"{path}: {error}") from None
+
+
+class _DrawnPlan(msgspec.Struct):
+    backend: str
+    variant: str
+    workloads: list[str]
+    concurrency: int
+    seed: int
+
+
+class _DrawnCheck(msgspec.Struct):
+    status: Literal["valid", "unknown", "invalid"]
+    summary: str
+    anomalies: list[Anomaly]
+    numbers: dict[str, Any]
+
+
+class _DrawnTrial(msgspec.Struct):
+    n: int
+    checks: dict[str, _DrawnCheck]
+
+
+class _DrawnRun(msgspec.Struct):
+    plan: _DrawnPlan
+    trials: list[_DrawnTrial]
+
+
+class _Kind(msgspec.Struct):
+    holdwater: Literal[1]
+    kind: Literal["run", "verify", "selftest"]
+
+
+def check_results(directory: Path) -> None:
+    """Raise BadPlan where a directory has no results, or none that reports can draw; those of its experiments are asked too."""
+    path = directory / RESULTS
+    if not path.is_file():
+        raise BadPlan(f"{directory} has no {RESULTS}, expected a run directory")
+    try:
+        results = read(path)
+        if msgspec.convert(results, _Kind).kind == "run":
+            msgspec.convert(results, _DrawnRun)
+    except msgspec.ValidationError as error:
+        raise BadPlan(f"{path}: {error}; expected the results of a run") from None
+    for experiment in sorted((directory / "experiments").glob(f"*/{RESULTS}")):
+        check_results(experiment.parent)
 
 
 def environment() -> Mapping[str, Any]:

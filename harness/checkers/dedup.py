@@ -1,74 +1,112 @@
 """check_and_set without TTL: at most one winner of a key, and everybody later sees it.
 
-Exact for keys that are only tried and read: valid and invalid are each sound and complete there. A
-key that is deleted, set, or given a TTL is not judged here, and unknown. The winner's instant is the
-only freedom: with low = the latest start of an absence seen, up = the earliest end of a presence seen,
-some winner's interval must reach from low to up. O(n) a key.
+The object is a sticky register: set once, for good. So the winner's instant is the only freedom, and a
+key is decided in O(n): with low = the latest invocation of an absence seen, up = the earliest completion
+of a presence seen, some winner (the one answered True; without one, any unanswered try of the value that
+was read) must have an instant between low and up. Each way to fail is an anomaly of its own:
 
-Order is by event index, never by nanoseconds. Source: research of this project, section 2.4.
+- *dedup-two-winners*: two tries answered True; one anomaly a pair, up to `PAIRS_LISTED` of a key.
+- *dedup-lost*: an absence (read as missing, or set anew) began after a presence had ended that somebody
+  can have made: a win, a refusal, a value read; one anomaly a key, of the earliest such presence.
+- *dedup-wrong-value*: a read of what is not the winner's, of two values, of a version other than 1; or a
+  presence that nobody can have made by its end (a *phantom*).
+
+*Soundness.* On keys that are only tried and read, valid and invalid are each sound and complete (the
+tests agree with a search over all orders). A key that is deleted, set otherwise or given a TTL is not
+judged here, and unknown. Unknown too: nothing was tried, or nothing answered. Order is by event index, never
+by nanoseconds; widening an interval or withholding an answer never makes a valid history invalid.
+
+Sources: Plotkin, Sticky Bits and Universality of Consensus, PODC 1989; the proof is above and in `_lost`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
 
 from harness.history import History, Operation, split
+from harness.models.dedup import Dedup
 from harness.verdict import Anomaly, Verdict, combine, invalid, unknown, valid
 
 READS = ("get", "get_versioned")
-FUNCTIONS = ("check_and_set", *READS)
-NO_END = 2**62
+NEVER = 2**62
+ONLY_VERSION = 1
+
+PAIRS_LISTED = 1_000
+"""Pairs of winners listed on one key; from there on each further winner is listed once, against the one before."""
+
+PHANTOM = "dedup-wrong-value"
+"""The class of a presence that nobody can have made: the claims know no class of its own for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Key:
-    """What was seen of one key."""
+    """What was seen of one key, each in order of invocation."""
 
-    name: str | None
-    winners: tuple[Operation, ...]  # answered True
-    perhaps: tuple[Operation, ...]  # unanswered
-    present: tuple[Operation, ...]  # refused, or read with a value
-    absent: tuple[Operation, ...]  # read as missing
+    key: str | None
+    winners: tuple[Operation, ...]  # tries answered True
+    unanswered: tuple[Operation, ...]  # tries that may have won
+    refused: tuple[Operation, ...]  # tries answered False
+    reads: tuple[Operation, ...]  # answered ones
+
+    @property
+    def name(self) -> str:
+        return _named(self.key)
+
+    @property
+    def found(self) -> list[Operation]:
+        return [each for each in self.reads if _read(each) is not None]
+
+    @property
+    def missing(self) -> list[Operation]:
+        return [each for each in self.reads if _read(each) is None]
+
+    @property
+    def answered(self) -> bool:
+        return bool(self.winners or self.refused or self.reads)
 
 
 def dedup(history: History) -> Verdict:
-    """Judge every key on which check_and_set was called; a history without one is unknown."""
+    """Judge every key on which check_and_set was called; a history without one is unknown.
+
+    Raises MalformedHistory where a value is not what check_and_set or a read takes or gives.
+    """
     groups = {key: found for key, found in split(history.operations()).items() if any(each.f == "check_and_set" for each in found)}
     if not groups:
         return unknown("no check_and_set was seen")
-    anomalies: list[Anomaly] = []
-    unjudged = []
-    won = read = 0
-    for key, operations in groups.items():
-        reason = _unfit(operations)
-        if reason is not None:
-            unjudged.append(f"{key}: {reason}")
-            continue
-        seen = _seen(key, operations)
-        won += bool(seen.winners)
-        read += any(each.f in READS for each in (*seen.present, *seen.absent))
-        anomalies += _key(seen)
-    numbers = {"keys": len(groups), "won": won, "read_back": read}
-    summary = f"{len(groups)} keys, {won} won, {read} read back"
+    unjudged = [f"{_named(key)}: {reason}" for key, found in groups.items() if (reason := _unfit(found)) is not None]
+    keys = [_seen(key, found) for key, found in groups.items() if _unfit(found) is None]
+    anomalies = [anomaly for key in keys for anomaly in _judge(key)]
+    numbers = {"keys": len(groups), "won": sum(bool(key.winners) for key in keys), "read_back": sum(bool(key.reads) for key in keys)}
     parts = {}
     if unjudged:
-        parts["not judged"] = unknown(f"{len(unjudged)} keys not judged; {unjudged[0]}")
+        parts["not judged"] = unknown(f"{len(unjudged)} keys not judged; {unjudged[0]}", **numbers)
+    if keys:
+        parts["single winner"] = _verdict(keys, anomalies, numbers)
+    return next(iter(parts.values())) if len(parts) == 1 else replace(combine(parts), numbers=numbers)
+
+
+def _verdict(keys: Sequence[_Key], anomalies: Sequence[Anomaly], numbers: dict[str, int]) -> Verdict:
+    summary = f"{len(keys)} keys, {numbers['won']} won, {numbers['read_back']} read back"
     if anomalies:
-        parts["single winner"] = invalid(f"{_counts(anomalies)} on {summary}", anomalies, **numbers)
-    elif len(unjudged) < len(groups):
-        parts["single winner"] = valid(f"no second winner, nothing lost: {summary}", **numbers)
-    return next(iter(parts.values())) if len(parts) == 1 else combine(parts)
+        kinds = Counter(anomaly.kind for anomaly in anomalies)
+        counts = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+        return invalid(f"{counts} on {summary}", anomalies, **numbers)
+    if not any(key.answered for key in keys):
+        return unknown(f"saw nothing: no operation was answered on {len(keys)} keys", **numbers)
+    return valid(f"no second winner, nothing lost: {summary}", **numbers)
 
 
-def _counts(anomalies: Sequence[Anomaly]) -> str:
-    kinds = sorted({anomaly.kind for anomaly in anomalies})
-    return ", ".join(f"{sum(anomaly.kind == kind for anomaly in anomalies)} {kind}" for kind in kinds)
+# What was asked and answered
 
 
 def _unfit(operations: Sequence[Operation]) -> str | None:
     for operation in operations:
-        if operation.f not in FUNCTIONS:
+        if operation.status == "fail":
+            continue  # certainly no effect, and observed nothing
+        if operation.f not in Dedup.functions:
             return f"{operation.f} was called too"
         if operation.f == "check_and_set" and operation.argument.get("ttl_ms") is not None:
             return "a TTL was given"
@@ -76,118 +114,142 @@ def _unfit(operations: Sequence[Operation]) -> str | None:
 
 
 def _seen(key: str | None, operations: Sequence[Operation]) -> _Key:
-    tries = [each for each in operations if each.f == "check_and_set"]
-    reads = [each for each in operations if each.f in READS and each.status == "ok"]
-    answered = [each for each in tries if each.status == "ok"]
+    kept = [each for each in operations if each.status != "fail"]
+    for operation in kept:
+        Dedup().identity(operation)  # raises where a value does not fit
+    tries = [each for each in kept if each.f == "check_and_set"]
     return _Key(
         key,
-        tuple(each for each in answered if each.result["set"]),
+        tuple(each for each in tries if each.status == "ok" and each.result["set"]),
         tuple(each for each in tries if each.status == "info"),
-        (*(each for each in answered if not each.result["set"]), *(each for each in reads if each.result["value"] is not None)),
-        tuple(each for each in reads if each.result["value"] is None),
+        tuple(each for each in tries if each.status == "ok" and not each.result["set"]),
+        tuple(each for each in kept if each.f in READS and each.status == "ok"),
     )
 
 
-def _key(seen: _Key) -> list[Anomaly]:
-    found = _two_winners(seen) + _lost(seen)
-    if found:
-        return found
-    return _wrong_value(seen) or _phantom(seen)
+def _read(operation: Operation) -> str | None:
+    value: str | None = operation.result["value"]
+    return value
 
 
-def _two_winners(seen: _Key) -> list[Anomaly]:
-    if not seen.winners:
-        return []
-    first, *others = sorted(seen.winners, key=_end_index)
-    return [
-        Anomaly(
-            "dedup-two-winners",
-            seen.name,
-            (first.index, other.index),
-            at=_end(other),
-            message=f"{_who(first)} won {seen.name} at {_s(_end(first))}, and {_who(other)} won it again at {_s(_end(other))}",
-            live=_end(first),
-        )
-        for other in others
-    ]
+def _tried(operation: Operation) -> str:
+    value: str = operation.argument["value"]
+    return value
 
 
-def _lost(seen: _Key) -> list[Anomaly]:
-    """Find the first absence that began after a presence had ended: a winner acknowledged, a refusal, or a value read."""
-    presences = sorted((*seen.winners, *seen.present), key=_end_index)
-    if not presences:
-        return []
-    first = presences[0]
-    # A second winner saw the key absent too.
-    absences = [each for each in (*seen.absent, *seen.winners) if each.index > _end_index(first)]
-    if not absences:
-        return []
-    absence = min(absences, key=lambda each: each.index)
-    winner = next((each for each in seen.winners if _end_index(each) < absence.index), None)
-    what = (
-        f"{_who(winner)} won {seen.name} at {_s(_end(winner))}"
-        if winner
-        else f"{seen.name} was there for {_who(first)} at {_s(_end(first))}"
+# The rules
+
+
+def _judge(key: _Key) -> Iterator[Anomaly]:
+    yield from _two_winners(key)
+    yield from _lost(key)
+    wrong = list(_wrong_value(key))
+    yield from wrong or _phantom(key)
+    yield from _wrong_version(key)
+
+
+def _two_winners(key: _Key) -> Iterator[Anomaly]:
+    ordered = sorted(key.winners, key=_end_index)
+    listed = 0
+    for place, later in enumerate(ordered):
+        for earlier in ordered[:place] if listed < PAIRS_LISTED else ordered[place - 1 : place]:
+            listed += 1
+            message = f"{_who(earlier)} won {key.name} at {_s(_end(earlier))}, and {_who(later)} won it again at {_s(_end(later))}"
+            yield _anomaly("dedup-two-winners", key, (earlier, later), message)
+
+
+def _lost(key: _Key) -> Iterator[Anomaly]:
+    """Find the absence that began first after the presence that ended first.
+
+    Only presences that somebody can have made count: what was never there was not lost. Complete: were
+    low > up, or low > the winner's end, the absence that gives low began after such a presence had ended.
+    """
+    possible = min((each.index for each in _makers(key)), default=NEVER)
+    presences = [each for each in chain(key.winners, key.refused, key.found) if _end_index(each) > possible]
+    proof = min(presences, key=_end_index, default=None)
+    if proof is None:
+        return
+    absences = [each for each in chain(key.missing, key.winners) if each.index > _end_index(proof)]  # a winner saw it missing
+    absence = min(absences, key=lambda each: each.index, default=None)
+    if absence is None:
+        return
+    winner = min((each for each in key.winners if _end_index(each) < absence.index), key=_end_index, default=None)
+    proof = winner or proof
+    was = f"{_who(proof)} won {key.name} at {_s(_end(proof))}" if winner else f"{_who(proof)} found {key.name} there at {_s(_end(proof))}"
+    then = f"found it missing at {_s(_end(absence))}" if absence.f in READS else f"set it anew at {_s(_end(absence))}"
+    yield _anomaly("dedup-lost", key, (proof, absence), f"{was}, and {_who(absence)} {then}, asked at {_s(absence.start)}")
+
+
+def _makers(key: _Key) -> list[Operation]:
+    """Give the tries that can have made a presence: of values that were read, where no winner is known."""
+    if key.winners:
+        return [*key.winners, *key.unanswered]
+    read = {_read(each) for each in key.found}
+    return [each for each in key.unanswered if not read or _tried(each) in read]
+
+
+def _wrong_value(key: _Key) -> Iterator[Anomaly]:
+    """Find the read that ended first among those of a value that is not the winner's; without one, of a second value."""
+    found = sorted(key.found, key=_end_index)
+    if not found:
+        return
+    against = min(key.winners, key=_end_index, default=found[0])
+    allowed: set[str | None] = {_tried(each) for each in key.winners} if key.winners else {_read(against)}
+    wrong = next((each for each in found if _read(each) not in allowed), None)
+    if wrong is None:
+        return
+    was = f"{_who(against)} won {key.name} with {_tried(against)!r}" if key.winners else f"{_who(against)} read {_read(against)!r} from it"
+    yield _anomaly(
+        "dedup-wrong-value",
+        key,
+        (against, wrong),
+        f"{_who(wrong)} read {_read(wrong)!r} from {key.name} at {_s(_end(wrong))}, and {was} at {_s(_end(against))}",
     )
-    how = f"read it as missing at {_s(absence.start)}" if absence.f in READS else f"set it anew at {_s(absence.start)}"
-    proof = winner or first
-    return [
-        Anomaly(
-            "dedup-lost",
-            seen.name,
-            (proof.index, absence.index),
-            at=_end(absence),
-            message=f"{what}, and {_who(absence)} {how}",
-            live=_end(proof),
-        )
-    ]
 
 
-def _wrong_value(seen: _Key) -> list[Anomaly]:
-    reads = sorted((each for each in seen.present if each.f in READS), key=_end_index)
-    if not reads:
-        return []
-    allowed = {each.argument["value"]: each for each in seen.winners} or {each.argument["value"]: each for each in seen.perhaps}
-    first = reads[0]
-    for each in reads:
-        value = each.result["value"]
-        if value in allowed and value == first.result["value"]:
-            continue
-        against = first if value != first.result["value"] else next(iter(seen.winners), first)
-        message = f"{_who(each)} read {value!r} from {seen.name} at {_s(_end(each))}, but {_wanted(seen, first)}"
-        return [Anomaly("dedup-wrong-value", seen.name, (against.index, each.index), at=_end(each), message=message, live=_end(against))]
-    return []
+def _phantom(key: _Key) -> Iterator[Anomaly]:
+    """Find the presence that ended first, if nobody who can have made it had been invoked by then."""
+    first = min(chain(key.refused, key.found), key=_end_index, default=None)
+    makers = _makers(key)
+    if first is None or any(each.index < _end_index(first) for each in makers):
+        return
+    how = f"read {_read(first)!r} from" if first.f in READS else "was refused"
+    who = "nobody whose value was read" if key.unanswered and not key.winners and key.found else "nobody"
+    message = f"{_who(first)} {how} {key.name} at {_s(_end(first))}, and {who} can have set it by then"
+    yield _anomaly(PHANTOM, key, (first,), message)
 
 
-def _wanted(seen: _Key, first: Operation) -> str:
-    if seen.winners:
-        return f"{seen.winners[0].argument['value']!r} had won"
-    return f"{first.result['value']!r} had been read before" if seen.perhaps else "nobody had set it"
+def _wrong_version(key: _Key) -> Iterator[Anomaly]:
+    for each in key.reads:
+        due = 0 if _read(each) is None else ONLY_VERSION
+        if each.f == "get_versioned" and each.result["version"] != due:
+            version = each.result["version"]
+            message = f"{_who(each)} read {key.name} at version {version} at {_s(_end(each))}; what is set once has version {due} then"
+            yield _anomaly("dedup-wrong-value", key, (each,), message)
+            return
 
 
-def _phantom(seen: _Key) -> list[Anomaly]:
-    """Find a presence that no winner explains: it ended before any began, or there was none."""
-    if not seen.present and not seen.winners:
-        return []
-    low = max((each.index for each in seen.absent), default=-1)
-    first = min((*seen.present, *seen.winners), key=_end_index)
-    up = min((_end_index(each) for each in seen.present), default=NO_END)
-    value = next((each.result["value"] for each in seen.present if each.f in READS), None)
-    candidates = seen.winners or tuple(each for each in seen.perhaps if value in (None, each.argument["value"]))
-    if any(max(low, each.index) <= min(up, _end_index(each)) for each in candidates):
-        return []
-    message = f"{seen.name} was there for {_who(first)} at {_s(_end(first))}, and nobody can have set it by then"
-    return [
-        Anomaly("dedup-wrong-value", seen.name, (*(each.index for each in candidates[:1]), first.index), at=_end(first), message=message)
-    ]
+# Words
+
+
+def _anomaly(kind: str, key: _Key, operations: Sequence[Operation], message: str) -> Anomaly:
+    """Make the anomaly of answered operations of which the first says what the others contradict: it stands once all have ended."""
+    ends = [_end(each) for each in operations]
+    return Anomaly(kind, key.key, tuple(sorted(each.index for each in operations)), at=max(ends), message=message, live=ends[0])
 
 
 def _end_index(operation: Operation) -> int:
-    return NO_END if operation.end_index is None else operation.end_index
+    assert operation.end_index is not None
+    return operation.end_index
 
 
 def _end(operation: Operation) -> int:
-    return operation.start if operation.end is None else operation.end
+    assert operation.end is not None
+    return operation.end
+
+
+def _named(key: str | None) -> str:
+    return "the object" if key is None else key
 
 
 def _who(operation: Operation) -> str:

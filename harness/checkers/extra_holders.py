@@ -1,81 +1,127 @@
 """ "Duplicates are rare": how many extra holders a failover gave to each name.
 
-An extra holder is an acknowledged grant on the side of the new primary whose must-hold overlaps one
-from the other side. Each name may have one and a failover be called rare; a name with more
-contradicts it. O(n log n) a key by a sweep over must-holds.
+*Extra holders* of a name are the distinct acknowledged grants of the side that went to the new primary
+whose must-hold overlaps the must-hold of a grant of the side that stayed with the old one:
+
+    stayed   |======== A ========|        |==== D ====|
+    went           |== B ==| |== C ==|                     B and C: two extra holders beside A, none beside D
+
+Counted are grants, not owners and not instants: each was told that it alone holds the lock, while another
+did. The other way round (the old side's grants) counts the same conflict from its other end, and a larger
+number of the two would call one extra holder of many A's many. One a name and failover is called rare;
+a name with more contradicts it. *Invalid is sound* as far as must-hold is (harness.checkers.lease); must-holds
+are the least time of a lease, so that the count may be too low, never too high. *Unknown*: there are no two
+sides, or not both were granted anything. O(n log n) in grants.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 from statistics import median
 
+from harness.checkers.late_grant import staying_side
 from harness.checkers.lease import Grant, grants
 from harness.history import History
 from harness.verdict import Anomaly, Verdict, invalid, unknown, valid
 
 ALLOWED = 1
-FUNCTIONS = ("try_acquire", "acquire_within", "extend", "release", "is_held")
+
+
+@dataclass(frozen=True, slots=True)
+class _Hold:
+    """A grant with its must-hold [start, end), not empty."""
+
+    grant: Grant
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Extra:
+    """An extra holder, and the holder of the other side beside whom it was longest."""
+
+    hold: _Hold
+    beside: _Hold
+
+    @property
+    def since(self) -> int:
+        return max(self.hold.start, self.beside.start)
 
 
 def extra_holders(history: History) -> Verdict:
-    """Count the extra holders of each name in one trial; unknown without two sides or grants."""
+    """Count the extra holders of each name in one failover; anomalies are extra-holders, one a name.
+
+    Numbers: `per_name` (of every name that was granted), its `median` and `maximum`, and how many `names`.
+    """
+    staying = staying_side(history)
     sides = set(history.header.sides.values()) if history.header else set()
-    held = [each for each in grants(op for op in history.operations() if op.f in FUNCTIONS) if _held(each)]
-    if len(sides) < 2 or not held:
+    if staying is None or len(sides) < 2:
+        return unknown("there are no two sides")
+    stayed: dict[str | None, list[_Hold]] = {}
+    went: dict[str | None, list[_Hold]] = {}
+    for hold in _holds(grants(history.operations())):
+        side = history.side(hold.grant.process)
+        if side is not None:
+            (stayed if side == staying else went).setdefault(hold.grant.key, []).append(hold)
+    if not stayed or not went:
         return unknown("no grants on two sides were seen")
-    first = history.side(0)
-    by_name: dict[str | None, list[Grant]] = {}
-    for grant in held:
-        by_name.setdefault(grant.key, []).append(grant)
-    extras = {name: _extras(found, [history.side(each.process) == first for each in found]) for name, found in by_name.items()}
-    counts = {name: len(found) for name, found in extras.items()}
-    numbers = {"median": median(counts.values()), "maximum": max(counts.values()), "names": len(counts)}
+    extras = {name: _extras(stayed.get(name, []), went.get(name, [])) for name in {**stayed, **went}}
+    return _verdict(extras)
+
+
+def _verdict(extras: dict[str | None, list[_Extra]]) -> Verdict:
+    per_name = {_named(name): len(found) for name, found in extras.items()}
+    most = max(per_name.values())
+    numbers = {"median": median(per_name.values()), "maximum": most, "names": len(per_name), "per_name": per_name}
     beyond = {name: found for name, found in extras.items() if len(found) > ALLOWED}
     if not beyond:
-        return valid(f"at most {ALLOWED} extra holder on each of {len(counts)} names", **numbers)
-    summary = f"{len(beyond)} of {len(counts)} names had more than {ALLOWED} extra holder, at most {max(counts.values())}"
+        return valid(f"at most {most} extra holder on each of {len(per_name)} names", **numbers)
+    summary = f"{len(beyond)} of {len(per_name)} names had more than {ALLOWED} extra holder, at most {most}"
     return invalid(summary, [_anomaly(name, found) for name, found in beyond.items()], **numbers)
 
 
-def _held(grant: Grant) -> bool:
-    return (
-        grant.acknowledged and grant.acknowledged_at is not None and grant.must_end is not None and grant.must_end > grant.acknowledged_at
-    )
+def _holds(found: Iterable[Grant]) -> list[_Hold]:
+    ends = [(each, each.acknowledged_at, each.must_end) for each in found if each.acknowledged]
+    return [_Hold(each, start, end) for each, start, end in ends if start is not None and end is not None and start < end]
 
 
-def _extras(found: Sequence[Grant], on_first: Sequence[bool]) -> list[Grant]:
-    """Give the grants of the other side that overlap one of the first side, in order of acknowledgement."""
-    ours = sorted((_start(each), _end(each)) for each, first in zip(found, on_first, strict=True) if first)
-    theirs = sorted((each for each, first in zip(found, on_first, strict=True) if not first), key=_start)
-    latest, extras, taken = -1, [], 0
-    for grant in theirs:
-        while taken < len(ours) and ours[taken][0] < _end(grant):
-            latest = max(latest, ours[taken][1])
-            taken += 1
-        if any(start < _end(grant) and end > _start(grant) for start, end in ours[:taken]) and latest > _start(grant):
-            extras.append(grant)
-    return extras
+def _extras(stayed: Sequence[_Hold], went: Sequence[_Hold]) -> list[_Extra]:
+    """Give the holds of `went` that overlap one of `stayed`, in order of acknowledgement.
+
+    Of those that began before its end, the one that ends last overlaps it if any does.
+    """
+    ordered = sorted(stayed, key=lambda hold: hold.start)
+    starts = [hold.start for hold in ordered]
+    longest = list(accumulate(ordered, _longer))
+    found = []
+    for hold in sorted(went, key=lambda each: (each.start, each.grant.index)):
+        before = bisect_left(starts, hold.end)
+        if before and longest[before - 1].end > hold.start:
+            found.append(_Extra(hold, longest[before - 1]))
+    return found
 
 
-def _start(grant: Grant) -> int:
-    assert grant.acknowledged_at is not None
-    return grant.acknowledged_at
+def _longer(one: _Hold, other: _Hold) -> _Hold:
+    return other if other.end > one.end else one
 
 
-def _end(grant: Grant) -> int:
-    assert grant.must_end is not None
-    return grant.must_end
-
-
-def _anomaly(name: str | None, found: Sequence[Grant]) -> Anomaly:
-    last = max(found, key=_start)
-    owners = ", ".join(grant.owner for grant in found)
+def _anomaly(name: str | None, found: Sequence[_Extra]) -> Anomaly:
+    """Make the anomaly of a name: its grants, those that they overlap included; it stands from the one too many on."""
+    beyond = sorted(extra.since for extra in found)[ALLOWED]
+    owners = ", ".join(extra.hold.grant.owner for extra in found)
+    involved = {grant.index for extra in found for grant in (extra.hold.grant, extra.beside.grant)}
     return Anomaly(
         "extra-holders",
         name,
-        tuple(grant.index for grant in found),
-        at=_start(last),
-        message=f"{name} had {len(found)} extra holders in one failover ({owners}), each beside a holder on the other side",
-        live=_start(found[0]),
+        tuple(sorted(involved)),
+        at=beyond,
+        message=f"{_named(name)} had {len(found)} extra holders in one failover ({owners}), each beside a holder on the other side",
+        live=min(extra.beside.start for extra in found),
     )
+
+
+def _named(name: str | None) -> str:
+    return "the object" if name is None else name

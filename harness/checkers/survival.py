@@ -1,18 +1,32 @@
 """What an operator asks after a crash: of the locks and dedup keys acknowledged before, how many were still there?
 
-Counts, and no anomaly of its own: what was lost is found by the lease and dedup checks. They are the
-evidence for gates, since a survival that nobody could have missed proves nothing.
+Counts, and no anomaly of its own: what was lost is found by the lease and dedup checks. They are evidence
+for gates, since a survival that nobody could have missed proves nothing, so each count may be too low,
+never too high.
+
+*The crash* is the `begin` of the fault that killed: a kill (of its own or inside hold-back-replication), a restart.
+A fault that only cuts kills nobody: there the crash is the promotion, when the old primary's state was
+given up. A fault of replicas is none. *Before* it counts what was acknowledged until then; where replication
+was cut first, only from the begin of the cut on, since the rest had been copied. *After* it counts what the
+promoted node answers once it was seen promoted; without a promotion, what the restarted server answers once
+the fault is `healed`. What the old primary goes on answering on its side of a split brain counts nowhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from harness.checkers.lease import Grant, grants
 from harness.history import NEMESIS, Event, History, Operation, split
 
-PROBES = ("try_acquire", "is_held", "extend")
+CUTS = frozenset({"isolate-primary", "hold-back-replication"})
+"""Faults that cut the primary from its replicas and kill nobody."""
+
+READS = ("get", "get_versioned")
+PROBES = {"try_acquire": "granted", "is_held": "held", "extend": "held"}
+REFUSABLE = {"is_held": "held", "extend": "held", "release": "released"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,81 +41,151 @@ class Survival:
     locks_lost: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Crash:
+    """From event `since` to event `index` counts as before; after it, who answers from which event on (None: any node)."""
+
+    since: int
+    index: int
+    time: int
+    answering: Mapping[str | None, int]
+
+    def before(self, operation: Operation) -> bool:
+        return operation.end_index is not None and self.since < operation.end_index < self.index
+
+    def after(self, operation: Operation) -> bool:
+        since = self.answering.get(operation.node)
+        return operation.status == "ok" and since is not None and operation.index > since
+
+
 def survival(history: History) -> Survival:
-    """Count what survived the crash or promotion of a trial; all 0 where there was none."""
-    crash, back = _crash(history.events)
-    if crash is None or back is None:
+    """Count what survived the crash or promotion of one trial; all 0 where there was none. O(n log n) in operations."""
+    crash = _crash(history.nemesis())
+    if crash is None:
         return Survival()
     operations = history.operations()
-    before = _won_before(operations, crash.index)
-    read = _read_after(operations, back.index, before)
-    held = [grant for grant in _grants(operations) if _across(grant, crash.time)]
+    won = _won(operations, crash)
+    read = _read_back(operations, crash, won)
     by_key = split(operations)
-    probes = {grant.owner: _probes(by_key[grant.key], grant, back) for grant in held}
+    held = _held(operations, crash)
+    answers = [[_denies(each) for each in by_key[grant.key] if crash.after(each) and _probes(each, grant)] for grant in held]
     return Survival(
-        dedup_acknowledged=len(before),
+        dedup_acknowledged=len(won),
         dedup_read_back=len(read),
-        dedup_lost=sum(value != before[key] for key, value in read.items()),
+        dedup_lost=sum(bool(values - won[key]) for key, values in read.items()),
         locks_held_across=len(held),
-        locks_probed=sum(bool(found) for found in probes.values()),
-        locks_lost=sum(any(_denies(probe, grant) for probe in probes[grant.owner]) for grant in held),
+        locks_probed=sum(bool(found) for found in answers),
+        locks_lost=sum(any(found) for found in answers),
     )
 
 
-def _crash(events: Iterable[Event]) -> tuple[Event | None, Event | None]:
-    """Give what ended the old primary's time, and from when on the new one or the restarted server answers."""
-    faults = [event for event in events if event.process == NEMESIS and isinstance(event.value, dict) and event.value.get("changes_roles")]
-    begins = [event for event in faults if event.value["phase"] == "begin"]
-    crash = next((event for event in begins if event.f == "kill"), next(iter(begins), None))
-    if crash is None:
-        return None, None
-    targets = set(crash.value["targets"])
+# The crash
+
+
+def _crash(events: Sequence[Event]) -> _Crash | None:
+    begins = [event for event in events if _fault(event).get("changes_roles") and event.value["phase"] == "begin"]
+    begins = [event for event in begins if _meets_primary(events, event)]
+    cut = next((event for event in begins if event.f in CUTS), None)
+    killed = next((event for event in begins if event.f not in CUTS), None)
+    begin = killed or cut
+    if begin is None:
+        return None
+    promoted = _promoted(events, begin)
+    if killed is None:
+        moment = min(promoted.values(), key=lambda event: event.index, default=None)
+    else:
+        moment = killed
+    if moment is None:
+        return None  # a cut, and nobody took over
+    since = cut.index if cut is not None and cut.index < moment.index else -1
+    answering: dict[str | None, int] = {node: event.index for node, event in promoted.items()}
+    if not promoted and killed is not None:
+        answering = _restarted(events, killed)
+    return _Crash(since, moment.index, moment.time, answering)
+
+
+def _fault(event: Event) -> Mapping[str, Any]:
+    """Give the value of an event of a fault, nothing for other events."""
+    marked = event.process == NEMESIS and isinstance(event.value, Mapping) and "phase" in event.value and event.f != "trial"
+    return event.value if marked else {}
+
+
+def _meets_primary(events: Iterable[Event], begin: Event) -> bool:
+    """Say whether a fault can have met the primary: a target that is no node, or whose role was never seen, may be it."""
+    roles = _roles(events, begin.index)
+    targets = begin.value.get("targets", ())
+    return not targets or any(roles.get(target, "primary") == "primary" for target in targets)
+
+
+def _roles(events: Iterable[Event], until: int) -> dict[str, str]:
+    seen = (event.value for event in events if event.f == "role" and event.index < until)
+    return {value["node"]: value["role"] for value in seen}
+
+
+def _promoted(events: Iterable[Event], begin: Event) -> dict[str, Event]:
+    """Give the nodes that became primary since then, none of the fault's targets, with the event that says so."""
+    before = _roles(events, begin.index)
+    found: dict[str, Event] = {}
     for event in events:
-        if event.process != NEMESIS or event.index < crash.index:
+        if event.f != "role" or event.index < begin.index or event.value["role"] != "primary":
             continue
-        promoted = event.f == "role" and event.value["role"] == "primary" and event.value["node"] not in targets
-        if promoted or (event.f == crash.f and event.value.get("phase") == "healed"):
-            return crash, event
-    return crash, None
+        node = event.value["node"]
+        if before.get(node) != "primary" and node not in begin.value.get("targets", ()):
+            found.setdefault(node, event)
+    return found
 
 
-def _won_before(operations: Iterable[Operation], index: int) -> dict[str | None, str]:
-    won = (each for each in operations if each.f == "check_and_set" and each.status == "ok" and each.result["set"])
-    return {each.key: each.argument["value"] for each in won if each.end_index is not None and each.end_index < index}
+def _restarted(events: Iterable[Event], killed: Event) -> dict[str | None, int]:
+    """Give the nodes that answer again once the fault is healed: its targets, or a server that has no name."""
+    for event in events:
+        fault = _fault(event)
+        if event.f == killed.f and fault.get("id") == killed.value.get("id") and fault.get("phase") == "healed":
+            return dict.fromkeys((*killed.value.get("targets", ()), None), event.index)
+    return {}
 
 
-def _read_after(operations: Iterable[Operation], index: int, wanted: dict[str | None, str]) -> dict[str | None, str | None]:
-    reads = (each for each in operations if each.f == "get" and each.status == "ok" and each.index > index and each.key in wanted)
-    return {each.key: each.result["value"] for each in reads}
+# What was asked before and after
 
 
-def _grants(operations: Iterable[Operation]) -> list[Grant]:
-    locks = [each for each in operations if each.f in ("try_acquire", "extend", "release", "is_held", "acquire_within")]
-    return [grant for grant in grants(locks) if grant.acknowledged]
+def _won(operations: Iterable[Operation], crash: _Crash) -> dict[str | None, set[str]]:
+    """Give the values of the acknowledged winners of each dedup key."""
+    won: dict[str | None, set[str]] = {}
+    for each in operations:
+        if each.f != "check_and_set" or each.status != "ok" or not crash.before(each):
+            continue
+        if each.result["set"] and each.argument.get("ttl_ms") is None:
+            won.setdefault(each.key, set()).add(each.argument["value"])
+    return won
 
 
-def _across(grant: Grant, at: int) -> bool:
+def _read_back(operations: Iterable[Operation], crash: _Crash, wanted: Mapping[str | None, set[str]]) -> dict[str | None, set[str | None]]:
+    read: dict[str | None, set[str | None]] = {}
+    for each in operations:
+        if each.f in READS and each.key in wanted and crash.after(each):
+            read.setdefault(each.key, set()).add(each.result["value"])
+    return read
+
+
+def _held(operations: Iterable[Operation], crash: _Crash) -> list[Grant]:
+    """Give the acknowledged grants whose must-hold spans the crash, each as long as its owner knew.
+
+    A refusal of the owner after the crash would end its must-hold early: it is what is counted as lost.
+    """
+    kept = [each for each in operations if not (crash.after(each) and each.f in REFUSABLE and not each.result[REFUSABLE[each.f]])]
+    acknowledged = {each.index: each for each in kept if crash.before(each)}
+    return [each for each in grants(kept) if each.acknowledged and each.index in acknowledged and _spans(each, crash.time)]
+
+
+def _spans(grant: Grant, at: int) -> bool:
     return grant.acknowledged_at is not None and grant.must_end is not None and grant.acknowledged_at < at < grant.must_end
 
 
-def _probes(operations: Iterable[Operation], grant: Grant, back: Event) -> list[Operation]:
-    """Give the answers after the crash, inside the must-hold, that would have shown its loss.
-
-    The owner's own answer that shows the loss ends the must-hold at its invocation: it is one of them.
-    """
-    return [
-        each
-        for each in operations
-        if each.f in PROBES and each.status == "ok" and each.index > back.index and _within(each, grant)
-        if (each.argument["owner"] == grant.owner) == (each.f != "try_acquire")
-    ]
+def _probes(operation: Operation, grant: Grant) -> bool:
+    """Say whether an answer would have shown the grant's loss: by its owner or a competitor, wholly inside the must-hold."""
+    if operation.f not in PROBES or operation.end is None or grant.must_end is None or operation.end >= grant.must_end:
+        return False
+    return bool((operation.argument["owner"] == grant.owner) == (operation.f != "try_acquire"))
 
 
-def _within(probe: Operation, grant: Grant) -> bool:
-    assert grant.must_end is not None
-    assert probe.end is not None
-    return probe.start <= grant.must_end if probe.argument["owner"] == grant.owner else probe.end < grant.must_end
-
-
-def _denies(probe: Operation, grant: Grant) -> bool:
-    return bool(probe.result["granted"]) if probe.f == "try_acquire" else not probe.result["held"]
+def _denies(probe: Operation) -> bool:
+    return bool(probe.result[PROBES[probe.f]]) == (probe.f == "try_acquire")

@@ -84,10 +84,18 @@ class Processes:
         theirs.close()
         ours.settimeout(ANSWER_S)
         self._reader = ours.makefile("rb")
-        self._read("start")
+        try:
+            self._read("its own start; does another run hold this directory?")
+        except BaseException:
+            self._supervisor.kill()  # it has started nothing yet
+            self._close()
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._close()
+
+    def _close(self) -> None:
         assert self._supervisor is not None
         self._reader.close()
         self._channel.close()  # end of file: the supervisor ends all

@@ -43,8 +43,8 @@ class Supervisor:
     def __init__(self, channel: socket.socket, home: str) -> None:
         self.channel = channel
         self.home = home
-        self.children: dict[str, int] = {}  # the newest process of each name
-        self.codes: dict[int, int] = {}  # ended, by pid
+        self.children: dict[str, int] = {}  # not yet reaped, so that each pid is still its own
+        self.codes: dict[str, int] = {}  # of the newest process of each name that has ended
 
     def reap(self) -> None:
         """Collect every child that has ended, adopted ones included."""
@@ -55,20 +55,21 @@ class Supervisor:
                 return
             if pid == 0:
                 return
-            self.codes[pid] = os.waitstatus_to_exitcode(status)
+            for name in [name for name, child in self.children.items() if child == pid]:
+                del self.children[name]
+                self.codes[name] = os.waitstatus_to_exitcode(status)
 
     def alive(self, name: str) -> int | None:
         """Give the pid of a child that has not ended; only we reap it, so that the pid is still its own."""
         self.reap()
-        pid = self.children.get(name)
-        return None if pid is None or pid in self.codes else pid
+        return self.children.get(name)
 
     def start(self, request: dict[str, Any]) -> dict[str, Any]:
         """Start a server, its output appended to its log."""
         if self.alive(request["start"]) is not None:
             return {"error": f"{request['start']} is running already"}
-        with open(request["log"], "ab") as log:
-            try:
+        try:
+            with open(request["log"], "ab") as log:
                 process = subprocess.Popen(
                     request["argv"],
                     stdin=subprocess.DEVNULL,
@@ -77,8 +78,8 @@ class Supervisor:
                     start_new_session=True,
                     env={**os.environ, **request.get("env", {})},
                 )
-            except OSError as error:
-                return {"error": str(error)}
+        except OSError as error:
+            return {"error": str(error)}
         process.returncode = 0  # reaped by us, not by Popen
         self.children[request["start"]] = process.pid
         return {"pid": process.pid}
@@ -97,7 +98,8 @@ class Supervisor:
         if pid is None:
             return {"sent": 0}
         doomed = descendants(pid) | {pid}
-        for each in doomed:
+        os.killpg(pid, request["tree"])  # the kernel's own list: misses no child that was forked since we looked
+        for each in doomed - {pid}:
             send(each, request["tree"])
         return {"sent": len(doomed)}
 
@@ -106,7 +108,7 @@ class Supervisor:
         name = request["state"]
         pid = self.alive(name)
         if pid is None:
-            return {"state": "dead", "code": self.codes.get(self.children.get(name, -1))}
+            return {"state": "dead", "code": self.codes.get(name)}
         row = _read_proc(pid) if os.path.isdir("/proc/self") else next((row for row in processes() if row[0] == pid), None)
         stat = row[2] if row else "Z"
         return {"state": "paused" if stat.startswith("T") else "dead" if stat.startswith("Z") else "running", "code": None}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from faults.isolate_primary import SILENCE_S
+from faults.isolate_primary import SILENCE_S, arrivals, nowhere
 from faults.kill import KILL
 from harness.nemesis import Fault, Injection, Probe
 from harness.system import Link, System
@@ -35,8 +35,9 @@ class HoldBack:
 
     def bites(self) -> Probe:
         time.sleep(max(0.0, self.marked_at + SILENCE_S - time.monotonic()))
-        arrived = {name: self.system.read_marker(name) == self.marker for name in self.system.nodes if name != self.node}
-        return Probe(not any(arrived.values()), {"marker_arrived": arrived})
+        arrived = arrivals(self.system, self.node, self.marker)
+        written = self.system.read_marker(self.node) == self.marker
+        return Probe(written and nowhere(arrived), {"marker_arrived": arrived})
 
     def heal(self) -> None:
         for link in self._links():

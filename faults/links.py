@@ -38,12 +38,15 @@ class OnLinks:
             link.heal()
 
     def healed(self) -> Probe:
-        return self._look(lambda passage: passage.arrived and passage.answered)
+        return self._look(lambda passage: passage.arrived and passage.answered and not self.felt(passage))
 
     def _look(self, proof: Callable[[Passage], bool]) -> Probe:
         seen = {link.name: self.system.passage(link) for link in self.links}
+        roles = self.system.roles()
+        # A far end that does not answer shows nothing: that no marker was found there is then no proof of a cut.
+        visible = all(link.target in roles and roles[link.target].role in ("primary", "replica") for link in self.links)
         facts = {name: {"arrived": each.arrived, "answered": each.answered, "took_ms": each.took_ms} for name, each in seen.items()}
-        return Probe(bool(seen) and all(proof(each) for each in seen.values()), facts)
+        return Probe(bool(seen) and visible and all(proof(each) for each in seen.values()), {**facts, "far_end_answers": visible})
 
 
 def links_of_first_side(system: System, target: str) -> list[Link]:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 
 from harness.nemesis import Fault, Injection, Probe
-from harness.system import System
+from harness.system import Role, System
 
 
 @dataclass(slots=True)
 class RestartEmpty:
-    """SIGKILL and start in one step."""
+    """SIGKILL and start in one step. That it is empty, a marker written before tells: it is gone."""
 
     system: System
     node: str
     run_id: str | None = field(default=None)
+    marker: str = ""
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -24,18 +26,26 @@ class RestartEmpty:
         if self.run_id is not None:
             return
         self.run_id = self.system.roles()[self.node].run_id
+        self.marker = f"restarted-empty-{time.monotonic_ns()}"
+        self.system.write_marker(self.node, self.marker)
         self.system.nodes[self.node].kill()
         self.system.nodes[self.node].start()
 
     def bites(self) -> Probe:
-        role = self.system.roles()[self.node]
-        return Probe(role.run_id not in (None, self.run_id), {"role": role.role, "run_id": role.run_id, "primary": self.system.primary()})
+        role, primary = self.system.roles()[self.node], self.system.primary()
+        empty = self.system.read_marker(self.node) != self.marker
+        proved = self.run_id is not None and self._runs_anew(role) and role.role == "primary" and primary == self.node and empty
+        return Probe(proved, {"role": role.role, "run_id": role.run_id, "primary": primary, "empty": empty})
 
     def heal(self) -> None:
         self.system.nodes[self.node].start()
 
     def healed(self) -> Probe:
-        return self.bites()
+        role = self.system.roles()[self.node]
+        return Probe(self._runs_anew(role), {"role": role.role, "run_id": role.run_id})
+
+    def _runs_anew(self, role: Role) -> bool:
+        return role.run_id not in (None, self.run_id)
 
 
 def _on(system: System, target: str) -> Injection:

@@ -20,6 +20,8 @@ import shlex
 import sys
 import tempfile
 import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -75,17 +77,15 @@ def _guarded(arguments: list[str] | None) -> int:
     try:
         _check_packages()
         code = cli.main(args=arguments, prog_name="holdwater", standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        _print(error.format_message())
-        return USAGE
     except click.ClickException as error:
         return _said(_usage(error), USAGE)
     except BadPlan as error:
         return _said(str(error), USAGE)
     except Infrastructure as error:
         return _said(f"the machine: {error}", INFRASTRUCTURE)
-    except (KeyboardInterrupt, click.Abort):
-        return _said("interrupted; what was recorded is kept", INTERRUPTED)
+    except (KeyboardInterrupt, click.Abort) as error:  # click's has ours as its cause
+        kept = " ".join(["interrupted; what was recorded is kept", *map(str, (error.__cause__ or error).args)])
+        return _said(kept, INTERRUPTED)
     except SystemExit:  # click's way out where nobody reads its help
         return OK
     except MemoryError:
@@ -95,6 +95,15 @@ def _guarded(arguments: list[str] | None) -> int:
             return _said(f"the machine: {error}", INFRASTRUCTURE)
         return _said(_bug(error), BUG)
     return code if isinstance(code, int) else OK
+
+
+@contextmanager
+def _kept(directory: Path) -> Iterator[Path]:
+    """Name the run directory where the user interrupts what is written into it."""
+    try:
+        yield directory
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"in {directory}") from None
 
 
 def _check_packages() -> None:
@@ -112,7 +121,8 @@ def _usage(error: click.ClickException) -> str:
     if isinstance(error, click.NoSuchOption):
         known = [name for each in error.ctx.command.get_params(error.ctx) for name in each.opts] if error.ctx else error.possibilities or []
         return f"unknown option {error.option_name!r}, {registry.nearest(error.option_name, [each for each in known if each[0] == '-'])}"
-    return error.format_message()
+    path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "holdwater"
+    return f"{error.format_message().rstrip('.')}; see {path} --help"
 
 
 def _said(text: str, code: int) -> int:
@@ -161,7 +171,7 @@ def _into_temporary_folder(trace: str) -> Path:
     return Path(name)
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Group, no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="holdwater", prog_name="holdwater")
 def cli() -> None:
     """Does your state backend hold water? Checks documented lock, CAS and dedup guarantees under real faults."""
@@ -171,41 +181,40 @@ def _seed(value: int | None) -> int:
     return random.SystemRandom().randrange(1, 1_000_000) if value is None else value
 
 
-class _Number(click.ParamType):
-    """A number within bounds, which an error names."""
+def _number(bounds: request.Range) -> dict[str, Any]:
+    """Give what makes an option a number within bounds, which an error names; click's own types say less."""
 
-    def __init__(self, bounds: request.Range) -> None:
-        self.bounds, self.name = bounds, "integer" if bounds.kind is int else "number"
+    def read(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
+        return None if value is None else bounds.read(param.opts[0], value)
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        return self.bounds.read(param.opts[0] if param else "value", str(value))
+    return {"type": str, "metavar": "N", "callback": read}
 
 
-class _Choice(click.Choice[str]):
-    """One of a few words; an error names the nearest."""
+def _one_of(*words: str) -> dict[str, Any]:
+    """Give what makes a parameter one of a few words; an error names the nearest."""
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if value not in self.choices:
-            where = param.opts[0] if isinstance(param, click.Option) else ctx.info_name if ctx else ""
-            raise BadPlan(f"{where}: unknown {value!r}, {registry.nearest(str(value), self.choices)}")
-        return str(value)
+    def read(ctx: click.Context, param: click.Parameter, word: str | None) -> str | None:
+        if word is not None and word not in words:
+            where = param.opts[0] if isinstance(param, click.Option) else str(ctx.info_name)
+            raise BadPlan(f"{where}: unknown {word!r}, {registry.nearest(word, words)}")
+        return word
+
+    return {"type": str, "metavar": "|".join(words), "callback": read}
 
 
 out_option = click.option(
     "--out", type=click.Path(path_type=Path), default=DEFAULT_OUT, show_default=True, help="folder for run directories"
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="print the result as JSON")
-seed_option = click.option(
-    "--seed", type=_Number(request.SEED), help="fixes the operations drawn and the fault plan; drawn where not given"
-)
-on_option = click.option("--on", type=_Choice(["local"]), default="local", show_default=True, help="where the servers run")
+seed_option = click.option("--seed", **_number(request.SEED), help="fixes the operations drawn and the fault plan; drawn where not given")
+on_option = click.option("--on", **_one_of("local"), default="local", show_default=True, help="where the servers run")
 
 
 @cli.command()
 @click.option("--claims", "claims_file", type=click.Path(path_type=Path), help="your own table; the documented one where not given")
 @click.option("--backend", "rows", multiple=True, metavar="ROW", help="only this row; may be repeated")
-@click.option("--profile", type=_Choice(["quick", "nightly"]), default="quick", show_default=True)
-@click.option("--trials", type=_Number(request.TRIALS), help="trials an experiment, instead of the profile's")
+@click.option("--profile", **_one_of("quick", "nightly"), default="quick", show_default=True)
+@click.option("--trials", **_number(request.TRIALS), help="trials an experiment, instead of the profile's")
 @click.option("--strict", is_flag=True, help="exit 1 on what contradicts its document, though expected")
 @on_option
 @seed_option
@@ -233,11 +242,9 @@ def verify(
         _check_experiment(each, loaded.source, settings)
     directory = store.create(out, f"verify-{seed}")
     settings = replace(settings, out=directory)
-    with _live(documented.total_trials(loaded, chosen, settings)) as live:
+    with _kept(directory), _live(documented.total_trials(loaded, chosen, settings)) as live:
         results = documented.carry_out(loaded, chosen, settings, live, strict=strict, command=_command_line(seed))
-    _draw(directory)
-    _print(json.dumps(results, indent=2, default=str) if as_json else _terminal().table(results, colour=_colour()))
-    return int(results["exit"])
+    return _tell(directory, results, None if as_json else lambda: _terminal().table(results, colour=_colour()))
 
 
 def _check_experiment(experiment: Any, source: str, settings: Any) -> None:
@@ -256,10 +263,10 @@ def _check_experiment(experiment: Any, source: str, settings: Any) -> None:
 @click.argument("workload")
 @click.option("--backend", required=True)
 @click.option("--fault", "faults", default="", help="NAME[:primary|replica][,NAME...]; all of them in each trial")
-@click.option("--time-limit", type=_Number(request.TIME_LIMIT), help="seconds a trial")
-@click.option("--rate", type=_Number(request.RATE), default=15.0, show_default=True, help="operations a second and slot")
-@click.option("--concurrency", type=_Number(request.CONCURRENCY), default=8, show_default=True)
-@click.option("--repeat", type=_Number(request.TRIALS), default=1, show_default=True, help="trials")
+@click.option("--time-limit", **_number(request.TIME_LIMIT), help="seconds a trial")
+@click.option("--rate", **_number(request.RATE), default=15.0, show_default=True, help="operations a second and slot")
+@click.option("--concurrency", **_number(request.CONCURRENCY), default=8, show_default=True)
+@click.option("--repeat", **_number(request.TRIALS), default=1, show_default=True, help="trials")
 @click.option(
     "--option",
     "options",
@@ -284,20 +291,18 @@ def run(workload: str, backend: str, faults: str, **given: Any) -> int:
         _print(json.dumps(store.plain(plan), indent=2))
         return OK
     directory = store.create(given["out"], f"{'-'.join(plan.workloads)}-{plan.backend}-{plan.seed}")
-    with _live(len(plan.episodes)) as live:
+    with _kept(directory), _live(len(plan.episodes)) as live:
         live.experiment(f"{workload} on {backend}", 1, 1, len(plan.episodes))
         results = experiment.carry_out_and_judge(plan, directory, live, _command_line(plan.seed))
-    _draw(directory)
     history = experiment.load_if_there(directory / store.HISTORY)
-    _print(json.dumps(results, indent=2, default=str) if given["as_json"] else _terminal().outcome(results, history, colour=_colour()))
-    return int(results["exit"])
+    return _tell(directory, results, None if given["as_json"] else lambda: _terminal().outcome(results, history, colour=_colour()))
 
 
 @cli.command()
 @click.argument("history", type=click.Path(path_type=Path))
 @click.option("--model", help="judge all of it by one model")
-@click.option("--format", "form", type=_Choice(["jsonl", "edn", "porcupine"]), help="by the file's name where not given")
-@click.option("--budget", type=_Number(BUDGET), default=60.0, show_default=True, help="seconds of searching")
+@click.option("--format", "form", **_one_of("jsonl", "edn", "porcupine"), help="by the file's name where not given")
+@click.option("--budget", **_number(BUDGET), default=60.0, show_default=True, help="seconds of searching")
 @json_option
 def check(history: Path, model: str | None, form: str | None, budget: float, as_json: bool) -> int:
     """Judge a stored history, of ours or anyone's."""
@@ -341,7 +346,7 @@ def _draw_again(directory: Path) -> list[Path]:
 
 
 @cli.command("list")
-@click.argument("what", type=_Choice(["backends", "workloads", "faults", "models", "claims", "mutants"]))
+@click.argument("what", **_one_of("backends", "workloads", "faults", "models", "claims", "mutants"))
 @json_option
 def list_(what: str, as_json: bool) -> int:
     """What there is."""
@@ -379,7 +384,7 @@ def install(names: tuple[str, ...]) -> int:
 @cli.command()
 @click.option("--mutant", "mutants", multiple=True, help="only this one; may be repeated")
 @click.option("--backend", "backends", multiple=True, default=("memory", "redis"), show_default=True, help="may be repeated")
-@click.option("--trials", type=_Number(request.TRIALS), default=3, show_default=True, help="of 2 s, for each mutant")
+@click.option("--trials", **_number(request.TRIALS), default=3, show_default=True, help="of 2 s, for each mutant")
 @seed_option
 @out_option
 @json_option
@@ -389,7 +394,7 @@ def selftest(mutants: tuple[str, ...], backends: tuple[str, ...], trials: int, s
 
     plans = matrix.plans(backends, mutants, trials, _seed(seed))
     directory = store.create(out, "selftest")
-    with _live(len(plans) * trials) as live:
+    with _kept(directory), _live(len(plans) * trials) as live:
         live.experiment("planted bugs", 1, 1, len(plans) * trials)
         found = list(matrix.carry_out_all(plans, directory, live))
     store.write(directory / store.RESULTS, {"holdwater": 1, "kind": "selftest", "detections": found})
@@ -421,6 +426,15 @@ def _draw(directory: Path) -> list[Path]:
     """Let every report that writes files do so; what was recorded and judged is on disk already."""
     runs = sorted((directory / "experiments").glob("*/")) or [directory]
     return [path for each in runs if (each / store.RESULTS).exists() for name in DRAWN for path in registry.load("reports", name)(each)]
+
+
+def _tell(directory: Path, results: Any, text: Callable[[], str] | None) -> int:
+    """Draw, and print the result (as JSON without `text`), also where drawing failed: it took long to come by. Give its exit code."""
+    try:
+        _draw(directory)
+    finally:
+        _print(text() if text else json.dumps(results, indent=2, default=str))
+    return int(results["exit"])
 
 
 def _command_line(seed: int) -> str:

@@ -56,17 +56,20 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
 
 
 MEETING_NS = NS_PER_S // 5
+MEETING_NEAR_NS = NS_PER_S * 3 // 100
 
 
-def meeting(context: Context) -> tuple[int, int]:
-    """Give the number and the instant of the next meeting: five times a second, the same for all slots.
+def meeting(context: Context) -> tuple[int, int] | None:
+    """Give the number and the instant of the next meeting if it is near: five times a second, the same for all slots.
 
     Operations last a fraction of a millisecond: slots that do not agree on an instant hardly ever
     overlap, and a race that needs two of them is never met. A key that follows from the number makes
-    them meet on one key, without talking to each other.
+    them meet on one key, without talking to each other. Only who has less than 30 ms to wait goes
+    there, so that a slot's rate hardly suffers.
     """
     number = context.now // MEETING_NS + 1
-    return number, number * MEETING_NS
+    at = number * MEETING_NS
+    return (number, at) if at - context.now <= MEETING_NEAR_NS else None
 
 
 class Generator(Protocol):

@@ -48,11 +48,10 @@ class Journal:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._closing.set()
         self._writer.join()
-        self._flush()
-        if kind is None:
-            os.write(self._file, END_MARK)
-        os.fsync(self._file)
-        os.close(self._file)
+        try:
+            self._finish(ended=kind is None)
+        finally:
+            os.close(self._file)
         if self._failure is not None and kind is None:
             raise self._failure
 
@@ -116,6 +115,18 @@ class Journal:
                 break
         assert best is not None
         self.nemesis("clock", {"monotonic": best[1], "wall": best[2]})
+
+    def _finish(self, *, ended: bool) -> None:
+        # After a failure nothing more is written: a later event, or an end mark, would hide the gap before it.
+        if self._failure is not None:
+            return
+        try:
+            self._flush()
+            if ended:
+                os.write(self._file, END_MARK)
+            os.fsync(self._file)
+        except OSError as error:
+            self._failure = error
 
     def _write_forever(self) -> None:
         while not self._closing.wait(FLUSH_S):

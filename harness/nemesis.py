@@ -25,6 +25,7 @@ POLL_S = 0.02
 WATCH_S = 0.1
 OBSERVED_KEYS = 6
 CLOCK_EVERY = 10  # watches
+NO_ANSWER = "silent"  # the role of a node that did not answer in time: nothing was seen, so nothing changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +141,10 @@ class Nemesis:
 
 @dataclass(slots=True)
 class Seen:
-    """What the watcher last recorded."""
+    """What the watcher last recorded; `known` are the roles of nodes that answered, with their last epoch and run id."""
 
     roles: dict[str, Role] = field(default_factory=dict)
+    known: dict[str, Role] = field(default_factory=dict)
     owners: dict[str, dict[str, str | None]] = field(default_factory=dict)
 
 
@@ -211,8 +213,18 @@ class Watcher:
             self._seen.roles[node] = role
             value = {"node": node, "role": role.role, "epoch": role.epoch, "run_id": role.run_id}
             self._journal.nemesis("role", value)
-            if before is not None and not self.planned:
+            if self._changed(node, role) and not self.planned:
                 self.unplanned = f"{node} became {role.role} (epoch {role.epoch})"
+
+    def _changed(self, node: str, role: Role) -> bool:
+        # As the gates see it: a busy machine that answers late, or tells no epoch, has not changed.
+        if role.role == NO_ANSWER:
+            return False
+        before = self._seen.known.get(node, role)
+        epoch = before.epoch if role.epoch is None else role.epoch
+        run_id = before.run_id if role.run_id is None else role.run_id
+        self._seen.known[node] = Role(role.role, epoch, run_id)
+        return before.role != role.role or before.epoch not in (None, epoch) or before.run_id not in (None, run_id)
 
     def _note(self, event: Event) -> None:
         if event.process != NEMESIS and event.type == "ok" and event.f == "try_acquire" and event.key and event.value["granted"]:

@@ -13,7 +13,6 @@ from harness.generator import Context, Generator, Invocation, meeting
 from harness.history import Event
 
 DELETERS = 2
-MEETS = 0.6  # the share of writes for which slots meet on one key
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +35,8 @@ class CasGenerator:
         if chance < 0.45:
             return Invocation("get_versioned", key, {}), self
         at = 0
-        if key != f"{context.prefix}-cas-deleted" and draw.random() < MEETS:
-            number, at = meeting(context)
+        if key != f"{context.prefix}-cas-deleted" and (met := meeting(context)) is not None:
+            number, at = met
             key = f"{context.prefix}-cas-{number % self.keys}"
         argument: dict[str, Any] = {"value": f"{context.process}-{context.step}", "ttl_ms": None}
         if chance < 0.55:

@@ -9,8 +9,6 @@ from typing import Any
 from harness.generator import Context, Generator, Invocation, meeting
 from harness.history import Event
 
-MEETS = 0.5  # the share of increments for which slots meet on one counter
-
 
 @dataclass(frozen=True, slots=True)
 class CounterGenerator:
@@ -26,8 +24,9 @@ class CounterGenerator:
             return (None, self) if self.read else (Invocation("get", key, {}), CounterGenerator(self.keys, self.delta, read=True))
         if context.draw.random() < 0.3:
             return Invocation("get", key, {}), self
-        number, at = meeting(context) if context.draw.random() < MEETS else (None, 0)
-        if number is not None:
+        at = 0
+        if (met := meeting(context)) is not None:
+            number, at = met
             key = f"{context.prefix}-counter-{number % self.keys}"
         return Invocation("increment", key, {"delta": self.delta, "ttl_ms": None}, at), self
 

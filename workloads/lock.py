@@ -17,7 +17,6 @@ from harness.history import Event
 
 ANCHOR_FROM = NS_PER_S // 2
 SPENT_KEPT = 4
-MEETS = 0.3  # the share of operations for which slots meet on one name
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +62,8 @@ class LockGenerator:
 
     def _any(self, context: Context) -> Invocation:
         draw = context.draw
-        if self.churn and draw.random() < MEETS:
-            number, at = meeting(context)
+        if self.churn and (met := meeting(context)) is not None:
+            number, at = met
             return self._acquire(context, f"{context.prefix}-churn-{number % self.churn}", self.churn_ttl_ms, at)
         if self.spent and draw.random() < 0.12:
             stray = draw.choice(self.spent)

@@ -7,7 +7,6 @@ send -> read                         any failure here: Indeterminate
 
 from __future__ import annotations
 
-import socket
 import time
 from typing import Any
 
@@ -151,7 +150,7 @@ class RemoteConnection:
     def _connected(self, deadline: Deadline) -> tuple[DeadlineSocket, Target]:
         if self._open is not None:
             self._open[0].deadline.at = deadline.at
-            if _idle(self._open[0]):
+            if self._open[0].idle():  # else closed by the server, or an answer that nobody waits for: nothing was sent yet
                 return self._open
             self.close()
         target = self._resolve()
@@ -176,17 +175,3 @@ class RemoteConnection:
             if not pieces[-1]:
                 raise ConnectionError("closed by the server")
         return self._decoder.decode(b"".join(pieces))
-
-
-def _idle(connection: DeadlineSocket) -> bool:
-    # Closed by the server, or an answer that nobody waits for: nothing was sent yet, so connect anew.
-    connection.setblocking(False)
-    try:
-        connection.recv(1, socket.MSG_PEEK)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        connection.settimeout(None)
-    return False

@@ -20,7 +20,7 @@ from typing import Any, Protocol, cast
 import redis
 from redis.exceptions import RedisError
 
-from backends.deadline import Deadline, dial
+from backends.deadline import Deadline, DeadlineSocket, dial
 from backends.redis.errors import classify, is_reply, reply_text
 from backends.target import Resolve, Target
 from harness.client import Indeterminate, NotApplied
@@ -38,7 +38,7 @@ class RedisConnection:
         self._target: Target | None = None
         self.node: str | None = None
 
-    def call(self, arguments: tuple[str | int, ...], within_s: float | None = None) -> Any:
+    def call(self, arguments: tuple[str | int | bytes, ...], within_s: float | None = None) -> Any:
         """Send one command and give its reply, all within the deadline (or `within_s`, if that is less).
 
         Raises NotApplied, Indeterminate or Unclassified.
@@ -77,7 +77,7 @@ class RedisConnection:
         self._wire, self._target = wire, target
         return wire, target
 
-    def _exchange(self, wire: _Wire, target: Target, arguments: tuple[str | int, ...]) -> Any:
+    def _exchange(self, wire: _Wire, target: Target, arguments: tuple[str | int | bytes, ...]) -> Any:
         try:
             wire.send_command(*arguments)
             reply = wire.read_response()
@@ -106,8 +106,8 @@ class _Wire(Protocol):
 
     def connect(self) -> None: ...
     def disconnect(self) -> None: ...
-    def can_read(self, timeout: float) -> bool: ...
-    def send_command(self, *arguments: str | int) -> None: ...
+    def quiet(self) -> bool: ...
+    def send_command(self, *arguments: str | int | bytes) -> None: ...
     def read_response(self) -> Any: ...
 
 
@@ -117,6 +117,13 @@ class _BoundedConnection(redis.Connection):
 
     def _connect(self) -> socket.socket:
         return dial(self.host, self.port, self.deadline)
+
+    def quiet(self) -> bool:
+        # can_read costs 15 us an operation in paced runs: it makes a poll object each time.
+        buffer = getattr(self._parser, "_buffer", None)
+        if buffer is None or not isinstance(self._sock, DeadlineSocket):
+            return not self.can_read(timeout=0)
+        return not buffer.unread_bytes() and self._sock.idle()
 
 
 def _wire(target: Target, deadline: Deadline) -> _Wire:
@@ -129,7 +136,7 @@ def _wire(target: Target, deadline: Deadline) -> _Wire:
 def _idle(wire: _Wire) -> bool:
     # Closed by the server, or an answer that nobody waits for: nothing was sent yet, so connect anew.
     try:
-        return not wire.can_read(timeout=0)
+        return wire.quiet()
     except (RedisError, OSError):
         return False
 

@@ -59,7 +59,7 @@ class RedisCommands:
     """The commands of `backends.session`, each one EVAL."""
 
     def __init__(self, connection: RedisConnection, texts: Mapping[str, str]) -> None:
-        self._connection, self._scripts = connection, texts
+        self._connection, self._scripts = connection, {name: text.encode() for name, text in texts.items()}
 
     @property
     def node(self) -> str | None:

@@ -210,13 +210,13 @@ def _wrong_value(key: _Key) -> Iterator[Anomaly]:
 def _phantom(key: _Key) -> Iterator[Anomaly]:
     """Find the presence that ended first, if nobody who can have made it had been invoked by then."""
     first = min(chain(key.refused, key.found), key=_end_index, default=None)
-    makers = _makers(key)
-    if first is None or any(each.index < _end_index(first) for each in makers):
+    if first is None or any(each.index < _end_index(first) for each in _makers(key)):
         return
     how = f"read {_read(first)!r} from" if first.f in READS else "was refused"
-    who = "nobody whose value was read" if key.unanswered and not key.winners and key.found else "nobody"
+    value = min(key.found, key=_end_index, default=None) if key.unanswered and not key.winners else None
+    who = "nobody" if value is None else f"nobody who tried {_read(value)!r}, which {_who(value)} read,"
     message = f"{_who(first)} {how} {key.name} at {_s(_end(first))}, and {who} can have set it by then"
-    yield _anomaly(PHANTOM, key, (first,), message)
+    yield _anomaly(PHANTOM, key, (first,) if value in (None, first) else (first, value), message)
 
 
 def _wrong_version(key: _Key) -> Iterator[Anomaly]:

@@ -16,7 +16,7 @@ sides, or not both were granted anything. O(n log n) in grants.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -41,7 +41,7 @@ class _Hold:
 
 @dataclass(frozen=True, slots=True)
 class _Extra:
-    """An extra holder, and the holder of the other side beside whom it was longest."""
+    """An extra holder, and the first holder of the other side beside whom it was."""
 
     hold: _Hold
     beside: _Hold
@@ -57,9 +57,6 @@ def extra_holders(history: History) -> Verdict:
     Numbers: `per_name` (of every name that was granted), its `median` and `maximum`, and how many `names`.
     """
     staying = staying_side(history)
-    sides = set(history.header.sides.values()) if history.header else set()
-    if staying is None or len(sides) < 2:
-        return unknown("there are no two sides")
     stayed: dict[str | None, list[_Hold]] = {}
     went: dict[str | None, list[_Hold]] = {}
     for hold in _holds(grants(history.operations())):
@@ -89,35 +86,30 @@ def _holds(found: Iterable[Grant]) -> list[_Hold]:
 
 
 def _extras(stayed: Sequence[_Hold], went: Sequence[_Hold]) -> list[_Extra]:
-    """Give the holds of `went` that overlap one of `stayed`, in order of acknowledgement.
+    """Give the holds of `went` that overlap one of `stayed`, in order of the instant from which they do.
 
-    Of those that began before its end, the one that ends last overlaps it if any does.
+    The first of `stayed`, in order of their starts, that ends after a hold began: if it began before the
+    hold's end they overlap, if not, nor do those after it.
     """
     ordered = sorted(stayed, key=lambda hold: hold.start)
-    starts = [hold.start for hold in ordered]
-    longest = list(accumulate(ordered, _longer))
+    latest = list(accumulate((hold.end for hold in ordered), max))
     found = []
-    for hold in sorted(went, key=lambda each: (each.start, each.grant.index)):
-        before = bisect_left(starts, hold.end)
-        if before and longest[before - 1].end > hold.start:
-            found.append(_Extra(hold, longest[before - 1]))
+    for hold in sorted(went, key=lambda each: each.start):
+        place = bisect_right(latest, hold.start)
+        if place < len(ordered) and ordered[place].start < hold.end:
+            found.append(_Extra(hold, ordered[place]))
     return found
-
-
-def _longer(one: _Hold, other: _Hold) -> _Hold:
-    return other if other.end > one.end else one
 
 
 def _anomaly(name: str | None, found: Sequence[_Extra]) -> Anomaly:
     """Make the anomaly of a name: its grants, those that they overlap included; it stands from the one too many on."""
-    beyond = sorted(extra.since for extra in found)[ALLOWED]
     owners = ", ".join(extra.hold.grant.owner for extra in found)
     involved = {grant.index for extra in found for grant in (extra.hold.grant, extra.beside.grant)}
     return Anomaly(
         "extra-holders",
         name,
         tuple(sorted(involved)),
-        at=beyond,
+        at=found[ALLOWED].since,
         message=f"{_named(name)} had {len(found)} extra holders in one failover ({owners}), each beside a holder on the other side",
         live=min(extra.beside.start for extra in found),
     )

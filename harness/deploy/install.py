@@ -315,7 +315,7 @@ def _reason(stderr: str) -> str:
     """Give the line that tells most: pip's first error, with the last of its complaints on the network; else the last line."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()] or ["no output"]
     complaints = [line for line in lines if "connection broken by" in line]
-    errors = [line for line in lines if line.lower().startswith("error")]
+    errors = [line for line in lines if line.lower().startswith("error") and not line.endswith("Exception:")]  # which a trace follows
     return " | ".join([*complaints[-1:], (errors or lines[-1:])[0]])
 
 

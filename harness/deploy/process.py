@@ -85,7 +85,7 @@ class Processes:
         ours.settimeout(ANSWER_S)
         self._reader = ours.makefile("rb")
         try:
-            self._read("its own start; does another run hold this directory?")
+            self._read("its start (another run may hold this directory)")
         except BaseException:
             self._supervisor.kill()  # it has started nothing yet
             self._close()

@@ -20,7 +20,7 @@ import requests
 import toxiproxy.proxy
 import toxiproxy.server
 from toxiproxy.api import APIConsumer, validate_response
-from toxiproxy.exceptions import NotFound
+from toxiproxy.exceptions import NotFound, ProxyExists
 
 from harness.deploy.ports import HOST
 from harness.system import Infrastructure
@@ -149,11 +149,13 @@ class ProxyLink:
             raise Infrastructure(f"link {self.name}: toxics {left} are still there after healing")
 
     def _add(self, kind: str, stream: str, **attributes: int) -> None:
-        name = f"{kind}_{stream}"
+        toxic = {"type": kind, "stream": stream, "name": f"{kind}_{stream}", "attributes": attributes}
         with self._server:
-            there = self._proxy.get_toxic(name)
-            if there is not None and attributes.items() <= there.attributes.items():
-                return  # already so: idempotent
-            if there is not None:
-                self._proxy.destroy_toxic(name)
-            self._proxy.add_toxic(type=kind, stream=stream, name=name, attributes=attributes)
+            try:
+                self._proxy.add_toxic(**toxic)
+            except ProxyExists:
+                there = self._proxy.get_toxic(toxic["name"])
+                if there is not None and attributes.items() <= there.attributes.items():
+                    return  # already so: idempotent
+                self._proxy.destroy_toxic(toxic["name"])
+                self._proxy.add_toxic(**toxic)

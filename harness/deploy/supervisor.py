@@ -98,7 +98,7 @@ class Supervisor:
         if pid is None:
             return {"sent": 0}
         doomed = descendants(pid) | {pid}
-        os.killpg(pid, request["tree"])  # the kernel's own list: misses no child that was forked since we looked
+        send(-pid, request["tree"])  # its group: the kernel's own list: misses no child that was forked since we looked
         for each in doomed - {pid}:
             send(each, request["tree"])
         return {"sent": len(doomed)}

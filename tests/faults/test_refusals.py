@@ -1,0 +1,70 @@
+"""What a backend cannot feel is refused beforehand, with what to do instead: every pair of the registry."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import registry
+from harness.plan import BadPlan, Episode, FaultSpec, Plan
+from harness.run import Catalogue, run
+
+LINKS = {"cut", "latency", "lost-reply"}
+PROCESS = {"kill", "pause", "restart"}
+CLUSTER = {"isolate-primary", "hold-back-replication", "restart-empty"}
+REDIS_VARIANTS = ("appendfsync-always", "appendfsync-everysec", "shipped-default", "no-save")
+SENTINEL_VARIANTS = ("default", "patient", "min-replicas-1-lag-1")
+POSSIBLE: dict[tuple[str, str], set[str]] = {
+    ("memory", "default"): set(),
+    ("memory", "child"): PROCESS,
+    **{("redis", variant): LINKS | PROCESS for variant in REDIS_VARIANTS},
+    **{("redis-sentinel", variant): (LINKS | PROCESS | CLUSTER) - {"lost-reply"} for variant in SENTINEL_VARIANTS},
+}
+PAIRS = [(backend, variant, fault) for (backend, variant), fault in product(POSSIBLE, sorted(LINKS | PROCESS | CLUSTER))]
+REFUSED = [(backend, variant, fault) for backend, variant, fault in PAIRS if fault not in POSSIBLE[backend, variant]]
+
+
+def test_the_table_names_every_variant_and_every_fault_of_the_registry() -> None:
+    variants = {(name, variant) for name in registry.names("backends") for variant in registry.load("backends", name).variants}
+    assert set(POSSIBLE) == variants
+    assert sorted(LINKS | PROCESS | CLUSTER) == registry.names("faults")
+
+
+@pytest.mark.parametrize(("backend", "variant", "fault"), PAIRS)
+def test_what_can_be_felt_is_allowed_and_what_cannot_is_refused(backend: str, variant: str, fault: str) -> None:
+    refusal = registry.load("backends", backend).refuses(fault, variant)
+    assert (refusal is None) == (fault in POSSIBLE[backend, variant])
+
+
+@pytest.mark.parametrize(("backend", "variant", "fault"), REFUSED)
+def test_a_refusal_names_the_fault_and_what_to_do_instead(backend: str, variant: str, fault: str) -> None:
+    refusal: str = registry.load("backends", backend).refuses(fault, variant)
+    assert refusal.startswith(backend)
+    assert f"cannot have {fault}" in refusal
+    instead = refusal.split(fault, 1)[1]
+    assert any(word in instead for word in ("--backend ", "--option ", "it can have "))
+    assert "\n" not in refusal
+
+
+@pytest.mark.parametrize(("backend", "variant", "fault"), REFUSED)
+def test_what_is_proposed_instead_is_possible(backend: str, variant: str, fault: str) -> None:
+    instead = registry.load("backends", backend).refuses(fault, variant).split(fault, 1)[1]
+    if "--backend " in instead:
+        other = instead.split("--backend ", 1)[1].split()[0].strip(",;.")
+        assert any(fault in possible for (name, _), possible in POSSIBLE.items() if name == other)
+    if "it can have " in instead:
+        assert set(instead.split("it can have ", 1)[1].split(", ")) == POSSIBLE[backend, variant]
+    if "variant=" in instead:
+        assert instead.split("variant=", 1)[1].split(",")[0] in registry.load("backends", backend).variants
+
+
+@pytest.mark.parametrize(("backend", "variant", "fault"), REFUSED)
+def test_a_plan_with_it_is_refused_before_anything_is_started(backend: str, variant: str, fault: str, tmp_path: Path) -> None:
+    plan = Plan(backend, variant, ("lock",), (Episode((FaultSpec(fault),)),), seed=1)
+    plugins: Any = {kind: {name: registry.load(kind, name)} for kind, name in (("workloads", "lock"), ("faults", fault))}
+    with pytest.raises(BadPlan, match=f"cannot have {fault}"):
+        run(plan, Catalogue(registry.load("backends", backend), **plugins), tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,191 @@
+"""Folders, entry points and names agree: what is written is registered, what is registered exists, and all of it says what it is for."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import pkgutil
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import backends
+import faults
+import harness
+import reports
+import workloads
+from backends.client import FUNCTIONS
+from harness.checkers.linearizable import Budget
+from harness.checks import FAMILIES, IGNORED, checkers
+from harness.claims import CHECK_OF, WORKLOADS_OF, shipped
+from harness.nemesis import Fault
+from harness.plan import FaultSpec
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+PACKAGES = (harness, backends, workloads, faults, reports)
+KINDS = ("backends", "workloads", "faults", "reports")
+POINTS = [(kind, name, value) for kind in KINDS for name, value in PROJECT["entry-points"][f"holdwater.{kind}"].items()]
+EXPERIMENTS = list(shipped().experiments.values())
+
+
+def modules(package: ModuleType) -> Iterator[str]:
+    yield package.__name__
+    for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        yield found.name
+
+
+SOURCES = [name for package in PACKAGES for name in modules(package)]
+TESTS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("*.py"))
+
+
+def source(name: str) -> Path:
+    folder = ROOT / name.replace(".", "/")
+    return folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")
+
+
+def load(value: str) -> Any:
+    module, _, attribute = value.partition(":")
+    loaded = importlib.import_module(module)
+    return getattr(loaded, attribute) if attribute else loaded
+
+
+def registered(kind: str) -> dict[str, Any]:
+    return {name: load(value) for each, name, value in POINTS if each == kind}
+
+
+def is_workload(candidate: object) -> bool:
+    return not isinstance(candidate, type) and all(hasattr(candidate, name) for name in ("functions", "checks", "options", "generator"))
+
+
+def is_fault(candidate: object) -> bool:
+    return isinstance(candidate, Fault)
+
+
+def is_backend(candidate: object) -> bool:
+    return not isinstance(candidate, type) and all(hasattr(candidate, name) for name in ("variants", "mutants", "open", "refuses"))
+
+
+# Folders and entry points
+
+
+@pytest.mark.parametrize(("kind", "name", "value"), POINTS, ids=lambda each: str(each))
+def test_every_entry_point_exists(kind: str, name: str, value: str) -> None:
+    assert load(value) is not None
+    assert value.split(".")[0] == kind
+
+
+@pytest.mark.parametrize(
+    ("package", "is_one"), [(workloads, is_workload), (faults, is_fault), (backends, is_backend)], ids=lambda each: each.__name__
+)
+def test_every_plugin_in_a_folder_is_registered_once_under_its_own_name(package: ModuleType, is_one: Any) -> None:
+    defined: dict[str, Any] = {}
+    for module in (importlib.import_module(name) for name in modules(package)):
+        for attribute, value in vars(module).items():
+            if is_one(value) and attribute.isupper():
+                defined[value.name] = value
+    points = registered(package.__name__)
+    assert set(defined) == set(points)
+    assert all(points[name] is value for name, value in defined.items())
+
+
+@pytest.mark.parametrize("package", [workloads, faults], ids=lambda each: each.__name__)
+def test_every_file_is_one_plugin_or_says_that_it_is_none(package: ModuleType) -> None:
+    files = {value.partition(":")[0] for kind, _, value in POINTS if kind == package.__name__}
+    for name in modules(package):
+        if name not in files and name != package.__name__:
+            assert "Not a" in (ast.get_docstring(ast.parse(source(name).read_text("utf-8"))) or "")
+
+
+def test_what_is_installed_is_what_is_written() -> None:
+    from harness import registry
+
+    for kind in KINDS:
+        assert registry.names(kind) == sorted(name for each, name, _ in POINTS if each == kind), "install again: pip install -e ."
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, name, _ in POINTS if kind in ("workloads", "faults")])
+def test_every_workload_and_fault_says_in_one_sentence_what_it_is(kind: str, name: str) -> None:
+    sentence = registered(kind)[name].sentence
+    assert sentence
+    assert "\n" not in sentence
+
+
+# Names that meet
+
+
+@pytest.mark.parametrize("name", list(registered("workloads")))
+def test_every_function_of_a_workload_is_in_the_clients_vocabulary(name: str) -> None:
+    assert registered("workloads")[name].functions <= FUNCTIONS
+
+
+@pytest.mark.parametrize("name", list(registered("backends")))
+def test_every_backend_speaks_only_the_vocabulary_and_offers_every_workload_what_it_needs(name: str) -> None:
+    offered = registered("backends")[name].functions
+    assert offered <= FUNCTIONS
+    assert all(workload.functions <= offered for workload in registered("workloads").values())
+
+
+@pytest.mark.parametrize("name", list(registered("workloads")))
+def test_every_check_that_a_workload_names_exists_for_the_keys_that_it_makes(name: str) -> None:
+    workload = registered("workloads")[name]
+    table = checkers(Budget())
+    judged = {family for family, functions in FAMILIES if workload.functions & functions}
+    assert set(workload.checks) <= {check for family in judged for check in table[family]}
+    assert workload.functions <= frozenset().union(*(functions for _, functions in FAMILIES)) | IGNORED | {"release"}
+
+
+def test_every_class_of_anomaly_has_a_check_and_every_check_workloads_that_exist() -> None:
+    assert set(CHECK_OF.values()) == set(WORKLOADS_OF)
+    assert {name for names in WORKLOADS_OF.values() for name in names} <= set(registered("workloads"))
+
+
+def test_every_check_that_a_workload_names_is_claimed_of_that_workload() -> None:
+    for name, workload in registered("workloads").items():
+        assert all(name in WORKLOADS_OF[check] for check in workload.checks)
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda experiment: experiment.name)
+def test_every_name_in_the_shipped_claims_exists(experiment: Any) -> None:
+    backend = registered("backends")[experiment.deployment]
+    assert experiment.variant in backend.variants
+    assert set(experiment.workloads) <= set(registered("workloads"))
+    assert {FaultSpec.parse(fault).name for fault in experiment.faults} <= set(registered("faults"))
+    assert {control.mutant for control in experiment.controls} - {None} <= set(backend.mutants)
+    assert {control.check for control in experiment.controls} <= set(WORKLOADS_OF)
+
+
+@pytest.mark.parametrize("name", list(registered("backends")))
+def test_every_variant_and_mutant_says_in_one_sentence_what_it_is(name: str) -> None:
+    backend = registered("backends")[name]
+    for sentence in (*backend.variants.values(), *backend.mutants.values()):
+        assert sentence
+        assert "\n" not in sentence
+
+
+# What every file must have
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_module_says_what_it_is_for(name: str) -> None:
+    assert ast.get_docstring(ast.parse(source(name).read_text("utf-8")))
+
+
+@pytest.mark.parametrize("path", TESTS)
+def test_every_test_module_says_what_it_is_for(path: str) -> None:
+    assert ast.get_docstring(ast.parse((ROOT / path).read_text("utf-8")))
+
+
+def test_no_two_test_modules_have_one_name() -> None:
+    """They are imported by their bare names, so that the second of two would not be run."""
+    names = [Path(path).name for path in TESTS if not path.endswith("conftest.py")]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_no_module_is_named_after_nothing(name: str) -> None:
+    assert not set(name.split(".")) & {"util", "utils", "common", "helpers", "base", "manager", "misc"}

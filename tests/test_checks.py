@@ -1,0 +1,198 @@
+"""Which checks a history calls for: nothing is judged by the wrong one, nothing is left unjudged in silence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from harness import checks
+from harness.checkers.linearizable import Budget
+from harness.checks import FAMILIES, FUNCTIONS_OF, MODEL_NAMES, families, guarded, judge, verdicts
+from harness.history import NEMESIS, Event, History, MalformedHistory
+from harness.plan import BadPlan
+from harness.verdict import Anomaly, Status, Verdict, invalid, unknown, valid
+
+Call = tuple[str, str, Any, Any]  # key, f, argument, result
+
+ACQUIRE: Call = ("lock", "try_acquire", {"owner": "a", "ttl_ms": 1000}, {"granted": True, "fencing_token": 1})
+WIN: Call = ("dedup", "check_and_set", {"value": "1", "ttl_ms": None}, {"set": True})
+WIN_AGAIN: Call = ("dedup", "check_and_set", {"value": "2", "ttl_ms": None}, {"set": True})
+COUNT: Call = ("counter", "increment", {"delta": 1, "ttl_ms": None}, {"value": 1})
+SWAP: Call = ("cas", "compare_and_swap", {"expected": 0, "value": "x", "ttl_ms": None}, {"swapped": True, "version": 1, "value": "x"})
+READ: Call = ("register", "read", None, None)
+LOCK: Call = ("mutex", "acquire", None, None)
+LOOK: Call = ("looked-at", "get", {}, {"value": "anything"})
+EVERY = {"lease": ACQUIRE, "dedup": WIN, "counter": COUNT, "versioned-register": SWAP, "register": READ, "mutex": LOCK}
+
+
+def history(*calls: Call, process: int = 0) -> History:
+    events: list[Event] = [Event(index=0, time=0, process=NEMESIS, type="info", f="clock", value={"monotonic": 0, "wall": 0})]
+    for key, f, argument, result in calls:
+        for kind, value in (("invoke", argument), ("ok", result)):
+            at = len(events)
+            events.append(Event(index=at, time=at * 1000, process=process, type=kind, f=f, key=key, value=value))  # type: ignore[arg-type]
+    return History(tuple(events), complete=True)
+
+
+def anomaly() -> Anomaly:
+    return Anomaly("kind", "key", (0,), 0, "wrong")
+
+
+# Families
+
+
+@pytest.mark.parametrize(("family", "call"), EVERY.items(), ids=list(EVERY))
+def test_a_key_belongs_to_the_family_of_its_functions(family: str, call: Call) -> None:
+    assert list(families(history(call))) == [family]
+
+
+def test_keys_of_one_history_are_told_apart() -> None:
+    parts = families(history(*EVERY.values()))
+    assert {name: {event.key for event in part.events if event.process != NEMESIS} for name, part in parts.items()} == {
+        family: {call[0]} for family, call in EVERY.items()
+    }
+
+
+def test_each_part_keeps_what_the_nemesis_did() -> None:
+    assert all(part.nemesis() for part in families(history(*EVERY.values())).values())
+
+
+def test_each_part_knows_whether_the_history_is_complete() -> None:
+    assert all(part.complete for part in families(history(*EVERY.values())).values())
+
+
+def test_a_key_that_is_only_read_belongs_to_no_family() -> None:
+    assert families(history(LOOK)) == {}
+
+
+def test_a_key_that_is_read_too_belongs_to_the_family_of_the_rest() -> None:
+    assert list(families(history(COUNT, ("counter", "get", {}, {"value": "1"})))) == ["counter"]
+
+
+def test_a_release_with_an_owner_is_a_leases_also_where_nothing_was_acquired() -> None:
+    release: Call = ("lock", "release", {"owner": "a"}, {"released": False})
+    assert list(families(history(release))) == ["lease"]
+
+
+def test_a_release_of_a_lease_that_was_never_granted_is_not_condemned_as_a_mutexs() -> None:
+    release: Call = ("lock", "release", {"owner": "a"}, {"released": False})
+    assert judge(history(release), None, 5).status is not Status.INVALID
+
+
+def test_an_unknown_f_is_malformed_and_named_with_the_nearest() -> None:
+    with pytest.raises(MalformedHistory, match=r"unknown f 'incremnt' \(event 1, key 'counter'\), did you mean 'increment'\?"):
+        families(history(("counter", "incremnt", {}, {})))
+
+
+@pytest.mark.parametrize(("family", "call"), EVERY.items(), ids=list(EVERY))
+def test_a_function_that_the_keys_model_lacks_is_malformed_and_never_left_out(family: str, call: Call) -> None:
+    with pytest.raises(MalformedHistory, match=f"f 'frob' .* is not of the model {family}"):
+        verdicts(history(call, (call[0], "frob", {}, {})))
+
+
+def test_a_function_that_the_chosen_model_lacks_is_malformed() -> None:
+    for model in MODEL_NAMES:
+        with pytest.raises(MalformedHistory, match=f"f 'frob' .* is not of the model {model}"):
+            judge(history(("k", "frob", {}, {})), model, 5)
+
+
+def test_every_model_knows_the_functions_by_which_its_family_is_found() -> None:
+    assert all(functions <= FUNCTIONS_OF[name] for name, functions in FAMILIES)
+
+
+def test_every_family_is_a_model_that_can_be_asked_for() -> None:
+    assert {name for name, _ in FAMILIES} == set(MODEL_NAMES) == set(FUNCTIONS_OF) == set(checks.checkers(Budget()))
+
+
+def test_an_unknown_model_is_the_users_mistake() -> None:
+    with pytest.raises(BadPlan, match="unknown model 'leese', did you mean 'lease'"):
+        judge(history(ACQUIRE), "leese", 5)
+
+
+# Verdicts
+
+
+def test_each_family_has_its_checks() -> None:
+    assert set(verdicts(history(*EVERY.values()))) == {"lease", "fencing", "dedup", "linearizable"}
+
+
+def test_one_check_of_several_families_is_one_verdict_with_a_part_for_each() -> None:
+    found = verdicts(history(COUNT, SWAP))
+    assert [name for name, _ in found["linearizable"].parts] == ["counter", "versioned-register"]
+
+
+def test_nothing_to_judge_is_unknown() -> None:
+    assert verdicts(history(LOOK)) == {}
+    assert judge(history(LOOK), None, 5).status is Status.UNKNOWN
+    assert judge(history(), None, 5).status is Status.UNKNOWN
+
+
+def test_the_worst_of_several_checks_is_the_verdict() -> None:
+    found = judge(history(READ, WIN, WIN_AGAIN), None, 5)
+    assert found.status is Status.INVALID
+    assert "dedup-two-winners" in {each.kind for each in found.all_anomalies()}
+
+
+ORDERS = {
+    (Status.VALID, Status.VALID): Status.VALID,
+    (Status.VALID, Status.UNKNOWN): Status.UNKNOWN,
+    (Status.UNKNOWN, Status.INVALID): Status.INVALID,
+    (Status.INVALID, Status.VALID): Status.INVALID,
+}
+
+
+@pytest.mark.parametrize(("statuses", "worst"), ORDERS.items())
+def test_worst_wins_over_families(monkeypatch: pytest.MonkeyPatch, statuses: tuple[Status, Status], worst: Status) -> None:
+    made = {Status.VALID: valid("v"), Status.UNKNOWN: unknown("u"), Status.INVALID: invalid("i", [anomaly()])}
+    table = {family: {"one": lambda _, said=made[status]: said} for family, status in zip(("counter", "dedup"), statuses, strict=True)}
+    monkeypatch.setattr(checks, "checkers", lambda budget: table)
+    assert verdicts(history(COUNT, WIN))["one"].status is worst
+
+
+# A check that fails
+
+
+def raises(history: History) -> Verdict:
+    raise ZeroDivisionError("division by zero")
+
+
+def test_a_check_that_raises_is_unknown_and_says_so() -> None:
+    found = guarded("lease", raises)(history())
+    assert (found.status, found.summary) == (Status.UNKNOWN, "the lease check raised ZeroDivisionError: division by zero")
+
+
+def test_a_check_that_nests_too_deep_is_unknown() -> None:
+    def deep(history: History) -> Verdict:
+        return deep(history)
+
+    assert guarded("lease", deep)(history()).status is Status.UNKNOWN
+
+
+def test_a_check_that_raises_hides_no_other_checks_anomaly(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = {"dedup": {"dedup": raises, "other": lambda _: invalid("i", [anomaly()])}}
+    monkeypatch.setattr(checks, "checkers", lambda budget: table)
+    assert {name: each.status for name, each in verdicts(history(WIN)).items()} == {"dedup": Status.UNKNOWN, "other": Status.INVALID}
+
+
+def test_what_is_malformed_is_no_verdict() -> None:
+    def malformed(history: History) -> Verdict:
+        raise MalformedHistory("no")
+
+    with pytest.raises(MalformedHistory):
+        guarded("lease", malformed)(history())
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_an_interruption_is_no_verdict(error: type[BaseException]) -> None:
+    def interrupted(history: History) -> Verdict:
+        raise error
+
+    with pytest.raises(error):
+        guarded("lease", interrupted)(history())
+
+
+def test_values_of_a_wrong_shape_are_malformed_and_never_a_verdict() -> None:
+    for call in (ACQUIRE, COUNT, SWAP):
+        with pytest.raises(MalformedHistory):
+            judge(history((call[0], call[1], 7, 7)), None, 5)

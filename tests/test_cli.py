@@ -1,0 +1,519 @@
+"""The command line: garbage is answered with one line that names the value and what was expected, and nothing is lost."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+import harness.cli
+from harness.cli import _guarded, cli
+from harness.client import BROKEN
+from harness.deploy import install
+from harness.deploy.ports import HOST, Ports
+from harness.deploy.process import wait_for
+from harness.experiment import exit_code
+from harness.history import Event, History, MalformedHistory, load
+from harness.system import Infrastructure
+from harness.verdict import Status
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = ROOT / "examples" / "histories"
+INVOKE = '{"index":0,"time":1,"process":0,"type":"invoke","f":"read","value":null}\n'
+OK = '{"index":1,"time":2,"process":0,"type":"ok","f":"read","value":null}\n'
+CLOCK = '{"index":0,"time":1,"process":"nemesis","type":"info","f":"clock","value":{"monotonic":1,"wall":1}}\n'
+INVALID = INVOKE + OK.replace("null", '"never written"')
+DRY = "run lock --backend memory --dry-run"
+CLAIMS = """\
+format = 1
+
+[experiment.quiet]
+deployment = "memory"
+variant = "default"
+workloads = ["lock"]
+timeline = { quiet_s = 0.2 }
+trials = { quick = 1, nightly = 1 }
+options = { rate = 50 }
+
+[[claim]]
+id = "one"
+cell = ["Memory", "Mutual exclusion"]
+document = "promises"
+sentence = "A lock has one owner."
+conditions = "none"
+experiments = ["quiet"]
+anomalies = ["two-holders"]
+expect = ["inconclusive"]
+"""
+
+Said = tuple[int, str, str]
+Call = Callable[..., Said]
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("HOLDWATER_REDIS_SERVER", "HOLDWATER_TOXIPROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Call:
+    def calling(command: str | list[str]) -> Said:
+        code = _guarded(shlex.split(command) if isinstance(command, str) else command)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return calling
+
+
+@pytest.fixture
+def broken() -> Iterator[Callable[[BaseException], None]]:
+    """Give the command `broken`, which raises what it is told."""
+    errors: list[BaseException] = []
+
+    def callback() -> None:
+        raise errors[0]
+
+    cli.command("broken")(callback)
+    yield errors.append
+    del cli.commands["broken"]
+
+
+def line_of(said: Said, code: int) -> str:
+    """Give the one line that an error is, without the program's name."""
+    assert said[0] == code
+    assert said[1] == ""
+    lines = said[2].splitlines()
+    assert len(lines) == 1, said[2]
+    assert lines[0].startswith("holdwater: ")
+    assert "Traceback" not in said[2]
+    return lines[0].removeprefix("holdwater: ")
+
+
+# Names
+
+UNKNOWN = {
+    "verfy": "unknown command 'verfy', did you mean 'verify'?",
+    "frob": "unknown command 'frob', there are: check,",
+    "": "Missing command; see holdwater --help",
+    "run lock --backend memory --conurrency 3": "unknown option '--conurrency', did you mean '--concurrency'?",
+    "run": "Missing argument 'WORKLOAD'; see holdwater run --help",
+    "run lock": "Missing option '--backend'",
+    "run lok --backend memory": "unknown workload 'lok', did you mean 'lock'? There are: cas, counter, dedup, lock",
+    "run , --backend memory": "no workload, expected at least one",
+    "run lock --backend memry": "unknown backend 'memry', did you mean 'memory'?",
+    "run lock --backend memory --fault kil": "unknown fault 'kil', did you mean 'kill'?",
+    "run lock --backend redis --fault cut:nobody": "target 'nobody' of fault 'cut:nobody', expected primary or replica",
+    "run lock --backend memory --fault cut": "memory has no process of its own and no network, and cannot have cut; use ",
+    "run lock --backend redis --fault isolate-primary": "cannot have isolate-primary; use --backend redis-sentinel",
+    f"{DRY} --option variant=chld": "unknown variant 'chld' of memory, did you mean 'child'? There are: child, default",
+    f"{DRY} --option variant=": "unknown variant '' of memory, there are: child, default",
+    f"{DRY} --option mutant=stale-ca": "unknown mutant 'stale-ca' of memory, did you mean 'stale-cas'?",
+    f"{DRY} --on moon": "--on: unknown 'moon', there are: local",
+    f"{DRY} extra": "Got unexpected extra argument (extra)",
+    "verify --backend Rdis": "unknown row 'Rdis', did you mean 'redis'?",
+    "verify --profile nighty": "--profile: unknown 'nighty', did you mean 'nightly'? There are: nightly, quick",
+    "check x.jsonl --format edm": "--format: unknown 'edm', did you mean 'edn'?",
+    "list faluts": "list: unknown 'faluts', did you mean 'faults'?",
+    "install tocsyproxy": "unknown server 'tocsyproxy', did you mean 'toxiproxy'?",
+    "selftest --mutant stale-ca --backend memory": "unknown mutant 'stale-ca', did you mean 'stale-cas'?",
+}
+
+
+@pytest.mark.parametrize(("command", "said"), UNKNOWN.items(), ids=list(UNKNOWN))
+def test_an_unknown_name_is_answered_with_the_nearest(call: Call, command: str, said: str) -> None:
+    assert said in line_of(call(command), 64)
+
+
+def test_an_unknown_model_is_answered_with_the_nearest(call: Call) -> None:
+    Path("h.jsonl").write_text(INVOKE + OK)
+    assert "unknown model 'regster', did you mean 'register'?" in line_of(call("check h.jsonl --model regster"), 64)
+
+
+# Numbers
+
+OUT_OF_RANGE = {
+    **{f"{DRY} --time-limit {x}": f"--time-limit '{x}', expected seconds from 0.2 to 3600" for x in ("-1", "0", "nan", "inf", "soon")},
+    **{f"{DRY} --rate {x}": f"--rate '{x}', expected operations a second and slot above 0" for x in ("-1", "0", "nan", "inf", "fast")},
+    **{f"{DRY} --concurrency {x}": f"--concurrency '{x}', expected a whole number from 1 to 256" for x in ("-1", "0", "257", "1.5", "x")},
+    **{f"{DRY} --repeat {x}": f"--repeat '{x}', expected a whole number from 1 to 10000" for x in ("-1", "0", "1e9", "x")},
+    **{f"{DRY} --seed {x}": f"--seed '{x}', expected a whole number from 0" for x in ("-1", "nan", "1.5", "9" * 30, "x")},
+    **{f"verify --trials {x}": f"--trials '{x}', expected a whole number from 1" for x in ("-1", "0", "x")},
+    **{f"check x --budget {x}": f"--budget '{x}', expected seconds above 0" for x in ("-1", "0", "nan", "inf", "x")},
+}
+
+
+@pytest.mark.parametrize(("command", "said"), OUT_OF_RANGE.items(), ids=list(OUT_OF_RANGE))
+def test_a_number_out_of_range_is_answered_with_the_range(call: Call, command: str, said: str) -> None:
+    assert said in line_of(call(command), 64)
+
+
+def test_nothing_is_written_for_a_command_that_is_refused(call: Call, tmp_path: Path) -> None:
+    for command in (*UNKNOWN, *OUT_OF_RANGE):
+        call(command)
+    assert list(tmp_path.iterdir()) == []
+
+
+# Claims files
+
+MISTAKES = {
+    "format = 1\n[[row]\n": ":2: no TOML",
+    "": ":1: format None, expected 1",
+    CLAIMS.replace("conditions", "condition"): ":16: claim one: unknown field 'condition', did you mean 'conditions'?",
+    CLAIMS.replace('"memory"', '"memry"'): ": experiment quiet: unknown backend 'memry', did you mean 'memory'?",
+    CLAIMS.replace('["lock"]', '["lok"]'): ": experiment quiet: unknown workload 'lok', did you mean 'lock'?",
+    CLAIMS.replace("rate = 50", "rte = 50"): ": experiment quiet: unknown option 'rte', did you mean 'rate'?",
+    CLAIMS.replace("rate = 50", 'rate = "x"'): ": experiment quiet: option rate 'x', expected operations a second",
+    CLAIMS.replace("rate = 50", "lock = 3"): ": experiment quiet: option lock is 3, expected a table",
+    CLAIMS.replace("rate = 50", "lock = { anchors = -1 }"): ": experiment quiet: option anchors -1, expected a whole number from 0",
+    CLAIMS.replace("rate = 50", "lock = { anchors = true }"): ": experiment quiet: option anchors True, expected a whole number",
+    CLAIMS.replace("rate = 50", "lock = { anchor = 1 }"): "unknown option 'anchor' of lock, did you mean 'anchors'?",
+    CLAIMS.replace("rate = 50", "dedup = { keys_per_s = 1 }"): "unknown option 'dedup'",
+    CLAIMS.replace("quiet_s = 0.2", "quiet_s = nan"): "experiment quiet",
+}
+
+
+@pytest.mark.parametrize(("text", "said"), MISTAKES.items(), ids=list(MISTAKES.values()))
+def test_a_mistake_in_a_claims_file_is_answered_with_its_place(call: Call, text: str, said: str) -> None:
+    Path("mine.toml").write_text(text)
+    line = line_of(call("verify --claims mine.toml"), 64)
+    assert line.startswith("mine.toml")
+    assert said in line
+    assert not Path("runs").exists()
+
+
+def test_a_claims_file_that_is_missing_is_named(call: Call) -> None:
+    assert "none.toml: No such file" in line_of(call("verify --claims none.toml"), 64)
+
+
+def test_a_claims_file_that_is_a_directory_is_named(call: Call) -> None:
+    assert "Is a directory, expected a claims file" in line_of(call("verify --claims ."), 64)
+
+
+def test_a_claims_file_that_is_not_utf8_is_named_with_the_byte(call: Call) -> None:
+    Path("mine.toml").write_bytes(b"format = 1\n\xff")
+    assert "mine.toml: not UTF-8 at byte 11" in line_of(call("verify --claims mine.toml"), 64)
+
+
+# Histories
+
+REFUSED = {
+    "middle": (INVOKE + '{"index":1,"time":\n' + OK, 'h.jsonl:2: Input data was truncated: {"index":1'),
+    "no object": ("[]\n" + INVOKE, "h.jsonl:1: Expected `object`, got `array`"),
+    "a wrong type": (INVOKE.replace('"time":1', '"time":"now"') + OK, "h.jsonl:1: Expected `int`, got `str`"),
+    "no invocation": (OK, "h.jsonl:1: process 0 completes read without an invocation"),
+    "unknown f": ((INVOKE + OK).replace("read", "raed"), "h.jsonl: unknown f 'raed' (event 0, key None), did you mean 'read'?"),
+    "nested": (INVOKE.replace("null", "[" * 5000) + OK, "h.jsonl: values are nested too deep"),
+    "control characters": ("\x1b[2J\x07\n" + INVOKE, "\\x1b[2J\\x07"),
+}
+
+
+@pytest.mark.parametrize(("text", "said"), REFUSED.values(), ids=list(REFUSED))
+def test_a_malformed_history_is_answered_with_line_and_reason(call: Call, text: str, said: str) -> None:
+    Path("h.jsonl").write_text(text)
+    assert said in line_of(call("check h.jsonl"), 64)
+
+
+@pytest.mark.parametrize("name", ["h.jsonl", "h.edn", "h.log"])
+def test_a_binary_file_is_no_history(call: Call, name: str) -> None:
+    Path(name).write_bytes(bytes(range(256)) * 16)
+    assert name in line_of(call(f"check {name}"), 64)
+
+
+@pytest.mark.parametrize("name", ["none.jsonl", "none.edn", "none.log"])
+def test_a_history_that_is_missing_is_named(call: Call, name: str) -> None:
+    assert f"{name}: No such file or directory, expected the file of a history" in line_of(call(f"check {name}"), 64)
+
+
+@pytest.mark.parametrize("form", ["jsonl", "edn", "porcupine"])
+def test_a_history_that_is_a_directory_is_named(call: Call, form: str) -> None:
+    assert "Is a directory, expected the file of a history" in line_of(call(f"check . --format {form}"), 64)
+
+
+def test_a_torn_last_line_is_dropped_and_the_rest_judged(call: Call) -> None:
+    Path("h.jsonl").write_text(INVOKE + OK + '{"index":2,"ti')
+    code, out, _ = call("check h.jsonl --json")
+    assert (code, json.loads(out)["status"]) == (0, 0)
+
+
+@pytest.mark.parametrize("text", ["", CLOCK, INVOKE], ids=["empty", "nemesis only", "nothing answered"])
+def test_a_history_that_shows_nothing_is_unknown(call: Call, text: str) -> None:
+    Path("h.jsonl").write_text(text)
+    assert call("check h.jsonl")[0] == 2
+
+
+@pytest.mark.parametrize(("text", "code"), [(INVOKE + OK, 0), (INVALID, 1)])
+def test_the_exit_code_of_check_is_the_verdict(call: Call, text: str, code: int) -> None:
+    Path("h.jsonl").write_text(text)
+    assert call("check h.jsonl")[0] == code
+
+
+def test_the_format_follows_from_the_name(call: Call) -> None:
+    Path("h.log").write_text("INFO  jepsen.util - 0\t:invoke\t:read\tnil\nINFO  jepsen.util - 0\t:ok\t:read\tnil\n")
+    Path("h.edn").write_text("{:process 0, :type :invoke, :f :read, :value nil}\n{:process 0, :type :ok, :f :read, :value nil}\n")
+    assert [call(f"check {name}")[0] for name in ("h.log", "h.edn")] == [0, 0]
+
+
+# Where it writes
+
+
+@pytest.mark.parametrize("out", ["file", "file/below", "/proc/none"])
+@pytest.mark.parametrize("command", ["run lock --backend memory --time-limit 0.2", "verify --claims mine.toml"])
+def test_a_folder_that_cannot_be_written_is_named(call: Call, command: str, out: str) -> None:
+    Path("file").write_text("x")
+    Path("mine.toml").write_text(CLAIMS)
+    assert f"cannot write runs to {out}: " in line_of(call(f"{command} --out {out}"), 64)
+
+
+# The machine
+
+
+@pytest.mark.parametrize("variable", ["HOLDWATER_REDIS_SERVER", "HOLDWATER_TOXIPROXY"])
+@pytest.mark.parametrize("program", ["/nowhere/server", "/bin/true"])
+@pytest.mark.parametrize("command", ["run lock --backend redis --dry-run", "verify --backend redis"])
+def test_a_variable_that_names_no_server_is_the_machines(
+    call: Call, monkeypatch: pytest.MonkeyPatch, command: str, variable: str, program: str
+) -> None:
+    monkeypatch.setenv(variable, program)
+    line = line_of(call(command), 3)
+    assert f"{variable}={program}" in line
+    assert not Path("runs").exists()
+
+
+def test_a_server_that_is_missing_is_answered_with_the_command_that_brings_it(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(install, "find", lambda name: None)
+    assert "no redis-server and no toxiproxy on this machine; run: holdwater install" in line_of(call("run lock --backend redis"), 3)
+
+
+def test_a_port_that_is_taken_is_the_machines_and_the_run_is_kept(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as held:
+        held.bind((HOST, 0))
+        taken = held.getsockname()[1]
+        monkeypatch.setattr(Ports, "reserve", lambda self: taken)
+        code, out, _ = call("run lock --backend memory --option variant=child --time-limit 0.2 --json")
+    results = json.loads(out)
+    assert (code, results["exit"]) == (3, 3)
+    assert "memory-1" in results["broken"]
+    assert json.loads(Path("runs/latest/results.json").read_text())["broken"] == results["broken"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EMFILE, errno.EIO])
+def test_an_operating_system_without_room_is_the_machines(call: Call, broken: Callable[[BaseException], None], number: int) -> None:
+    broken(OSError(number, os.strerror(number), "results.json"))
+    assert os.strerror(number) in line_of(call("broken"), 3)
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(errno.EPIPE, "Broken pipe"), MemoryError(), Infrastructure("gone")])
+def test_a_failure_of_the_machine_is_never_the_exit_code_of_a_verdict(
+    call: Call, broken: Callable[[BaseException], None], error: Exception
+) -> None:
+    broken(error)
+    assert line_of(call("broken"), 3).startswith("the machine: ")
+
+
+# Reports
+
+
+def written(results: Any) -> None:
+    Path("old").mkdir()
+    Path("old/results.json").write_text(results if isinstance(results, str) else json.dumps(results))
+
+
+def test_a_directory_without_results_is_named(call: Call) -> None:
+    assert "none has no results.json, expected a run directory" in line_of(call("report none"), 64)
+
+
+RUN = {"holdwater": 1, "kind": "run", "plan": {"backend": "b", "variant": "v", "workloads": [], "concurrency": 1, "seed": 1}, "trials": []}
+UNFIT = {
+    "{": "old/results.json: Input data was truncated",
+    "[]": "old/results.json: Expected `object`, got `array`",
+    "{}": "missing required field `holdwater`",
+    json.dumps({**RUN, "kind": "walk"}): "Invalid enum value 'walk'",
+    json.dumps({**RUN, "plan": None}): "Expected `object`, got `null` - at `$.plan`",
+    json.dumps({**RUN, "trials": [{"n": 1}]}): "missing required field `checks` - at `$.trials[0]`",
+    json.dumps(RUN): "old: nothing to draw, expected a history.jsonl",
+}
+
+
+@pytest.mark.parametrize(("text", "said"), UNFIT.items(), ids=list(UNFIT))
+def test_results_that_cannot_be_drawn_are_named(call: Call, text: str, said: str) -> None:
+    written(text)
+    assert said in line_of(call("report old"), 64)
+
+
+def test_a_recorded_history_that_was_damaged_is_named_with_its_line(call: Call) -> None:
+    written(RUN)
+    Path("old/history.jsonl").write_text(OK)
+    assert "old/history.jsonl:1: process 0 completes read without an invocation" in line_of(call("report old"), 64)
+
+
+def test_a_run_is_drawn_again(call: Call) -> None:
+    assert call("run lock --backend memory --time-limit 0.3 --seed 1 --json")[0] in (0, 2)
+    picture = Path("runs/latest/timeline.png")
+    picture.unlink()
+    code, out, _ = call("report runs/latest")
+    assert (code, out.splitlines()) == (0, [str(picture)])
+    assert picture.exists()
+
+
+def test_a_result_is_told_also_where_drawing_it_failed(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(directory: Path) -> None:
+        raise LookupError("no font")
+
+    monkeypatch.setattr(harness.cli, "_draw", fails)
+    code, out, err = call("run lock --backend memory --time-limit 0.2 --seed 1 --json")
+    assert code == 70
+    assert "a bug of ours, LookupError: no font" in err
+    assert json.loads(out) == json.loads(Path("runs/latest/results.json").read_text())
+
+
+def test_verify_says_which_claims_are_as_expected(call: Call) -> None:
+    Path("mine.toml").write_text(CLAIMS)
+    code, out, _ = call("verify --claims mine.toml --seed 1 --json")
+    assert (code, [claim["verdict"] for claim in json.loads(out)["claims"]]) == (0, ["inconclusive"])
+
+
+def test_verify_is_2_where_a_claim_is_in_doubt(call: Call) -> None:
+    Path("mine.toml").write_text(CLAIMS.replace('["inconclusive"]', '["holds"]'))
+    assert call("verify --claims mine.toml --seed 1 --json")[0] == 2
+
+
+# Exit codes
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*/*/*.*")), ids=lambda path: f"{path.parts[-3]}-{path.stem}")
+def test_check_condemns_the_bad_examples_and_no_good_one(call: Call, path: Path) -> None:
+    assert call(["check", str(path), "--json"])[0] == {"good": 0, "bad": 1}[path.parent.name]
+
+
+def test_a_bug_of_ours_is_one_line_with_its_trace_in_a_file(call: Call, broken: Callable[[BaseException], None]) -> None:
+    broken(LookupError("two\nlines"))
+    line = line_of(call("broken"), 70)
+    assert line == "a bug of ours, LookupError: two lines; its trace is in holdwater-bug.txt"
+    assert "Traceback" in Path("holdwater-bug.txt").read_text()
+
+
+def test_the_trace_goes_to_the_systems_folder_where_this_one_is_unwritable(
+    call: Call, broken: Callable[[BaseException], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir("/proc")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    broken(LookupError("no"))
+    path = line_of(call("broken"), 70).partition("its trace is in ")[2]
+    assert Path(path).parent == tmp_path
+    assert "Traceback" in Path(path).read_text()
+
+
+def test_a_malformed_history_that_the_user_did_not_name_is_our_bug(call: Call, broken: Callable[[BaseException], None]) -> None:
+    broken(MalformedHistory("index 1 after 1", 3))
+    assert "a bug of ours, MalformedHistory" in line_of(call("broken"), 70)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), click.Abort()])
+def test_an_interruption_is_130(call: Call, broken: Callable[[BaseException], None], error: BaseException) -> None:
+    broken(error)
+    code, out, err = call("broken")
+    assert (code, out, err.split()[:2]) == (130, "", ["holdwater:", "interrupted;"])
+
+
+def history(error: str | None = None) -> History:
+    return History((Event(index=0, time=0, process="nemesis", type="info", f="clock", value=None, error=error),))
+
+
+def test_the_exit_codes_of_a_run_take_precedence_70_1_3_2_0() -> None:
+    bug = history(f"{BROKEN}: TypeError")
+    assert exit_code(Status.INVALID, "broken", bug) == 70
+    assert exit_code(Status.INVALID, "broken", history()) == 1
+    assert exit_code(Status.UNKNOWN, "broken", history()) == 3
+    assert exit_code(Status.UNKNOWN, None, history()) == 2
+    assert exit_code(Status.VALID, None, history()) == 0
+
+
+def test_usage_comes_before_the_machine(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(install, "find", lambda name: None)
+    assert "unknown option 'anchor'" in line_of(call("run lock --backend redis --option anchor=1"), 64)
+
+
+# As a process of its own
+
+
+def start(*arguments: str, **more: Any) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen([sys.executable, "-m", "harness", *arguments], env=environment, text=True, stderr=subprocess.PIPE, **more)
+
+
+def test_a_reader_that_goes_away_changes_no_exit_code() -> None:
+    Path("h.jsonl").write_text(INVALID)
+    with start("check", "h.jsonl", stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert (process.stderr.read(), process.wait()) == ("", 1)
+
+
+def test_help_that_nobody_reads_is_no_error() -> None:
+    with start("--help", stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert (process.stderr.read(), process.wait()) == ("", 0)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux'")
+def test_a_result_that_cannot_be_written_is_the_machines() -> None:
+    with open("/dev/full", "w") as full, start("list", "faults", stdout=full) as process:
+        assert process.stderr is not None
+        assert "cannot write the result to stdout: No space left" in process.stderr.read()
+        assert process.wait() == 3
+
+
+def test_a_terminal_that_lacks_our_letters_gets_others() -> None:
+    Path("h.jsonl").write_text(INVALID)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-m", "harness", "check", "h.jsonl"], env=environment, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (1, b"")
+    assert b"invalid" in done.stdout
+
+
+def test_control_c_while_reading_is_130() -> None:
+    os.mkfifo("pipe.jsonl")
+    with start("check", "pipe.jsonl", stdout=subprocess.PIPE) as process:
+        with open("pipe.jsonl", "w"):  # opens once the command reads
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate()
+        assert process.returncode == 130
+        assert err.strip() == "holdwater: interrupted; what was recorded is kept"
+
+
+def test_control_c_during_a_run_is_130_and_the_history_is_kept(tmp_path: Path) -> None:
+    with start("run", "lock", "--backend", "memory", "--time-limit", "3600", "--seed", "1", stdout=subprocess.PIPE) as process:
+        wait_for(lambda: None if list(tmp_path.glob("runs/*/history.jsonl")) else "no history yet", 20.0, "the run begins")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate()
+    directory = (tmp_path / "runs" / "latest").resolve()
+    assert (process.returncode, out) == (130, "")
+    assert err.splitlines()[-1] == f"holdwater: interrupted; what was recorded is kept in runs/{directory.name}"
+    assert load(directory / "history.jsonl").header is not None
+    assert json.loads((directory / "run.json").read_text())["plan"]["seed"] == 1
+
+
+def test_a_folder_of_the_users_called_reports_is_named(tmp_path: Path) -> None:
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports" / "__init__.py").write_text("")
+    with start("list", "models", stdout=subprocess.PIPE) as process:
+        out, err = process.communicate()
+    assert (process.returncode, out) == (64, "")
+    assert err.startswith(f"holdwater: package 'reports' is {tmp_path / 'reports'}, expected {ROOT / 'reports'}; ")

@@ -1,0 +1,141 @@
+"""The main job's plans: faults take turns, what is needed is run once, and what is printed to repeat a claim does so."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from harness import claims, documented, store
+from harness.claims import Claims, Experiment
+from harness.cli import _guarded
+from harness.deploy import install
+from harness.documented import Settings, choose, experiments_of, plan_of, total_trials
+from harness.plan import BadPlan, FaultSpec
+
+SHIPPED = claims.shipped()
+QUICK = Settings("quick", 7, Path("runs"))
+EXPERIMENTS = list(SHIPPED.experiments)
+
+
+def experiment(**changed: Any) -> Experiment:
+    return msgspec.structs.replace(SHIPPED.experiments["redis-faults"], **changed)
+
+
+# Plans
+
+
+def test_faults_take_turns_over_the_trials() -> None:
+    plan = plan_of(experiment(faults=("cut", "pause:replica"), trials={"quick": 5, "nightly": 1}), QUICK)
+    first, second = (FaultSpec("cut"),), (FaultSpec("pause", "replica"),)
+    assert [episode.faults for episode in plan.episodes] == [first, second, first, second, first]
+
+
+def test_without_faults_every_trial_is_quiet() -> None:
+    assert {episode.faults for episode in plan_of(experiment(faults=()), QUICK).episodes} == {()}
+
+
+def test_trials_are_those_of_the_profile() -> None:
+    made = experiment(trials={"quick": 2, "nightly": 9})
+    assert [len(plan_of(made, replace(QUICK, profile=profile)).episodes) for profile in ("quick", "nightly")] == [2, 9]
+
+
+def test_trials_that_were_asked_for_replace_the_profiles() -> None:
+    assert len(plan_of(experiment(), replace(QUICK, trials=3)).episodes) == 3
+
+
+def test_every_episode_has_the_experiments_timeline() -> None:
+    plan = plan_of(experiment(timeline={"quiet_s": 1, "fault_s": 2, "after_s": 3, "grants": 4}), QUICK)
+    assert {(each.quiet_s, each.fault_s, each.after_s, each.grants) for each in plan.episodes} == {(1, 2, 3, 4)}
+
+
+def test_options_of_the_run_and_of_workloads_are_told_apart() -> None:
+    plan = plan_of(experiment(options={"rate": 5.0, "concurrency": 2, "lock": {"anchors": 1}}), QUICK)
+    assert (plan.rate, plan.concurrency, plan.options) == (5.0, 2, {"lock": {"anchors": 1}})
+
+
+def test_the_seed_is_that_of_the_settings() -> None:
+    assert plan_of(experiment(), QUICK).seed == 7
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("profile", claims.PROFILES)
+def test_every_shipped_experiment_is_a_plan_in_which_every_fault_has_a_turn(name: str, profile: str) -> None:
+    shipped = SHIPPED.experiments[name]
+    met = {str(spec) for episode in plan_of(shipped, replace(QUICK, profile=profile)).episodes for spec in episode.faults}
+    assert met == set(shipped.faults)
+
+
+# What is run
+
+
+def test_an_experiment_that_claims_share_is_run_once() -> None:
+    names = [each.name for each in experiments_of(SHIPPED.claims, SHIPPED.experiments)]
+    assert len(names) == len(set(names))
+
+
+def test_a_controls_experiment_is_run_before_the_one_that_it_is_for() -> None:
+    chosen = [claim for claim in SHIPPED.claims if claim.id == "redis-restart-always"]
+    assert [each.name for each in experiments_of(chosen, SHIPPED.experiments)] == ["redis-restart-default", "redis-restart-always"]
+
+
+def test_a_claim_that_cannot_run_needs_no_experiment() -> None:
+    assert experiments_of([claim for claim in SHIPPED.claims if claim.requires is not None], SHIPPED.experiments) == []
+
+
+def test_planned_trials_are_counted_without_mutants() -> None:
+    chosen = [claim for claim in SHIPPED.claims if claim.id == "memory"]
+    assert total_trials(SHIPPED, chosen, QUICK) == 8
+    assert total_trials(SHIPPED, chosen, replace(QUICK, trials=2)) == 2
+
+
+ROWS = {
+    "Redis (Sentinel)": "Redis (Sentinel)",
+    "redis-sentinel": "Redis (Sentinel)",
+    "redis": "Redis (single)",
+    "Redis (single)": "Redis (single)",
+    "MEMORY": "Memory",
+}
+
+
+@pytest.mark.parametrize(("said", "row"), ROWS.items())
+def test_a_row_is_known_by_its_name_or_by_its_word(said: str, row: str) -> None:
+    assert {claim.cell[0] for claim in choose(SHIPPED, [said])} == {row}
+
+
+def test_several_rows_are_all_chosen() -> None:
+    assert {claim.cell[0] for claim in choose(SHIPPED, ["memory", "redis"])} == {"Memory", "Redis (single)"}
+
+
+def test_no_row_is_every_row() -> None:
+    assert choose(SHIPPED, []) == list(SHIPPED.claims)
+
+
+def test_an_unknown_row_is_refused_with_the_nearest() -> None:
+    with pytest.raises(BadPlan, match="unknown row 'redis-sentinal', did you mean 'redis-sentinel'"):
+        choose(SHIPPED, ["redis-sentinal"])
+
+
+# What repeats a claim
+
+
+def repeat(name: str, every: Claims = SHIPPED) -> str:
+    """Give the command that is printed for a claim of this experiment."""
+    claim = msgspec.structs.replace(SHIPPED.claims[0], experiments=(name,))
+    return documented._repeat(claim, every, documented._Done(every, QUICK, None, ""))  # type: ignore[arg-type]  # nobody listens
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_the_command_that_repeats_an_experiment_is_one_trial_of_its_plan(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(install, "find", lambda server: server)  # planned only: nothing is started
+    program, *words = shlex.split(repeat(name))
+    assert (program, _guarded([*words, "--dry-run"])) == ("holdwater", 0)
+    plan = plan_of(SHIPPED.experiments[name], QUICK)
+    assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(store.plain(replace(plan, episodes=plan.episodes[:1]))))

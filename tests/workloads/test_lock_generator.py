@@ -1,0 +1,223 @@
+"""The lock workload's generator, driven by hand: which names it takes when, and what it does with a token that is not its own any more."""
+
+from __future__ import annotations
+
+from typing import Any
+from zlib import crc32
+
+import pytest
+from driving import SLOTS, Answer, Slot, drive, invocations, times
+
+from harness.generator import MEETING_NEAR_NS, MEETING_NS, NS_PER_S, Generator, Invocation
+from workloads.lock import LOCK, SPENT_KEPT
+
+REFUSED = {"try_acquire": {"granted": False, "fencing_token": None}, "extend": {"held": False}, "is_held": {"held": False}}
+GRANTED = {"try_acquire": {"granted": True, "fencing_token": 1}, "extend": {"held": True}, "is_held": {"held": True}}
+
+
+def generator(**options: Any) -> Generator:
+    return LOCK.generator({**LOCK.options, **options})
+
+
+def granting(invocation: Invocation) -> tuple[str, Any]:
+    return "ok", GRANTED.get(invocation.f, {"released": True})
+
+
+def refusing(invocation: Invocation) -> tuple[str, Any]:
+    return "ok", REFUSED.get(invocation.f, {"released": False})
+
+
+def unanswered(invocation: Invocation) -> tuple[str, Any]:
+    return "info", None
+
+
+def failing(invocation: Invocation) -> tuple[str, Any]:
+    return "fail", None
+
+
+def varied(invocation: Invocation) -> tuple[str, Any]:
+    """Grant, refuse, fail and lose in turn, by a function of what is asked."""
+    return (granting, refusing, granting, unanswered, failing)[crc32(f"{invocation.f} {invocation.value}".encode()) % 5](invocation)
+
+
+ANSWERS = [granting, refusing, unanswered, failing, varied]
+alone = pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: answer.__name__)
+
+
+@alone
+def test_no_anchor_is_asked_for_before_half_a_second(answer: Answer) -> None:
+    early = [now for now in times(1) if now < NS_PER_S // 2]
+    assert not [each for each in invocations(drive(generator, answer, early)) if "-anchor-" in each.key]
+    assert [each for each in invocations(drive(generator, answer)) if "-anchor-" in each.key]
+
+
+def test_anchors_are_asked_for_at_once_where_there_are_no_other_names() -> None:
+    slots = drive(lambda: generator(churn=0, fresh=0), granting, times(0.2))
+    assert {each.key for each in invocations(slots)} == {"t1-anchor-0", "t1-anchor-1"}
+
+
+@alone
+def test_fresh_names_are_left_alone_while_it_is_quiet(answer: Answer) -> None:
+    assert not [each for each in invocations(drive(generator, answer)) if "-fresh-" in each.key]
+
+
+def test_once_cut_every_slot_of_the_first_side_asks_for_a_fresh_name_first_and_once() -> None:
+    slots = [Slot(number, generator()) for number in range(SLOTS)]
+    for slot in slots:
+        slot.one(refusing, NS_PER_S, "fault", cut=True)
+    firsts = [slot.invocations[0] for slot in slots]
+    assert [each.key for each in firsts[: SLOTS // 2]] == ["t1-fresh-0", "t1-fresh-1"]
+    assert [slot.generator.fresh_tried for slot in slots] == [True, True, False, False]  # type: ignore[attr-defined]
+
+
+def test_without_a_cut_nobody_goes_for_a_fresh_name_of_its_own() -> None:
+    slots = drive(generator, refusing, phase="fault", cut=False)
+    assert not any(slot.generator.fresh_tried for slot in slots)  # type: ignore[attr-defined]
+
+
+def test_both_sides_come_back_to_fresh_names_during_and_after_the_fault() -> None:
+    for phase in ("fault", "after"):
+        slots = drive(generator, refusing, phase=phase)
+        assert all(any("-fresh-" in each.key for each in slot.invocations) for slot in slots)
+
+
+def test_anchors_and_fresh_names_have_the_long_ttl_and_churn_names_the_short_one() -> None:
+    taken = [each for each in invocations(drive(generator, refusing, phase="fault", cut=True)) if each.f == "try_acquire"]
+    ttls = {(each.key.split("-")[1], each.value["ttl_ms"]) for each in taken}
+    assert ttls == {("anchor", 12_000), ("fresh", 12_000), ("churn", 800)}
+
+
+@alone
+def test_every_attempt_has_an_owner_token_of_its_own_over_all_slots(answer: Answer) -> None:
+    owners = [each.value["owner"] for each in invocations(drive(generator, answer)) if each.f == "try_acquire"]
+    assert len(owners) == len(set(owners))
+
+
+@alone
+def test_a_token_is_used_on_the_name_that_it_was_asked_for(answer: Answer) -> None:
+    for slot in drive(generator, answer):
+        asked = {each.value["owner"]: each.key for each in slot.invocations if each.f == "try_acquire"}
+        assert all(asked[each.value["owner"]] == each.key for each in slot.invocations)
+
+
+@alone
+def test_a_slot_uses_only_tokens_that_it_asked_for_itself_and_earlier(answer: Answer) -> None:
+    for slot in drive(generator, answer):
+        asked: set[str] = set()
+        for each in slot.invocations:
+            if each.f == "try_acquire":
+                asked.add(each.value["owner"])
+            assert each.value["owner"] in asked
+
+
+def held(slot: Slot) -> set[str]:
+    return {each.owner for each in slot.generator.held}  # type: ignore[attr-defined]
+
+
+def test_a_grant_is_relied_on() -> None:
+    slot = Slot(0, generator())
+    taken = slot.one(granting)
+    assert taken is not None
+    assert held(slot) == {taken.value["owner"]}
+
+
+@pytest.mark.parametrize("answer", [refusing, unanswered], ids=lambda answer: answer.__name__)
+def test_an_attempt_that_was_refused_or_not_answered_is_never_relied_on(answer: Answer) -> None:
+    for slot in drive(generator, answer):
+        assert held(slot) == set()
+
+
+def test_a_failed_operation_changes_nothing() -> None:
+    slot = Slot(0, generator())
+    before = slot.generator
+    slot.one(failing)
+    assert slot.generator == before
+
+
+def test_a_token_is_not_relied_on_after_an_info_whatever_is_answered_later() -> None:
+    """Also where a stray look finds it held: the answer is recorded, the token stays spent."""
+    for slot in drive(generator, varied):
+        lost: set[str] = set()
+        replayed = Slot(slot.number, generator())
+        for given, invocation, type_, value in slot.done:
+            again = replayed.one(lambda _, said=(type_, value): said, given.now)  # type: ignore[misc]
+            assert again == invocation
+            owner = invocation.value["owner"]
+            if type_ == "info" or (type_ == "ok" and False in value.values()) or (type_ == "ok" and invocation.f == "release"):
+                lost.add(owner)
+            assert not held(replayed) & lost
+
+
+def test_a_released_token_is_spent_whatever_was_answered() -> None:
+    for answer in (granting, refusing):
+        for slot in drive(generator, lambda each, answer=answer: answer(each) if each.f == "release" else granting(each)):  # type: ignore[misc]
+            released = {each.value["owner"] for each in slot.invocations if each.f == "release"}
+            assert released
+            assert not held(slot) & released
+
+
+def test_spent_tokens_are_used_again_as_strays_in_every_way() -> None:
+    used: set[str] = set()
+    for slot in drive(generator, refusing):
+        used |= {each.f for each in slot.invocations}  # all is refused: whatever is used is a stray
+    assert used == {"try_acquire", "release", "extend", "is_held"}
+
+
+def test_only_the_newest_spent_tokens_are_kept() -> None:
+    for slot in drive(generator, refusing):
+        assert len(slot.generator.spent) == SPENT_KEPT  # type: ignore[attr-defined]
+
+
+def test_what_is_held_is_looked_at_extended_released_and_left_to_expire() -> None:
+    slots = drive(generator, granting)
+    assert {each.f for each in invocations(slots)} == {"try_acquire", "is_held", "extend", "release"}
+    assert any("-churn-" in each.key for slot in slots for each in slot.generator.held)  # type: ignore[attr-defined]
+
+
+def test_an_anchor_that_is_held_is_only_looked_at() -> None:
+    used = {each.f for each in invocations(drive(lambda: generator(churn=0, fresh=0), granting)) if "-anchor-" in each.key}
+    assert used == {"try_acquire", "is_held"}
+
+
+def test_extensions_shorten_keep_and_lengthen() -> None:
+    durations = {each.value["duration_ms"] for each in invocations(drive(generator, granting)) if each.f == "extend"}
+    assert durations == {400, 800, 1200}
+
+
+def test_near_a_meeting_all_slots_ask_for_the_same_churn_name_at_the_same_instant() -> None:
+    for number in range(1, 7):
+        slots = drive(generator, granting, [number * MEETING_NS - MEETING_NEAR_NS // 2])
+        assert {(each.f, each.key, each.at) for each in invocations(slots)} == {
+            ("try_acquire", f"t1-churn-{number % 3}", number * MEETING_NS)
+        }
+
+
+def test_all_churn_names_have_their_meetings() -> None:
+    slots = drive(generator, granting, [number * MEETING_NS - 1 for number in range(1, 4)])
+    assert {each.key for each in invocations(slots)} == {"t1-churn-0", "t1-churn-1", "t1-churn-2"}
+
+
+def test_far_from_a_meeting_nobody_waits() -> None:
+    assert all(each.at == 0 for each in invocations(drive(generator, granting, [MEETING_NS - MEETING_NEAR_NS - 1] * 50)))
+
+
+def test_in_final_nothing_is_asked() -> None:
+    assert invocations(drive(generator, granting, phase="final")) == []
+
+
+def test_keys_are_new_per_trial() -> None:
+    assert all(each.key.startswith("t7-") for each in invocations(drive(generator, granting, trial=7)))
+
+
+def test_the_same_seed_and_answers_draw_the_same() -> None:
+    first, second = (invocations(drive(generator, varied)) for _ in range(2))
+    assert first == second
+
+
+def test_another_seed_draws_another() -> None:
+    assert invocations(drive(generator, granting)) != invocations(drive(generator, granting, seed=2))
+
+
+def test_options_that_take_names_away_leave_the_others() -> None:
+    slots = drive(lambda: generator(anchors=0, fresh=0), granting, phase="fault", cut=True)
+    assert {each.key.split("-")[1] for each in invocations(slots)} == {"churn"}

@@ -39,6 +39,7 @@ class Running:
     """The Redis backend over a server that already runs: a run's CPU time is then the harness' own."""
 
     name, variants, mutants, functions = REDIS.name, REDIS.variants, REDIS.mutants, REDIS.functions
+    undriven = REDIS.undriven
 
     def __init__(self, system: System) -> None:
         self._system = system

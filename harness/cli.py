@@ -249,12 +249,11 @@ def verify(
 
 def _check_experiment(experiment: Any, source: str, settings: Any) -> None:
     """Raise BadPlan with file and name where an experiment of a claims file cannot be run, before anything is written."""
-    from harness.documented import plan_of
-    from harness.experiment import check
+    from harness import documented
 
     try:
         request.check_options({name: registry.load("workloads", name) for name in experiment.workloads}, experiment.options)
-        check(plan_of(experiment, settings))
+        documented.check_experiment(experiment, settings)
     except BadPlan as error:
         raise BadPlan(f"{source}: experiment {experiment.name}: {error}") from None
 
@@ -287,6 +286,7 @@ def run(workload: str, backend: str, faults: str, **given: Any) -> int:
     asked = request.Request(workload, backend, _seed(given["seed"]), faults, **{name: given[name] for name in names})
     plan = request.plan(asked)
     experiment.check(plan)
+    experiment.require_servers(plan)
     if given["dry_run"]:
         _print(json.dumps(store.plain(plan), indent=2))
         return OK
@@ -384,7 +384,7 @@ def install(names: tuple[str, ...]) -> int:
 @cli.command()
 @click.option("--mutant", "mutants", multiple=True, help="only this one; may be repeated")
 @click.option("--backend", "backends", multiple=True, default=("memory", "redis"), show_default=True, help="may be repeated")
-@click.option("--trials", **_number(request.TRIALS), default=3, show_default=True, help="of 2 s, for each mutant")
+@click.option("--trials", **_number(request.TRIALS), default=3, show_default=True, help="of 4 s, for each mutant")
 @seed_option
 @out_option
 @json_option

@@ -19,7 +19,7 @@ from harness import registry, store
 from harness.claims import Claim, Claims, Control, Experiment
 from harness.experiment import Progress, check, judge_trials, load_if_there, write_results
 from harness.experiment import carry_out as carry_out_plan
-from harness.judge import ControlResult, ExperimentEvidence, Judgement, Seen, exit_code, headline, judge, table
+from harness.judge import ControlResult, ExperimentEvidence, Judgement, Seen, exit_code, headline, judge, table, unavailable
 from harness.plan import BadPlan, Episode, FaultSpec, Plan
 from harness.verdict import Status, Verdict, unknown
 
@@ -109,15 +109,18 @@ def carry_out(
     """
     experiments = experiments_of(chosen, claims.experiments)
     for experiment in experiments:
-        check(plan_of(experiment, settings))
+        check_experiment(experiment, settings)
     started = time.monotonic()
     done = _Done(claims, settings, listener, command)
     waiting = list(chosen)
     for number, experiment in enumerate(experiments, 1):
         trials = settings.trials or experiment.trials[settings.profile]
         listener.experiment(experiment.name, number, len(experiments), trials)
-        done.run(experiment)
-        for claim in [claim for claim in waiting if set(claim.experiments) <= set(done.evidence)]:
+        if (absent := registry.load("backends", experiment.deployment).missing()) is not None:
+            done.absent[experiment.name] = absent
+        else:
+            done.run(experiment)
+        for claim in [claim for claim in waiting if set(claim.experiments) <= set(done.evidence) | set(done.absent)]:
             waiting.remove(claim)
             done.judge(claim)
     for claim in waiting:
@@ -125,6 +128,17 @@ def carry_out(
     results = _results(claims, chosen, done, strict=strict, command=command, seconds=round(time.monotonic() - started, 1))
     store.write(settings.out / store.RESULTS, results)
     return dict(store.plain(results))
+
+
+def check_experiment(experiment: Experiment, settings: Settings) -> None:
+    """Raise BadPlan where an experiment cannot be run as it is written: every fault and control, also those not reached."""
+    backend = registry.load("backends", experiment.deployment)
+    for fault in experiment.faults:
+        registry.load("faults", FaultSpec.parse(fault).name)
+    for control in experiment.controls:
+        if control.mutant is not None and control.mutant not in backend.mutants:
+            raise BadPlan(f"unknown mutant {control.mutant!r} of a control, {registry.nearest(control.mutant, backend.mutants)}")
+    check(plan_of(experiment, settings))
 
 
 class _Done:
@@ -135,6 +149,7 @@ class _Done:
         self.evidence: dict[str, ExperimentEvidence] = {}
         self.judgements: dict[str, Judgement] = {}
         self.versions: dict[str, str] = {}
+        self.absent: dict[str, str] = {}  # why an experiment cannot run on this machine
         self._controls: dict[tuple[str, str, str], ControlResult] = {}
 
     def run(self, experiment: Experiment) -> None:
@@ -158,7 +173,8 @@ class _Done:
 
     def judge(self, claim: Claim) -> None:
         """Judge a claim by what there is."""
-        self.judgements[claim.id] = judge(claim, self.evidence)
+        absent = next((self.absent[name] for name in claim.experiments if name in self.absent), None)
+        self.judgements[claim.id] = judge(claim, self.evidence) if absent is None else unavailable(claim, *absent.split("; ", 1))
         self.listener.judged(self.judgements[claim.id])
 
     def _bound_ns(self, experiment: Experiment) -> int | None:

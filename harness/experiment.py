@@ -59,10 +59,13 @@ def carry_out(plan: Plan, directory: Path, progress: Progress) -> tuple[Ran, str
 
 
 def check(plan: Plan) -> None:
-    """Raise BadPlan where the parts of a plan do not fit each other, Infrastructure where the machine lacks a server."""
-    named = catalogue(plan)
-    check_plan(plan, named)
-    if missing := named.backend.missing():
+    """Raise BadPlan where the parts of a plan do not fit each other."""
+    check_plan(plan, catalogue(plan))
+
+
+def require_servers(plan: Plan) -> None:
+    """Raise Infrastructure, with the remedy, where the machine lacks a server of the plan."""
+    if missing := registry.load("backends", plan.backend).missing():
         raise Infrastructure(missing)
 
 

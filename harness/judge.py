@@ -119,7 +119,7 @@ class _Account:
 def judge(claim: Claim, evidence: Mapping[str, ExperimentEvidence]) -> Judgement:
     """Judge a claim by what its experiments left."""
     if not claim.experiments:
-        return _unavailable(claim)
+        return unavailable(claim, claim.requires or "what is not here", claim.remedy)
     account = _Account()
     for name in claim.experiments:
         if name in evidence:
@@ -151,15 +151,15 @@ def judge(claim: Claim, evidence: Mapping[str, ExperimentEvidence]) -> Judgement
     )
 
 
-def _unavailable(claim: Claim) -> Judgement:
-    needed = claim.requires or "what is not here"
+def unavailable(claim: Claim, needed: str, remedy: str | None = None) -> Judgement:
+    """Judge a claim that cannot be tested here: what that would need, and the remedy."""
     return Judgement(
         claim=claim,
         verdict=Word.UNAVAILABLE,
         expected=Word.UNAVAILABLE in claim.expect,
-        sentence=f"cannot be tested here: it needs {needed}",
+        sentence=f"cannot be tested here: {needed}",
         missing=(needed,),
-        remedy=claim.remedy,
+        remedy=remedy,
     )
 
 
@@ -257,6 +257,8 @@ def _anomaly(claim: Claim, trial: TrialEvidence, seen: Seen, account: _Account) 
     counts = seen.anomaly.kind in claim.anomalies
     if claim.document != "warns":
         (account.counted if counts else account.excused).append(seen)
+        if not counts:  # nothing is excused where nothing is warned of: what the claim does not name is in doubt
+            account.unmet.append(f"{seen.experiment}, trial {seen.trial}: {seen.anomaly.kind}, a class that the claim does not name")
         if counts and claim.document == "promises":
             account.contradicting.append(seen)
         return counts

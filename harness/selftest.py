@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import registry, store
-from harness.experiment import Progress, carry_out, check, judge_trials, load_if_there
+from harness.experiment import Progress, carry_out, check, judge_trials, load_if_there, require_servers
 from harness.gates import mark
 from harness.judge import TrialEvidence
 from harness.plan import BadPlan, Episode, Plan
 from harness.system import Infrastructure
 
-QUIET_S = 2.0
+QUIET_S = 4.0
 RATE = 60.0
 WORKLOADS = ("lock", "dedup", "cas", "counter")
 
@@ -40,7 +40,10 @@ class Detection:
 
 
 def plans(backends: Sequence[str], mutants: Sequence[str], trials: int, seed: int) -> list[Plan]:
-    """Give a plan for each mutant that is asked for, all where none is, and for each reference; raise BadPlan on an unknown one."""
+    """Give a plan for each mutant that is asked for and each reference; raise BadPlan on an unknown mutant.
+
+    Where none is asked for: all but those that no workload drives yet.
+    """
     chosen = [registry.load("backends", name) for name in backends]
     known = {mutant for backend in chosen for mutant in backend.mutants}
     for mutant in mutants:
@@ -50,7 +53,7 @@ def plans(backends: Sequence[str], mutants: Sequence[str], trials: int, seed: in
     return [
         Plan(backend.name, next(iter(backend.variants)), WORKLOADS, episodes, seed, mutant=mutant, rate=RATE)
         for backend in chosen
-        for mutant in [None, *(name for name in backend.mutants if not mutants or name in mutants)]
+        for mutant in [None, *(name for name in backend.mutants if (name in mutants if mutants else name not in backend.undriven))]
     ]
 
 
@@ -58,6 +61,7 @@ def carry_out_all(every: Iterable[Plan], out: Path, progress: Progress) -> Itera
     """Run each plan in a directory of its own below `out`; raises Infrastructure where one was broken."""
     for plan in every:
         check(plan)
+        require_servers(plan)
         directory = out / f"{plan.backend}-{plan.mutant or 'reference'}"
         directory.mkdir(parents=True)
         progress.step(f"{plan.mutant or 'reference'} on {plan.backend}")

@@ -181,6 +181,7 @@ class Backend(Protocol):
     variants: Mapping[str, str]  # name -> one sentence
     mutants: Mapping[str, str]  # name -> one sentence
     functions: frozenset[str]  # the vocabulary of f that its client speaks
+    undriven: frozenset[str]  # mutants that no workload can show yet
 
     def open(self, deployment: Deployment) -> AbstractContextManager[System]:
         """Start the deployment and wait for its steady state; stop all of it on leaving."""

@@ -74,6 +74,10 @@ FINDINGS = {  # worst first; n = 1, n > 1
 }
 
 
+OF_A_KEY = ("dedup-two-winners", "dedup-lost", "dedup-wrong-value", "not-linearizable", "extra-holders")
+"""Kinds whose finding counts keys, however many anomalies each of them has."""
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """All that an explanation draws on. `operations` are those of the anomaly's key, `involved` the evidence."""
@@ -119,10 +123,12 @@ def finding(history: History, verdict: Verdict) -> str:
 def _found(history: History, anomalies: Sequence[Anomaly]) -> str:
     counts = Counter(anomaly.kind for anomaly in anomalies)
     kind = next((kind for kind in FINDINGS if kind in counts), anomalies[0].kind)
-    n, first = counts[kind], next(anomaly for anomaly in anomalies if anomaly.kind == kind)
+    keys = {anomaly.key for anomaly in anomalies if anomaly.kind == kind}
+    n = len(keys) if kind in OF_A_KEY else counts[kind]
+    first = next(anomaly for anomaly in anomalies if anomaly.kind == kind)
     one, many = FINDINGS.get(kind, (f"One anomaly: {kind}", f"{{n}} anomalies: {kind}"))
     told = one if n == 1 else many.format(n=f"{n:,}", times=phrases.times(n))
-    others = len(anomalies) - n
+    others = len(anomalies) - counts[kind]
     more = f"; {phrases.counted(others, 'other violation')}" if others else ""
     return f"{told}, {'' if n == 1 else 'first '}{_when(history, first.at)}{more}"
 

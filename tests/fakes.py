@@ -83,6 +83,7 @@ class FakeBackend:
     variants = {"default": "nothing special"}
     mutants = {"release-unchecked": "as in memory"}
     functions = FUNCTIONS
+    undriven: frozenset[str] = frozenset()
 
     def __init__(self, system: FakeSystem | None = None) -> None:
         self.system = system or FakeSystem()

@@ -28,7 +28,7 @@ class CasGenerator:
         draw = context.draw
         number = draw.randrange(self.keys)
         key, chance = f"{context.prefix}-cas-{number}", draw.random()
-        if context.slot < DELETERS and draw.random() < 0.15:
+        if context.slot < DELETERS and draw.random() < 0.3:
             key = f"{context.prefix}-cas-deleted"
             if chance < 0.3:
                 return Invocation("delete", key, {}), self

@@ -242,6 +242,7 @@ class SentinelBackend:
     variants = {name: sentence for name, (sentence, _) in VARIANTS.items()}
     mutants = {name: mutant.sentence for name, mutant in MUTANTS.items()}
     functions = FUNCTIONS
+    undriven: frozenset[str] = frozenset()
 
     @contextmanager
     def open(self, deployment: Deployment) -> Iterator[System]:

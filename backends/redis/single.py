@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
-from harness.deploy.install import missing
-
 from backends.client import FUNCTIONS, StateClient
 from backends.redis.mutants import MUTANTS
 from backends.redis.servers import SIDES, DataNode, RedisServers
 from backends.target import Target
 from harness.client import Client
+from harness.deploy.install import missing
 from harness.deploy.local import open_local
 from harness.deploy.ports import HOST
 from harness.system import Deployment, System
@@ -65,6 +64,7 @@ class RedisBackend:
     variants = {name: sentence for name, (sentence, _) in VARIANTS.items()}
     mutants = {name: mutant.sentence for name, mutant in MUTANTS.items()}
     functions = FUNCTIONS
+    undriven: frozenset[str] = frozenset()
 
     @contextmanager
     def open(self, deployment: Deployment) -> Iterator[System]:

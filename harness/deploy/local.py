@@ -104,8 +104,9 @@ class LocalNode:
         return self._local.processes.state(self._name)
 
     def _answer(self) -> str | None:
+        waiting = self._local.died(self._name)  # first: a stranger may answer on the port of a server that has ended
         missing = self._answers()
-        return missing if missing is None else f"{self._local.died(self._name)}; {missing}"
+        return missing if missing is None else f"{waiting}; {missing}"
 
 
 @contextmanager

@@ -112,13 +112,14 @@ def carry_out(
         check_experiment(experiment, settings)
     started = time.monotonic()
     done = _Done(claims, settings, listener, command)
+    for experiment in experiments:
+        if (absent := registry.load("backends", experiment.deployment).missing()) is not None:
+            done.absent[experiment.name] = absent
     waiting = list(chosen)
     for number, experiment in enumerate(experiments, 1):
         trials = settings.trials or experiment.trials[settings.profile]
         listener.experiment(experiment.name, number, len(experiments), trials)
-        if (absent := registry.load("backends", experiment.deployment).missing()) is not None:
-            done.absent[experiment.name] = absent
-        else:
+        if experiment.name not in done.absent:
             done.run(experiment)
         for claim in [claim for claim in waiting if set(claim.experiments) <= set(done.evidence) | set(done.absent)]:
             waiting.remove(claim)

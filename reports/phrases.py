@@ -99,7 +99,7 @@ def _facts(probe: Mapping[str, Any]) -> list[str]:
     if isinstance(arrived, Mapping):
         facts.append(f"marker reached {sum(map(bool, arrived.values()))} of {counted(len(arrived), 'peer')}")
     if isinstance(passed, Mapping):
-        facts.append(f"passed {sum(map(bool, passed.values()))} of {counted(len(passed), 'client link')}")
+        facts.append(f"through {sum(map(bool, passed.values()))} of {counted(len(passed), 'client link')}")
     if "state" in probe:
         facts.append({"dead": "its process is gone", "paused": "its process is stopped"}.get(probe["state"], str(probe["state"])))
     elif "run_id" in probe:

@@ -229,9 +229,10 @@ def test_a_counterexample_counts_though_another_check_is_unknown_and_a_control_m
     assert found.verdict is Word.VIOLATED
 
 
-def test_an_anomaly_of_a_class_that_is_not_the_claims_is_reported_and_not_counted() -> None:
+def test_an_anomaly_of_a_class_that_a_promise_does_not_name_leaves_it_in_doubt() -> None:
     found = judged(PROMISES, trial(None, anomaly("lost-early")))
-    assert (found.verdict, [seen.anomaly.kind for seen in found.excused]) == (Word.HOLDS, ["lost-early"])
+    assert (found.verdict, [seen.anomaly.kind for seen in found.excused]) == (Word.INCONCLUSIVE, ["lost-early"])
+    assert "lost-early, a class that the claim does not name" in found.missing[0]
 
 
 def test_where_the_document_is_silent_an_anomaly_is_a_finding() -> None:

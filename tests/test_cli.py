@@ -117,7 +117,7 @@ UNKNOWN = {
     "run lock --backend memry": "unknown backend 'memry', did you mean 'memory'?",
     "run lock --backend memory --fault kil": "unknown fault 'kil', did you mean 'kill'?",
     "run lock --backend redis --fault cut:nobody": "target 'nobody' of fault 'cut:nobody', expected primary or replica",
-    "run lock --backend memory --fault cut": "memory has no process of its own and no network, and cannot have cut; use ",
+    "run lock --backend memory --fault cut": "memory has no network and no replicas, and cannot have cut; use --backend redis",
     "run lock --backend redis --fault isolate-primary": "cannot have isolate-primary; use --backend redis-sentinel",
     f"{DRY} --option variant=chld": "unknown variant 'chld' of memory, did you mean 'child'? There are: child, default",
     f"{DRY} --option variant=": "unknown variant '' of memory, there are: child, default",

@@ -26,6 +26,7 @@ VARIANTS = {
     "child": "in a child process, which can be killed",
 }
 FAULTS_OF_A_PROCESS = ("kill", "pause", "restart")
+FAULTS_OF_LINKS = ("cut", "latency", "lost-reply")
 
 
 class _NoNetwork:
@@ -145,7 +146,8 @@ class MemoryBackend:
     def refuses(self, fault: str, variant: str) -> str | None:
         """No process of its own and no network: most faults cannot be felt."""
         if fault not in FAULTS_OF_A_PROCESS:
-            return f"memory has no network and no replicas, and cannot have {fault}; use another backend"
+            other = "redis" if fault in FAULTS_OF_LINKS else "redis-sentinel"
+            return f"memory has no network and no replicas, and cannot have {fault}; use --backend {other}"
         if variant == "default":
             return f"memory has no process of its own and cannot have {fault}; use --option variant=child"
         return None

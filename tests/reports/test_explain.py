@@ -128,7 +128,7 @@ def test_sentences_come_in_the_order_of_time(two_holders: str) -> None:
 
 def test_what_the_fault_did_and_how_it_was_proved_is_told(two_holders: str) -> None:
     assert "redis-1 and clients 0–3 cut off (░)" in two_holders
-    assert "proved: marker reached 0 of 2 peers, passed 0 of 1 client link (▒)" in two_holders
+    assert "proved: marker reached 0 of 2 peers, through 0 of 1 client link (▒)" in two_holders
     assert "redis-2 is promoted (▲)" in two_holders
 
 

@@ -258,6 +258,21 @@ def test_a_directory_is_one_deployments_at_a_time(tmp_path: Path, monkeypatch: p
 # Nothing outlives its harness
 
 
+@pytest.fixture
+def root(tmp_path: Path) -> Iterator[Path]:
+    """A folder for runs; whatever a failed test leaves running there is ended, by where it works or what it names."""
+    yield tmp_path
+    for pid in {row[0] for row in processes() if str(tmp_path) in row[3] or works_in(row[0], tmp_path)}:
+        os.kill(pid, signal.SIGKILL)
+
+
+def works_in(pid: int, folder: Path) -> bool:
+    try:
+        return Path(f"/proc/{pid}/cwd").readlink().is_relative_to(folder)
+    except OSError:
+        return False
+
+
 def start_harness(directory: Path) -> tuple[subprocess.Popen[str], int]:
     """Start a harness of its own; give it and its server's port."""
     process = subprocess.Popen([sys.executable, "-c", HARNESS, str(directory)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -265,36 +280,36 @@ def start_harness(directory: Path) -> tuple[subprocess.Popen[str], int]:
     return process, int(json.loads(process.stdout.readline())["redis"])
 
 
-def test_kill_9_of_the_harness_ends_server_proxy_and_supervisor(tmp_path: Path) -> None:
-    harness, port = start_harness(tmp_path)
+def test_kill_9_of_the_harness_ends_server_proxy_and_supervisor(root: Path) -> None:
+    harness, port = start_harness(root)
     with harness:
-        assert len(left(tmp_path)) == 3
+        assert len(left(root)) == 3
         harness.kill()
-    eventually(lambda: left(tmp_path) == {} and not listens(port), "all has ended")
+    eventually(lambda: left(root) == {} and not listens(port), "all has ended")
 
 
-def test_a_supervisor_that_is_terminated_ends_its_servers_and_its_harness_is_told(tmp_path: Path) -> None:
-    with REDIS.open(Deployment("no-save", tmp_path)) as system:
-        os.kill(supervisor_of(tmp_path), signal.SIGTERM)
-        eventually(lambda: left(tmp_path) == {}, "all has ended")
+def test_a_supervisor_that_is_terminated_ends_its_servers_and_its_harness_is_told(root: Path) -> None:
+    with REDIS.open(Deployment("no-save", root)) as system:
+        os.kill(supervisor_of(root), signal.SIGTERM)
+        eventually(lambda: left(root) == {}, "all has ended")
         with pytest.raises(Infrastructure, match="supervisor"):
             system.roles()
 
 
-def test_kill_9_of_a_supervisor_is_told_and_what_it_leaves_a_sweep_ends(tmp_path: Path) -> None:
-    with REDIS.open(Deployment("no-save", tmp_path / "run")) as system:
+def test_kill_9_of_a_supervisor_is_told_and_what_it_leaves_a_sweep_ends(root: Path) -> None:
+    with REDIS.open(Deployment("no-save", root / "run")) as system:
         assert isinstance(system, RedisSingle)
         served = ports(system)
-        os.kill(supervisor_of(tmp_path / "run"), signal.SIGKILL)
+        os.kill(supervisor_of(root / "run"), signal.SIGKILL)
         with pytest.raises(Infrastructure, match="supervisor"):
             system.roles()
-    sweep(tmp_path)
-    eventually(lambda: left(tmp_path / "run") == {}, "all has ended")
+    sweep(root)
+    eventually(lambda: left(root / "run") == {}, "all has ended")
     eventually(lambda: not any(listens(port) for port in served), "nobody listens")
 
 
-def test_a_sweep_ends_what_a_killed_harness_and_supervisor_left_and_leaves_a_live_run_alone(tmp_path: Path) -> None:
-    crashed, live = tmp_path / "crashed", tmp_path / "live"
+def test_a_sweep_ends_what_a_killed_harness_and_supervisor_left_and_leaves_a_live_run_alone(root: Path) -> None:
+    crashed, live = root / "crashed", root / "live"
     with REDIS.open(Deployment("no-save", live)) as system:
         harness, port = start_harness(crashed)
         with harness:
@@ -306,7 +321,7 @@ def test_a_sweep_ends_what_a_killed_harness_and_supervisor_left_and_leaves_a_liv
         eventually(lambda: supervisor not in left(crashed), "the supervisor has ended")
         assert len(left(crashed)) == 2
         assert listens(port)
-        assert sweep(tmp_path) == 2
+        assert sweep(root) == 2
         eventually(lambda: left(crashed) == {} and not listens(port), "all has ended")
         assert put(system, "k", "x").type == "ok"
-        assert sweep(tmp_path) == 0
+        assert sweep(root) == 0

@@ -132,8 +132,12 @@ def carry_out(
 
 
 def check_experiment(experiment: Experiment, settings: Settings) -> None:
-    """Raise BadPlan where an experiment cannot be run as it is written: every fault and control, also those not reached."""
+    """Raise BadPlan where an experiment cannot be run as it is written: every fault and control, also those not reached.
+
+    Raises Infrastructure where a variable names a server that is none.
+    """
     backend = registry.load("backends", experiment.deployment)
+    backend.missing()
     for fault in experiment.faults:
         registry.load("faults", FaultSpec.parse(fault).name)
     for control in experiment.controls:

@@ -23,7 +23,9 @@ from harness.judge import TrialEvidence
 from harness.plan import Plan
 from harness.run import Catalogue, Ran, check_plan, run
 from harness.system import Infrastructure
-from harness.verdict import Status, combine
+from harness.verdict import Status, Verdict, combine, unknown
+
+ESSENTIAL = ("settled", "faults_proved")
 
 
 class Progress(Protocol):
@@ -80,7 +82,7 @@ def write_results(
     plan: Plan, ran: Ran, broken: str | None, trials: Sequence[TrialEvidence], history: History, directory: Path, command: str
 ) -> dict[str, Any]:
     """Write what was concluded of a run into its directory; give it."""
-    status = combine({f"trial {trial.n}": combine(trial.verdicts) for trial in trials}).status
+    status = combine({f"trial {trial.n}": combine(_with_doubt(trial)) for trial in trials}).status
     results = {
         "holdwater": 1,
         "kind": "run",
@@ -112,11 +114,22 @@ def exit_code(status: Status, broken: str | None, history: History) -> int:
     return 2 if status is Status.UNKNOWN else 0
 
 
+def _with_doubt(trial: TrialEvidence) -> dict[str, Verdict]:
+    """Give a trial's verdicts, and an unknown beside them where it was not valid, or its fault not proved.
+
+    Whether enough was exercised is a claim's question and only shown; that nothing can be concluded
+    from a fault that did not bite is nobody's.
+    """
+    gates = [*validity(trial.history), *(gate for gate in exposure(trial.history, ()) if gate.name in ESSENTIAL)]
+    unmet = [str(gate) for gate in gates if not gate.met]
+    return {**trial.verdicts, "gates": unknown(f"nothing can be concluded: {'; '.join(unmet)}")} if unmet else dict(trial.verdicts)
+
+
 def _described(trial: TrialEvidence) -> dict[str, Any]:
     faults = [event.f for event in trial.history.nemesis() if isinstance(event.value, dict) and event.value.get("phase") == "begin"]
     checks = {
         name: {"status": str(found.status), "summary": found.summary, "numbers": found.numbers, "anomalies": found.all_anomalies()}
-        for name, found in trial.verdicts.items()
+        for name, found in _with_doubt(trial).items()
     }
     gates = [*validity(trial.history), *exposure(trial.history, driven(trial.history))]
     return {"n": trial.n, "faults": [f for f in faults if f != "trial"], "checks": checks, "gates": gates}

@@ -82,10 +82,10 @@ class Active:
 
 
 class Nemesis:
-    """Inject and heal; used by one thread."""
+    """Inject and heal; used by one thread. `proved` is called with each fault as soon as it is proved active."""
 
-    def __init__(self, system: System, journal: Journal) -> None:
-        self._system, self._journal = system, journal
+    def __init__(self, system: System, journal: Journal, proved: Callable[[Fault], None] = lambda fault: None) -> None:
+        self._system, self._journal, self._proved = system, journal, proved
         self._active: list[Active] = []
         self._ids = 0
 
@@ -98,6 +98,7 @@ class Nemesis:
         active.injection.inject()
         if not self._prove(active, "active", active.injection.bites, PROBE_S):
             return False
+        self._proved(fault)
         proved_at = time.monotonic()
         for delay_s, follower in fault.follow:
             time.sleep(max(0.0, proved_at + delay_s - time.monotonic()))

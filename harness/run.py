@@ -154,7 +154,7 @@ class _Run:
         self.trial_done = trial_done
         self.stage = Stage()
         self.condition = threading.Condition()
-        self.nemesis = Nemesis(system, journal)
+        self.nemesis = Nemesis(system, journal, self._proved)
         self.watcher = Watcher(system, journal)
         self.workers = [_Worker(self, slot) for slot in range(plan.concurrency)]
         self.anchors = 0
@@ -220,12 +220,15 @@ class _Run:
         self.watcher.planned = any(fault.changes_roles for fault, _ in faults) or any(spec.target == "replica" for spec in episode.faults)
         self._enter("fault")
         for fault, target in faults:
-            if self.nemesis.inject(fault, target) and fault.changes_roles:
-                self._enter("fault", cut=True)
+            self.nemesis.inject(fault, target)
         self._sleep(began + episode.fault_s - time.monotonic())
         with self.system.hurried():
             self.nemesis.heal()
             wait_for(self.system.steady, SETTLE_S, f"{self.system.name}: steady state after the fault", 0.05)
+
+    def _proved(self, fault: Fault) -> None:
+        if fault.changes_roles:
+            self._enter("fault", cut=True)
 
     def _give_up(self, n: int, reason: str) -> str:
         self.journal.nemesis("trial", {"n": n, "phase": "void", "reason": reason})

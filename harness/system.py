@@ -150,7 +150,10 @@ class System(Protocol):
         ...
 
     def passage(self, link: Link) -> Passage:
-        """Send a marker over this link and look for it at the far end. Raises Infrastructure if that cannot be seen."""
+        """Send a marker over this link and look for it at the far end; not arrived where the far end does not answer.
+
+        Raises Infrastructure for a link without a far end that can be asked.
+        """
         ...
 
     def keys_held(self, node: str) -> int:

@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 from backends.client import FUNCTIONS, StateClient
 from backends.redis.admin import Admin, wire
 from backends.redis.mutants import MUTANTS
-from backends.redis.servers import PEERS, SIDES, DataNode, RedisServers
+from backends.redis.servers import PEERS, PLAIN_ARGUMENTS, SIDES, DataNode, RedisServers
 from backends.target import Target
 from harness.client import Client, NotApplied
 from harness.deploy.install import missing, require
@@ -64,6 +64,7 @@ class SentinelNode(LocalNode):
             f"port {self.port}",
             f"bind {HOST}",
             f'dir "{directory}"',
+            PLAIN_ARGUMENTS,
             f"sentinel monitor {GROUP} {HOST} {monitored_port} 2",
             f"sentinel down-after-milliseconds {GROUP} {down_after_ms}",
             f"sentinel failover-timeout {GROUP} {FAILOVER_TIMEOUT_MS}",

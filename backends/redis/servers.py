@@ -25,6 +25,8 @@ from harness.system import Infrastructure, Link, Passage, Role
 
 SIDES = ("clients-a", "clients-b")
 PEERS = "peers"
+# Else the server overwrites its arguments, and a sweep for what names the run's directory does not find it.
+PLAIN_ARGUMENTS = "set-proc-title no"
 MARKER = "hw:marker"
 PASSAGE = "hw:passage"
 PASSAGE_S = 0.25  # how long a probe waits for an answer that should not come
@@ -41,7 +43,15 @@ class DataNode(LocalNode):
     def __init__(self, local: Local, name: str, port: int, config: Sequence[str]) -> None:
         self.port, self.admin = port, Admin(port)
         directory = local.processes.home(name)
-        lines = [f"port {port}", f"bind {HOST}", f'dir "{directory}"', "repl-diskless-sync-delay 0", "repl-timeout 5", *config]
+        lines = [
+            f"port {port}",
+            f"bind {HOST}",
+            f'dir "{directory}"',
+            PLAIN_ARGUMENTS,
+            "repl-diskless-sync-delay 0",
+            "repl-timeout 5",
+            *config,
+        ]
         file = directory / "redis.conf"
         file.write_text("\n".join(lines) + "\n", "utf-8")
         super().__init__(local, name, [str(require("redis-server").path), str(file)], self._missing)

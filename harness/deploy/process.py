@@ -103,6 +103,8 @@ class Processes:
             self._supervisor.wait(ANSWER_S)
         except subprocess.TimeoutExpired:
             raise Infrastructure(f"the supervisor, pid {self._supervisor.pid}, did not end within {ANSWER_S:g} s") from None
+        if self._supervisor.returncode != 0:  # killed itself: what it could not end is ours to end
+            sweep(self.directory)
 
     def home(self, name: str) -> Path:
         """Give the node's own directory, made if it is missing."""

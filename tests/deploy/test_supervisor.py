@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -211,18 +212,31 @@ def test_a_terminated_supervisor_ends_servers_and_the_harness_is_told(processes:
         processes.state("server")
 
 
-def crashed_run(directory: Path) -> int:
+@contextmanager
+def crashed_run(directory: Path) -> Iterator[int]:
     """Leave a server behind, as where harness and supervisor were killed both; give its pid."""
-    with Processes(directory) as processes:
-        pid = processes.start("server", [*WAIT, str(processes.home("server"))])
-        os.kill(supervisor_of(directory), signal.SIGKILL)
-    return pid
+    home = directory / "nodes" / "server"
+    home.mkdir(parents=True)
+    (directory / "nodes" / "lock").write_text("1")
+    server = subprocess.Popen([*WAIT, f"{home}"], start_new_session=True)
+    try:
+        yield server.pid
+    finally:
+        server.kill()
+        server.wait(20)
 
 
 def test_sweep_ends_what_a_crashed_run_left(tmp_path: Path) -> None:
-    left = crashed_run(tmp_path / "run")
-    assert lives(left)
-    assert sweep(tmp_path) == 1
+    with crashed_run(tmp_path / "run") as left:
+        assert lives(left)
+        wait_for(lambda: None if sweep(tmp_path) == 1 else "nothing found", DEADLINE_S, "the sweep finds it")
+        wait_until_gone(left)
+
+
+def test_what_a_killed_supervisor_leaves_ends_with_the_run(tmp_path: Path) -> None:
+    with Processes(tmp_path / "run") as processes:
+        left = processes.start("server", [*WAIT, str(processes.home("server"))])
+        os.kill(supervisor_of(tmp_path / "run"), signal.SIGKILL)
     wait_until_gone(left)
 
 

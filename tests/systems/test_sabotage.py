@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from harness import claims, documented
+from harness import claims, documented, experiment, request
 from harness.claims import Claims
 from harness.judge import Judgement
 
@@ -44,3 +44,13 @@ def test_toxiproxy_calls_that_do_nothing_leave_every_claim_of_the_split_brain_in
     assert results["exit"] == 2
     missing = " ".join(reason for claim in results["claims"] for reason in claim["missing"])
     assert "not proved: isolate-primary" in missing
+
+
+def test_a_run_whose_fault_is_not_proved_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.deploy.proxy.ProxyLink.cut", lambda link: None)
+    monkeypatch.setattr("harness.nemesis.PROBE_S", 0.6)
+    options = ("quiet_s=0.5", "fault_s=0.5", "after_s=0.2")
+    plan = request.plan(request.Request("lock", "redis", 5, "cut", options=options))
+    results = experiment.carry_out_and_judge(plan, tmp_path, Silent(), "a test")
+    assert (results["status"], results["exit"]) == ("unknown", 2)
+    assert "not proved: cut" in results["trials"][0]["checks"]["gates"]["summary"]

@@ -21,7 +21,7 @@ from harness.experiment import Progress, check, judge_trials, load_if_there, wri
 from harness.experiment import carry_out as carry_out_plan
 from harness.judge import ControlResult, ExperimentEvidence, Judgement, Seen, exit_code, headline, judge, table, unavailable
 from harness.plan import BadPlan, Episode, FaultSpec, Plan
-from harness.verdict import Status, Verdict, unknown
+from harness.verdict import Status, Verdict, combine, of_each_kind_first, unknown
 
 DEFAULT_DEADLINE_S = 0.5
 MOST_SHOWN = 50  # anomalies of a claim in results.json; all are in its experiments' own
@@ -307,9 +307,21 @@ def _claim(judgement: Judgement, claims: Claims, done: _Done) -> dict[str, Any]:
         "voids": list(judgement.voids),
         "controls": list(judgement.controls),
         "experiments": list(judgement.directories),
-        "evidence": [f"{directory}/anomalies/1.txt" for directory in judgement.directories if seen],
+        "evidence": _texts(
+            {each.anomaly.kind for each in seen}, [done.evidence[name] for name in claim.experiments if name in done.evidence]
+        ),
         "repeat": _repeat(claim, claims, done) if claim.experiments else None,
     }
+
+
+def _texts(kinds: set[str], evidence: Sequence[ExperimentEvidence]) -> list[str]:
+    """Name the first text of one of these kinds that each experiment's reports write: of its first trial with an anomaly."""
+    paths = []
+    for each in evidence:
+        found = next((anomalies for trial in each.trials if (anomalies := combine(trial.verdicts).all_anomalies())), [])
+        numbers = [n for n, anomaly in enumerate(of_each_kind_first(found), 1) if anomaly.kind in kinds]
+        paths += [f"{each.directory}/anomalies/{number}.txt" for number in numbers[:1]]
+    return paths
 
 
 def _seen(seen: Seen) -> dict[str, Any]:

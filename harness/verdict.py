@@ -7,7 +7,7 @@ would turn an unknown into one of the two.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -95,3 +95,12 @@ def combine(parts: Mapping[str, Verdict]) -> Verdict:
     worst = [f"{name}: {part.summary}" for name, part in parts.items() if part.status == status]
     more = f" (and {len(worst) - 1} more)" if len(worst) > 1 else ""
     return Verdict(status, worst[0] + more, parts=tuple(parts.items()))
+
+
+def of_each_kind_first(anomalies: Sequence[Anomaly]) -> list[Anomaly]:
+    """Order anomalies so that the first of each kind come first: the order of `anomalies/N.txt`."""
+    first: dict[str, Anomaly] = {}
+    for anomaly in anomalies:
+        first.setdefault(anomaly.kind, anomaly)
+    leading = {id(anomaly) for anomaly in first.values()}
+    return [*first.values(), *(anomaly for anomaly in anomalies if id(anomaly) not in leading)]

@@ -12,7 +12,7 @@ import msgspec
 
 from harness import store
 from harness.history import History, Trial, encode, load
-from harness.verdict import Anomaly, Status, Verdict, combine
+from harness.verdict import Anomaly, Status, Verdict, combine, of_each_kind_first
 from reports.explain import explain, finding
 from reports.timeline import Title, draw
 
@@ -37,7 +37,7 @@ def anomalies(directory: Path) -> list[Path]:
         return []
     _, trial, verdict = drawn
     paths = []
-    for number, anomaly in enumerate(_of_each_kind_first(verdict.all_anomalies())[:MOST_TEXTS], 1):
+    for number, anomaly in enumerate(of_each_kind_first(verdict.all_anomalies())[:MOST_TEXTS], 1):
         folder = directory / "anomalies"
         folder.mkdir(exist_ok=True)
         text, events = folder / f"{number}.txt", folder / f"{number}.jsonl"
@@ -75,13 +75,6 @@ def _verdict(checks: dict[str, Any]) -> Verdict:
 def _part(check: dict[str, Any]) -> Verdict:
     found = tuple(msgspec.convert(anomaly, Anomaly) for anomaly in check["anomalies"])
     return Verdict(Status[check["status"].upper()], check["summary"], found, numbers=check["numbers"])
-
-
-def _of_each_kind_first(found: list[Anomaly]) -> list[Anomaly]:
-    first: dict[str, Anomaly] = {}
-    for anomaly in found:
-        first.setdefault(anomaly.kind, anomaly)
-    return [*first.values(), *(anomaly for anomaly in found if anomaly not in first.values())]
 
 
 def _events(history: History, anomaly: Anomaly) -> bytes:

@@ -35,17 +35,17 @@ NODES = ("redis-1", "redis-2", "redis-3")
 SENTINELS = ("sentinel-1", "sentinel-2", "sentinel-3")
 # A sentinel reconnects at most once a second: with 500 ms it took each newly promoted node for dead at once,
 # and failed over again and again (3 to 4 times in 2 of 2 trials; with 1000 ms once in each of 4).
-DOWN_AFTER_MS = 1000
+DOWN_AFTER_MS = {"hasty": 500, "patient": 5000}
+DEFAULT_DOWN_AFTER_MS = 1000
 FAILOVER_TIMEOUT_MS = 2000
 SENTINEL_ANSWER_S = 0.12  # to connect and to answer: three silent sentinels fit in a client's deadline of 0.5 s
 STEADY_S = 60.0
 HURRY_MS = {"INFO-PERIOD": (500, 10_000), "PUBLISH-PERIOD": (200, 2_000)}  # while healing, and as shipped
 
-PATIENT_MS = 5000
-
 VARIANTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "default": ("no persistence, no min-replicas, a node is taken for dead after 1 s", ()),
     "patient": ("the same, and a node is taken for dead after 5 s (as shipped: 30 s): a busy machine makes no failover", ()),
+    "hasty": ("the same, and a node is taken for dead after 500 ms: a new primary is taken for dead at once, again and again", ()),
     "min-replicas-1-lag-1": (
         "min-replicas-to-write 1, min-replicas-max-lag 1: a primary without replicas stops writing",
         ("min-replicas-to-write 1", "min-replicas-max-lag 1"),
@@ -126,7 +126,7 @@ class RedisSentinel(RedisServers):
         for node in self.nodes.values():
             node.await_answer()
         wait_for(self._unsynced, STEADY_S, "the replicas are in sync")
-        down_after_ms = PATIENT_MS if self.variant == "patient" else DOWN_AFTER_MS
+        down_after_ms = DOWN_AFTER_MS.get(self.variant, DEFAULT_DOWN_AFTER_MS)
         for name in SENTINELS:
             self.sentinels[name] = SentinelNode(self._local, name, announced[NODES[0]], down_after_ms)
             for side in SIDES:

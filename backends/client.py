@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from backends.interface import LockExpired, LockTimeout, NotAnInteger, Session, StateKey, Swapped
@@ -104,5 +105,6 @@ class StateClient:
             return {"value": None}
 
 
+@lru_cache(maxsize=4096)
 def _key(name: str) -> StateKey:
     return StateKey(NAMESPACE, TENANT, KIND, name)

@@ -419,7 +419,7 @@ def _generator(plan: Plan, catalogue: Catalogue) -> Generator:
         options = {**workload.options, **plan.options.get(name, {})}
         weight = options.pop("weight", 1.0)
         parts.append((weight, workload.generator(options)))
-    return Mix(tuple(parts))
+    return parts[0][1] if len(parts) == 1 else Mix(tuple(parts))
 
 
 def _late(workers: list[_Worker]) -> dict[str, int]:

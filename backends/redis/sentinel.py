@@ -45,7 +45,7 @@ HURRY_MS = {"INFO-PERIOD": (500, 10_000), "PUBLISH-PERIOD": (200, 2_000)}  # whi
 VARIANTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "default": ("no persistence, no min-replicas, a node is taken for dead after 1 s", ()),
     "patient": ("the same, and a node is taken for dead after 5 s (as shipped: 30 s): a busy machine makes no failover", ()),
-    "hasty": ("the same, and a node is taken for dead after 500 ms: a new primary may be taken for dead at once, and failed over again", ()),
+    "hasty": ("the same, a node is taken for dead after 500 ms: a new primary may be taken for dead at once, and failed over again", ()),
     "min-replicas-1-lag-1": (
         "min-replicas-to-write 1, min-replicas-max-lag 1: a primary without replicas stops writing",
         ("min-replicas-to-write 1", "min-replicas-max-lag 1"),

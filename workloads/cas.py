@@ -13,6 +13,7 @@ from harness.generator import Context, Generator, Invocation, meeting
 from harness.history import Event
 
 DELETERS = 2
+LOOKS = 2  # a deleted value that comes back is seen by who reads twice
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +22,13 @@ class CasGenerator:
 
     keys: int
     seen: tuple[tuple[str, int], ...] = ()
+    looks: int = 0  # how often to read the key that this slot has just deleted
 
     def next(self, context: Context) -> tuple[Invocation | None, CasGenerator]:
         if context.phase == "final":
             return None, self
+        if self.looks:
+            return Invocation("get_versioned", f"{context.prefix}-cas-deleted", {}), replace(self, looks=self.looks - 1)
         draw = context.draw
         number = draw.randrange(self.keys)
         key, chance = f"{context.prefix}-cas-{number}", draw.random()
@@ -44,6 +48,8 @@ class CasGenerator:
         return Invocation("compare_and_swap", key, {"expected": dict(self.seen).get(key, 0), **argument}, at), self
 
     def update(self, context: Context, invocation: Event, completion: Event) -> CasGenerator:
+        if completion.type == "ok" and invocation.f == "delete":
+            return replace(self, looks=LOOKS if completion.value["deleted"] else 0)
         if completion.type != "ok" or invocation.f not in ("get_versioned", "compare_and_swap"):
             return self
         seen = {**dict(self.seen), str(invocation.key): completion.value["version"]}

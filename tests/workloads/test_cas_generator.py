@@ -20,7 +20,8 @@ def generator(keys: int = 3) -> Generator:
 def at_version(version: int) -> Answer:
     def answer(invocation: Invocation) -> tuple[str, Any]:
         swapped = {"swapped": True, "version": version, "value": "x"}
-        return "ok", {"get_versioned": {"value": "x", "version": version}, "compare_and_swap": swapped}.get(invocation.f, {})
+        read = {"value": "x", "version": version}
+        return "ok", {"get_versioned": read, "compare_and_swap": swapped, "delete": {"deleted": True}}.get(invocation.f, {})
 
     return answer
 
@@ -66,6 +67,13 @@ def test_the_key_that_is_deleted_is_touched_by_two_slots_only(answer: Answer) ->
 def test_the_key_that_is_deleted_is_read_and_written_too() -> None:
     used = {each.f for each in invocations(drive(generator, at_version(7))) if each.key == DELETED}
     assert used == {"delete", "get_versioned", "set", "compare_and_swap"}
+
+
+def test_who_has_deleted_the_key_reads_it_twice_at_once() -> None:
+    for slot in drive(generator, at_version(7)):
+        found = [(each.f, each.key) for each in slot.invocations]
+        after = [found[n + 1 : n + 3] for n, (f, _) in enumerate(found[:-2]) if f == "delete"]
+        assert all(two == [("get_versioned", DELETED)] * 2 for two in after)
 
 
 def test_the_other_keys_are_read_set_and_swapped_and_never_deleted() -> None:

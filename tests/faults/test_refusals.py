@@ -16,7 +16,7 @@ LINKS = {"cut", "latency", "lost-reply"}
 PROCESS = {"kill", "pause", "restart"}
 CLUSTER = {"isolate-primary", "hold-back-replication", "restart-empty"}
 REDIS_VARIANTS = ("appendfsync-always", "appendfsync-everysec", "shipped-default", "no-save")
-SENTINEL_VARIANTS = ("default", "patient", "min-replicas-1-lag-1")
+SENTINEL_VARIANTS = ("default", "patient", "hasty", "min-replicas-1-lag-1")
 POSSIBLE: dict[tuple[str, str], set[str]] = {
     ("memory", "default"): set(),
     ("memory", "child"): PROCESS,

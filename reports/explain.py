@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.checkers.lease import Grant
+from harness.checkers.grants import Grant
 from harness.history import History, Operation
 from harness.verdict import Anomaly, Status, Verdict
 from reports import phrases

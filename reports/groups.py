@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from harness.checkers.lease import Grant, grants
+from harness.checkers.grants import Grant, grants
 from harness.history import History, MalformedHistory, Operation, split
 from harness.verdict import Anomaly, Verdict
 

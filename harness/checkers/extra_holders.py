@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from statistics import median
 
+from harness.checkers.grants import Grant, grants
 from harness.checkers.late_grant import staying_side
-from harness.checkers.lease import Grant, grants
 from harness.history import History
 from harness.verdict import Anomaly, Verdict, invalid, unknown, valid
 

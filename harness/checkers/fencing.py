@@ -19,7 +19,8 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.checkers.lease import NS_PER_S, SERVER, Grant, Skew, grants, unsteady_clock
+from harness.checkers.grants import NS_PER_S, SERVER, Grant, Skew, grants
+from harness.clock import clock_sane
 from harness.history import History
 from harness.verdict import Anomaly, Verdict, invalid, unknown, valid
 
@@ -45,7 +46,7 @@ def fencing(history: History, skew: Skew = SERVER) -> Verdict:
     numbers = {"tokens": sum(map(len, names.values())), "locks": len(names)}
     if not names:
         return unknown("no fencing token was seen", **numbers)
-    leases_count = unsteady_clock(history) is None
+    leases_count = clock_sane(history)
     anomalies = [anomaly for tokens in names.values() for anomaly in _name(tokens, leases_count=leases_count)]
     if anomalies:
         anomalies.sort(key=lambda anomaly: (anomaly.at, anomaly.operations))

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.checkers.lease import Grant, grants
+from harness.checkers.grants import Grant, grants
 from harness.history import NEMESIS, Event, History, Operation, split
 
 CUTS = frozenset({"isolate-primary", "hold-back-replication"})

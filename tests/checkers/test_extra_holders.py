@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from trials import Script
 
 from harness.checkers.extra_holders import extra_holders
-from harness.checkers.lease import grants
+from harness.checkers.grants import grants
 from harness.history import Header, History
 from harness.verdict import Status, Verdict
 

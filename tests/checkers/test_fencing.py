@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.checkers.fencing import fencing
-from harness.checkers.lease import Skew, grants
+from harness.checkers.grants import Skew, grants
 from harness.history import Event, History, load
 from harness.verdict import Status
 

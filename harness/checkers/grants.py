@@ -1,0 +1,424 @@
+"""Grants and their bounds: from when until when a lease was live for certain, and until when it may have been.
+
+        invoked     acknowledged                     must_end         may_end
+           |- - - - - - - |==============================|- - - - - - - - |
+           may-hold         must-hold: the lease is live                    over for certain
+
+What each client asked and was answered is paired here by owner token; the rules over these bounds are in
+`harness.checkers.lease`, with the server under test, what is sound, and the sources.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from types import NoneType
+from typing import Any
+
+from harness.history import MalformedHistory, Operation
+
+NS_PER_MS = 1_000_000
+NS_PER_S = 1_000_000_000
+ACQUISITIONS = frozenset({"try_acquire", "acquire_within"})
+FUNCTIONS = ACQUISITIONS | {"extend", "release", "is_held"}
+"""The vocabulary of f that this checker reads; every other operation is another checker's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skew:
+    """How far the clock that ends leases may be from ours, in nanoseconds and parts per million.
+
+    `bound_ns` is b, the largest difference between two clients' clocks where those end leases; who
+    waits for another's lease waits up to 2 b longer.
+    """
+
+    fixed_ns: int = 2 * NS_PER_MS
+    drift_ppm: int = 500
+    bound_ns: int = 0
+
+    def early(self, span_ms: int) -> int:
+        """Give the nanoseconds by which a lease of this length may end before its time."""
+        return self.fixed_ns + span_ms * self.drift_ppm  # ms * ppm = ns
+
+    def late(self, span_ms: int) -> int:
+        """Give the nanoseconds by which others may see a lease of this length end after its time."""
+        return self.fixed_ns + span_ms * self.drift_ppm + 2 * self.bound_ns
+
+    def seen_over(self) -> int:
+        """Give the nanoseconds for which others may still see a lease that its owner saw expired."""
+        return self.fixed_ns + 2 * self.bound_ns if self.bound_ns else 0
+
+
+SERVER = Skew()
+"""One server's clock ends the leases: 2 ms + 500 ppm."""
+
+
+def client_clocks(bound_ms: int) -> Skew:
+    """Give the skew of a backend whose clients' clocks end the leases, at most `bound_ms` apart."""
+    return Skew(bound_ns=bound_ms * NS_PER_MS)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One acquisition that was answered granted, or was not answered. Times in nanoseconds.
+
+    Must-hold is [acknowledged_at, must_end), where that is not empty; may-hold is [invoked, may_end).
+    `acknowledged_at` and `must_end` are None for an unanswered acquisition. `may_end` is None where no
+    end is known: an unanswered acquisition may take effect at any time, unless a later answer proves it.
+    `index` is that of its invocation; `operations` are the indices of the invocations of all its
+    operations, itself first.
+    """
+
+    key: str | None
+    owner: str
+    process: int
+    index: int
+    ttl_ms: int
+    acknowledged: bool
+    invoked: int
+    acknowledged_at: int | None
+    must_end: int | None
+    may_end: int | None
+    token: int | None
+    node: str | None
+    operations: tuple[int, ...]
+
+
+def grants(operations: Iterable[Operation], skew: Skew = SERVER) -> list[Grant]:
+    """Give all grants of any keys, in order of invocation; O(n log n).
+
+    Raises MalformedHistory where an operation lacks its owner, TTL or answer.
+    """
+    found = [_grant(lease) for name in names_of(operations, skew) for lease in name.leases]
+    return sorted(found, key=lambda grant: grant.index)
+
+
+# What was asked and answered
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An operation on a lock; `answer` is None and `end` too where it may yet take effect."""
+
+    index: int
+    process: int
+    f: str
+    key: str | None
+    owner: str
+    start: int
+    end: int | None
+    answer: bool | None
+    span_ms: int
+    token: int | None
+    node: str | None
+
+    @property
+    def ended(self) -> int:
+        """The completion of an answered call."""
+        assert self.end is not None
+        return self.end
+
+
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    """A refusal of the owner that ended before `due`, the earliest end as far as it could see, and what `due` follows from."""
+
+    refusal: Call
+    due: int
+    basis: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A grant with its bounds.
+
+    `known` is the first instant at which the grant is certain to have been made, None if never;
+    `least` and `most` bound its end (SPEC 6: Emin, Emax), None where `known` is. `basis` are the
+    operations from which `least` follows.
+    """
+
+    call: Call
+    uses: tuple[Call, ...]
+    known: int | None
+    least: int | None
+    most: int | None
+    basis: tuple[int, ...]
+    lost: _Lost | None
+
+    @property
+    def who(self) -> str:
+        return who_asked(self.call)
+
+
+@dataclass(frozen=True, slots=True)
+class Certain:
+    """A lease that was certainly granted: its bounds are known."""
+
+    lease: Lease
+    known: int
+    least: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """All that concerns one lock name. `strays` are uses of tokens that were not granted, or not yet."""
+
+    key: str | None
+    leases: tuple[Lease, ...]
+    refusals: tuple[Call, ...]
+    strays: tuple[Call, ...]
+    twice: tuple[str, ...]
+    calls: int
+
+    def certain(self) -> list[Certain]:
+        found = []
+        for one in self.leases:
+            if one.known is not None and one.least is not None and one.most is not None:
+                found.append(Certain(one, one.known, one.least, one.most))
+        return found
+
+    def uncertain(self) -> list[Lease]:
+        return [one for one in self.leases if one.known is None]
+
+
+def names_of(operations: Iterable[Operation], skew: Skew) -> list[Name]:
+    calls: dict[str | None, list[Call]] = {}
+    for operation in operations:
+        if operation.f not in FUNCTIONS or operation.status == "fail":
+            continue
+        call = _call(operation)
+        if call.answer is None and call.f == "is_held":
+            continue  # an unanswered look constrains nothing
+        calls.setdefault(operation.key, []).append(call)
+    return [_name(key, found, skew) for key, found in calls.items()]
+
+
+_ANSWERS = {"try_acquire": "granted", "acquire_within": "granted", "extend": "held", "release": "released", "is_held": "held"}
+_SPANS = {"try_acquire": "ttl_ms", "acquire_within": "ttl_ms", "extend": "duration_ms"}
+
+
+def _call(operation: Operation) -> Call:
+    span = _SPANS.get(operation.f)
+    answered = operation.status == "ok"
+    token = operation.result.get("fencing_token") if answered and isinstance(operation.result, dict) else None
+    if type(token) not in (int, NoneType):
+        raise MalformedHistory(f"{operation.f} invoked at index {operation.index} has fencing_token {token!r}, expected an integer or null")
+    return Call(
+        index=operation.index,
+        process=operation.process,
+        f=operation.f,
+        key=operation.key,
+        owner=_field(operation, "argument", "owner", str),
+        start=operation.start,
+        end=operation.end,
+        answer=_field(operation, "result", _ANSWERS[operation.f], bool) if answered else None,
+        span_ms=_field(operation, "argument", span, int) if span else 0,
+        token=token,
+        node=operation.node,
+    )
+
+
+def _field(operation: Operation, place: str, name: str, kind: type[Any]) -> Any:
+    record = getattr(operation, place)
+    value: Any = record.get(name) if isinstance(record, dict) else None
+    if not isinstance(value, kind) or (kind is int and (isinstance(value, bool) or value < 1)):
+        raise MalformedHistory(
+            f"{operation.f} invoked at index {operation.index} has {place} {record!r}, expected {name} of type {kind.__name__}"
+        )
+    return value
+
+
+def _name(key: str | None, calls: list[Call], skew: Skew) -> Name:
+    attempts: dict[str, Call] = {}
+    uses: dict[str, list[Call]] = {}
+    twice: list[str] = []
+    for call in calls:
+        if call.f not in ACQUISITIONS:
+            uses.setdefault(call.owner, []).append(call)
+        elif call.owner in attempts:
+            twice.append(call.owner)
+        else:
+            attempts[call.owner] = call
+    if twice:  # nothing can be attributed: judge nothing
+        return Name(key, (), (), (), tuple(twice), len(calls))
+    leases, strays = [], []
+    for owner, attempt in attempts.items():
+        own = uses.pop(owner, [])
+        if attempt.answer is False:
+            strays += own
+            continue
+        strays += [use for use in own if use.end is not None and use.end < attempt.start]
+        leases.append(_lease(attempt, tuple(use for use in own if use.end is None or use.end >= attempt.start), skew))
+    strays += [use for own in uses.values() for use in own]
+    refusals = tuple(call for call in attempts.values() if call.answer is False)
+    return Name(key, tuple(leases), refusals, tuple(strays), (), len(calls))
+
+
+# The bounds of one grant
+
+
+def _lease(call: Call, uses: tuple[Call, ...], skew: Skew) -> Lease:
+    proofs = [use for use in uses if use.answer]
+    # What succeeded was done by the owner, so the grant was made by then, answered or not.
+    ends = [one.ended for one in proofs] + ([call.ended] if call.answer else [])
+    if not ends:
+        return Lease(call, uses, None, None, None, (), None)
+    known = min(ends)
+    lost = _lost(call, uses, known, skew)
+    least, basis = _least(call, uses, lost, skew)
+    return Lease(call, uses, known, least, _most(call, uses, known, skew), basis, lost)
+
+
+def extends_of(uses: Iterable[Call], answer: bool | None) -> list[Call]:
+    return [use for use in uses if use.f == "extend" and use.answer is answer]
+
+
+def releases_of(uses: Iterable[Call]) -> list[Call]:
+    """Give the releases that took effect, or may have."""
+    return [use for use in uses if use.f == "release" and use.answer is not False]
+
+
+def refused_of(uses: Iterable[Call], known: int) -> list[Call]:
+    """Give the refusals that looked after the grant had been made: an earlier one may have seen the time before it."""
+    return [use for use in uses if use.answer is False and use.start > known]
+
+
+def shortest_of(call: Call, skew: Skew) -> int:
+    return call.span_ms * NS_PER_MS - skew.early(call.span_ms)
+
+
+def longest_of(call: Call, skew: Skew) -> int:
+    return call.span_ms * NS_PER_MS + skew.late(call.span_ms)
+
+
+def _setters(call: Call, extends: list[Call]) -> tuple[int, list[Call]]:
+    """Give the earliest instant of the last acknowledged operation that set the end, and which it may have been.
+
+    The last one was done no earlier than any of them began, so one that had ended by then was not it.
+    """
+    last = max([call.start] + [extend.start for extend in extends])
+    return last, [extend for extend in extends if extend.ended >= last] or [call]
+
+
+def _basis(call: Call, extends: list[Call]) -> tuple[int, ...]:
+    return tuple(setter.index for setter in _setters(call, extends)[1] if setter is not call)
+
+
+def _expiry(call: Call, extends: list[Call], unanswered: list[Call], skew: Skew) -> int:
+    """Give the earliest expiry if all of `extends` were done and any of `unanswered`; these can only lower it."""
+    last, setters = _setters(call, extends)
+    ends = [last + shortest_of(setter, skew) for setter in setters]
+    ends += [max(last, extend.start) + shortest_of(extend, skew) for extend in unanswered]
+    return min(ends)
+
+
+def _lost(call: Call, uses: tuple[Call, ...], known: int, skew: Skew) -> _Lost | None:
+    """Give the refusal that ended before the lease could have, if there is one.
+
+    It looked at x <= its end. The owner's successes came before x, as a token never comes back, so
+    those begun by then set the end. Only the refusal that ends first can be too early: the bound falls
+    with every operation begun later.
+    """
+    refused = refused_of(uses, known)
+    if not refused:
+        return None
+    first = min(refused, key=lambda use: use.ended)
+    before = [use for use in uses if use.start <= first.ended]
+    extends = extends_of(before, True)
+    due = min([_expiry(call, extends, extends_of(before, None), skew)] + [release.start for release in releases_of(before)])
+    return _Lost(first, due, _basis(call, extends)) if first.ended < due else None
+
+
+def _least(call: Call, uses: tuple[Call, ...], lost: _Lost | None, skew: Skew) -> tuple[int, tuple[int, ...]]:
+    """Give the earliest possible end of the lease, and the operations that say so."""
+    extends = extends_of(uses, True)
+    least = _expiry(call, extends, extends_of(uses, None), skew)
+    least = min([least] + [release.start for release in releases_of(uses)])
+    if lost is not None:
+        least = min(least, lost.refusal.start)  # its owner knows from here on: reported as lost, not as held twice
+    proof = max((use for use in uses if use.answer), key=lambda use: use.start, default=None)
+    if proof is not None and proof.start > least:
+        return proof.start, (proof.index,)
+    return least, _basis(call, extends)
+
+
+class Latest:
+    """The latest possible end after the acknowledged extends so far, pushed in order of completion."""
+
+    def __init__(self, call: Call, known: int, skew: Skew) -> None:
+        self.end = known + longest_of(call, skew)
+        self._skew = skew
+        self._last = call.start
+        self._setters: list[Call] = []
+
+    def push(self, extend: Call) -> None:
+        self._last = max(self._last, extend.start)
+        self._setters = [setter for setter in self._setters if setter.ended >= self._last] + [extend]
+        if len(self._setters) == 1:  # all others were before it: it was done while the lease was live
+            self.end = min(extend.ended, self.end) + longest_of(extend, self._skew)
+        else:
+            self.end = max(setter.ended + longest_of(setter, self._skew) for setter in self._setters)
+
+
+def lengthened(end: int, extends: Iterable[Call], skew: Skew) -> int:
+    """Add extends that may have been done at any time, each once, if the lease can have lived to see it begin."""
+    for extend in sorted(extends, key=lambda one: one.start):
+        if extend.start >= end:
+            break
+        end += longest_of(extend, skew)
+    return end
+
+
+def _most(call: Call, uses: tuple[Call, ...], known: int, skew: Skew) -> int:
+    """Give the latest possible end of the lease."""
+    latest = Latest(call, known, skew)
+    for extend in sorted(extends_of(uses, True), key=lambda use: use.ended):
+        latest.push(extend)
+    ends = [lengthened(latest.end, extends_of(uses, None), skew)]
+    # At the very instant of an ending both orders are possible: the end is closed, hence + 1.
+    ends += [use.ended + 1 for use in uses if use.f == "release" and use.answer]
+    ends += [use.ended + 1 + skew.seen_over() for use in refused_of(uses, known)]
+    return min(ends)
+
+
+def endings_of(uses: Iterable[Call], known: int) -> list[Call]:
+    return [use for use in uses if use.f == "release" and use.answer] + refused_of(uses, known)
+
+
+# Words and numbers
+
+
+def _grant(one: Lease) -> Grant:
+    call, acknowledged = one.call, one.call.answer is True
+    return Grant(
+        key=call.key,
+        owner=call.owner,
+        process=call.process,
+        index=call.index,
+        ttl_ms=call.span_ms,
+        acknowledged=acknowledged,
+        invoked=call.start,
+        acknowledged_at=call.end if acknowledged else None,
+        must_end=one.least if acknowledged else None,
+        may_end=one.most,
+        token=call.token,
+        node=call.node,
+        operations=(call.index, *sorted(use.index for use in one.uses)),
+    )
+
+
+def indices_of(*indices: int) -> tuple[int, ...]:
+    return tuple(sorted(set(indices)))
+
+
+def at_s(time: int) -> str:
+    return f"{time / NS_PER_S:.3f} s"
+
+
+def between_s(call: Call) -> str:
+    return f"{at_s(call.start)} and {at_s(call.ended)}"
+
+
+def who_asked(call: Call) -> str:
+    return f"{call.owner} (process {call.process})"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 
-from faults.isolate_primary import SILENCE_S, arrivals, nowhere
 from faults.kill import KILL
+from faults.marker import Marker
 from harness.nemesis import Fault, Injection, Probe
 from harness.system import Link, System
 
@@ -19,8 +18,10 @@ class HoldBack:
 
     system: System
     node: str
-    marker: str = ""
-    marked_at: float = field(default=0.0)
+    marker: Marker = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.marker = Marker(self.system, self.node)
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -29,15 +30,11 @@ class HoldBack:
     def inject(self) -> None:
         for link in self._links():
             link.cut()
-        self.marker = f"held-back-{time.monotonic_ns()}"
-        self.system.write_marker(self.node, self.marker)
-        self.marked_at = time.monotonic()
+        self.marker.write()
 
     def bites(self) -> Probe:
-        time.sleep(max(0.0, self.marked_at + SILENCE_S - time.monotonic()))
-        arrived = arrivals(self.system, self.node, self.marker)
-        written = self.system.read_marker(self.node) == self.marker
-        return Probe(written and nowhere(arrived), {"marker_arrived": arrived})
+        arrived = self.marker.arrivals()
+        return Probe(self.marker.withheld(arrived), {"marker_arrived": arrived})
 
     def heal(self) -> None:
         for link in self._links():

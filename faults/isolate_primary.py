@@ -7,29 +7,11 @@ that this divides the two groups in both directions.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from faults.marker import Marker
 from harness.nemesis import Fault, Injection, Probe
 from harness.system import Link, System
-
-SILENCE_S = 0.25  # a marker that has not arrived after this long would have, without the cut: it takes 1 ms
-
-
-def arrivals(system: System, node: str, marker: str) -> dict[str, bool | None]:
-    """Say of every other node whether a marker has arrived there; None where it does not answer, which proves nothing."""
-    roles = system.roles()
-    return {
-        name: system.read_marker(name) == marker if roles[name].role in ("primary", "replica") else None
-        for name in system.nodes
-        if name != node
-    }
-
-
-def nowhere(arrived: Mapping[str, bool | None]) -> bool:
-    """Say whether every node was seen to lack the marker."""
-    return all(each is False for each in arrived.values())
 
 
 @dataclass(slots=True)
@@ -38,8 +20,10 @@ class Isolation:
 
     system: System
     node: str
-    marker: str = ""
-    marked_at: float = field(default=0.0)
+    marker: Marker = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.marker = Marker(self.system, self.node)
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -48,17 +32,13 @@ class Isolation:
     def inject(self) -> None:
         for link in self._links():
             link.cut()
-        self.marker = f"isolated-{time.monotonic_ns()}"
-        self.system.write_marker(self.node, self.marker)
-        self.marked_at = time.monotonic()
+        self.marker.write()
 
     def bites(self) -> Probe:
-        time.sleep(max(0.0, self.marked_at + SILENCE_S - time.monotonic()))
-        arrived = arrivals(self.system, self.node, self.marker)
-        written = self.system.read_marker(self.node) == self.marker
+        arrived = self.marker.arrivals()
         passages = {link.name: self.system.passage(link) for link in self._client_links()}
         passed = {name: each.arrived or each.answered for name, each in passages.items()}
-        return Probe(written and nowhere(arrived) and not any(passed.values()), {"marker_arrived": arrived, "client_links_pass": passed})
+        return Probe(self.marker.withheld(arrived) and not any(passed.values()), {"marker_arrived": arrived, "client_links_pass": passed})
 
     def heal(self) -> None:
         for link in self._links():

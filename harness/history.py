@@ -24,6 +24,7 @@ import msgspec
 
 EventType = Literal["invoke", "ok", "fail", "info"]
 NEMESIS = "nemesis"
+FORMAT = 1
 
 
 class MalformedHistory(ValueError):
@@ -273,6 +274,8 @@ def parse(data: bytes, source: str = "history") -> History:
                 if number > 1:
                     raise MalformedHistory("the header stands on the first line only", number, source)
                 header = _HEADER.decode(line)
+                if header.holdwater != FORMAT:
+                    raise MalformedHistory(f"format {header.holdwater}, expected {FORMAT}", number, source)
             elif line.replace(b" ", b"") == END_MARK.strip():
                 complete = True
             else:

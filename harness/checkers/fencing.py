@@ -19,7 +19,8 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.checkers.grants import NS_PER_S, SERVER, Grant, Skew, grants
+from harness.checkers.calls import NS_PER_S
+from harness.checkers.grants import SERVER, Grant, Skew, grants
 from harness.clock import clock_sane
 from harness.history import History
 from harness.verdict import Anomaly, Verdict, invalid, unknown, valid

@@ -4,24 +4,19 @@
            |- - - - - - - |==============================|- - - - - - - - |
            may-hold         must-hold: the lease is live                    over for certain
 
-What each client asked and was answered is paired here by owner token; the rules over these bounds are in
-`harness.checkers.lease`, with the server under test, what is sound, and the sources.
+Calls are paired by owner token. The rules over these bounds are in `harness.checkers.lease`, with the server
+under test, what is sound, and the sources.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from types import NoneType
-from typing import Any
 
-from harness.history import MalformedHistory, Operation
+from harness.checkers.calls import ACQUISITIONS, FUNCTIONS, Call, call_of, who_asked
+from harness.history import Operation
 
 NS_PER_MS = 1_000_000
-NS_PER_S = 1_000_000_000
-ACQUISITIONS = frozenset({"try_acquire", "acquire_within"})
-FUNCTIONS = ACQUISITIONS | {"extend", "release", "is_held"}
-"""The vocabulary of f that this checker reads; every other operation is another checker's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +60,7 @@ class Grant:
     Must-hold is [acknowledged_at, must_end), where that is not empty; may-hold is [invoked, may_end).
     `acknowledged_at` and `must_end` are None for an unanswered acquisition. `may_end` is None where no
     end is known: an unanswered acquisition may take effect at any time, unless a later answer proves it.
+    `key` is the lock's name, None where the history has one lock without a name (a key of null).
     `index` is that of its invocation; `operations` are the indices of the invocations of all its
     operations, itself first.
     """
@@ -93,30 +89,26 @@ def grants(operations: Iterable[Operation], skew: Skew = SERVER) -> list[Grant]:
     return sorted(found, key=lambda grant: grant.index)
 
 
-# What was asked and answered
+def _grant(one: Lease) -> Grant:
+    call, acknowledged = one.call, one.call.answer is True
+    return Grant(
+        key=call.key,
+        owner=call.owner,
+        process=call.process,
+        index=call.index,
+        ttl_ms=call.span_ms,
+        acknowledged=acknowledged,
+        invoked=call.start,
+        acknowledged_at=call.end if acknowledged else None,
+        must_end=one.least if acknowledged else None,
+        may_end=one.most,
+        token=call.token,
+        node=call.node,
+        operations=(call.index, *sorted(use.index for use in one.uses)),
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """An operation on a lock; `answer` is None and `end` too where it may yet take effect."""
-
-    index: int
-    process: int
-    f: str
-    key: str | None
-    owner: str
-    start: int
-    end: int | None
-    answer: bool | None
-    span_ms: int
-    token: int | None
-    node: str | None
-
-    @property
-    def ended(self) -> int:
-        """The completion of an answered call."""
-        assert self.end is not None
-        return self.end
+# The grants of a lock name
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +139,7 @@ class Lease:
 
     @property
     def who(self) -> str:
+        """Its owner token and process."""
         return who_asked(self.call)
 
 
@@ -172,6 +165,7 @@ class Name:
     calls: int
 
     def certain(self) -> list[Certain]:
+        """Give the leases that were granted for certain, answered or proved by a later answer."""
         found = []
         for one in self.leases:
             if one.known is not None and one.least is not None and one.most is not None:
@@ -179,54 +173,24 @@ class Name:
         return found
 
     def uncertain(self) -> list[Lease]:
+        """Give the leases that may have been granted, at any time from their invocation on, or never."""
         return [one for one in self.leases if one.known is None]
 
 
 def names_of(operations: Iterable[Operation], skew: Skew) -> list[Name]:
+    """Pair the operations on each lock name by owner token, and bound each grant.
+
+    Raises MalformedHistory where an operation lacks its owner, TTL or answer.
+    """
     calls: dict[str | None, list[Call]] = {}
     for operation in operations:
         if operation.f not in FUNCTIONS or operation.status == "fail":
             continue
-        call = _call(operation)
+        call = call_of(operation)
         if call.answer is None and call.f == "is_held":
             continue  # an unanswered look constrains nothing
         calls.setdefault(operation.key, []).append(call)
     return [_name(key, found, skew) for key, found in calls.items()]
-
-
-_ANSWERS = {"try_acquire": "granted", "acquire_within": "granted", "extend": "held", "release": "released", "is_held": "held"}
-_SPANS = {"try_acquire": "ttl_ms", "acquire_within": "ttl_ms", "extend": "duration_ms"}
-
-
-def _call(operation: Operation) -> Call:
-    span = _SPANS.get(operation.f)
-    answered = operation.status == "ok"
-    token = operation.result.get("fencing_token") if answered and isinstance(operation.result, dict) else None
-    if type(token) not in (int, NoneType):
-        raise MalformedHistory(f"{operation.f} invoked at index {operation.index} has fencing_token {token!r}, expected an integer or null")
-    return Call(
-        index=operation.index,
-        process=operation.process,
-        f=operation.f,
-        key=operation.key,
-        owner=_field(operation, "argument", "owner", str),
-        start=operation.start,
-        end=operation.end,
-        answer=_field(operation, "result", _ANSWERS[operation.f], bool) if answered else None,
-        span_ms=_field(operation, "argument", span, int) if span else 0,
-        token=token,
-        node=operation.node,
-    )
-
-
-def _field(operation: Operation, place: str, name: str, kind: type[Any]) -> Any:
-    record = getattr(operation, place)
-    value: Any = record.get(name) if isinstance(record, dict) else None
-    if not isinstance(value, kind) or (kind is int and (isinstance(value, bool) or value < 1)):
-        raise MalformedHistory(
-            f"{operation.f} invoked at index {operation.index} has {place} {record!r}, expected {name} of type {kind.__name__}"
-        )
-    return value
 
 
 def _name(key: str | None, calls: list[Call], skew: Skew) -> Name:
@@ -271,6 +235,7 @@ def _lease(call: Call, uses: tuple[Call, ...], skew: Skew) -> Lease:
 
 
 def extends_of(uses: Iterable[Call], answer: bool | None) -> list[Call]:
+    """Give the extends that were answered so; None: not answered."""
     return [use for use in uses if use.f == "extend" and use.answer is answer]
 
 
@@ -285,10 +250,12 @@ def refused_of(uses: Iterable[Call], known: int) -> list[Call]:
 
 
 def shortest_of(call: Call, skew: Skew) -> int:
+    """Give the shortest time in ns for which a lease lasts from when this grant or extend was done."""
     return call.span_ms * NS_PER_MS - skew.early(call.span_ms)
 
 
 def longest_of(call: Call, skew: Skew) -> int:
+    """Give the longest time in ns for which others may see it last from then."""
     return call.span_ms * NS_PER_MS + skew.late(call.span_ms)
 
 
@@ -353,6 +320,7 @@ class Latest:
         self._setters: list[Call] = []
 
     def push(self, extend: Call) -> None:
+        """Take in the next acknowledged extend."""
         self._last = max(self._last, extend.start)
         self._setters = [setter for setter in self._setters if setter.ended >= self._last] + [extend]
         if len(self._setters) == 1:  # all others were before it: it was done while the lease was live
@@ -383,42 +351,5 @@ def _most(call: Call, uses: tuple[Call, ...], known: int, skew: Skew) -> int:
 
 
 def endings_of(uses: Iterable[Call], known: int) -> list[Call]:
+    """Give the answers after which the lease is over: acknowledged releases, and refusals of its owner."""
     return [use for use in uses if use.f == "release" and use.answer] + refused_of(uses, known)
-
-
-# Words and numbers
-
-
-def _grant(one: Lease) -> Grant:
-    call, acknowledged = one.call, one.call.answer is True
-    return Grant(
-        key=call.key,
-        owner=call.owner,
-        process=call.process,
-        index=call.index,
-        ttl_ms=call.span_ms,
-        acknowledged=acknowledged,
-        invoked=call.start,
-        acknowledged_at=call.end if acknowledged else None,
-        must_end=one.least if acknowledged else None,
-        may_end=one.most,
-        token=call.token,
-        node=call.node,
-        operations=(call.index, *sorted(use.index for use in one.uses)),
-    )
-
-
-def indices_of(*indices: int) -> tuple[int, ...]:
-    return tuple(sorted(set(indices)))
-
-
-def at_s(time: int) -> str:
-    return f"{time / NS_PER_S:.3f} s"
-
-
-def between_s(call: Call) -> str:
-    return f"{at_s(call.start)} and {at_s(call.ended)}"
-
-
-def who_asked(call: Call) -> str:
-    return f"{call.owner} (process {call.process})"

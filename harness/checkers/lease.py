@@ -2,14 +2,10 @@
 
 The server under test: `try_acquire` is granted at an instant when nobody's lease is live and lasts for
 its TTL; `extend` by the live owner sets the end anew, *also to an earlier one*; whoever is not the live
-owner is refused. From what the clients saw follow two bounds for each grant:
-
-        invoked     acknowledged                     must_end         may_end
-           |- - - - - - - |==============================|- - - - - - - - |
-           may-hold         must-hold: the lease is live                    over for certain
-
-Each rule (SPEC 6) contradicts one execution order with one of these bounds, in O(n log n) in the
-operations of a key; listing pairs of holders costs one step a pair up to `PAIRS_LISTED`.
+owner is refused. What the clients saw bounds the life of each grant (`harness.checkers.grants`). Each rule
+(SPEC 6) contradicts one execution order with one of these bounds: here those on who was granted, and
+`harness.checkers.refusals` on who was refused. O(n log n) in the operations of a key; listing pairs of
+holders costs one step a pair up to `PAIRS_LISTED`.
 
 *Soundness.* Invalid is sound: no execution of the server gives this history, if its clock keeps within
 the skew, owner tokens are unique, and, with client clocks, a guard is used by clients of one clock.
@@ -38,7 +34,7 @@ worth it if a mutant escapes).
 
 Sources: Gray and Cheriton, Leases, SOSP 1989, sections 2 and 5 (the holder's and the server's view of a
 term, clocks); Garey and Johnson, Computers and Intractability, 1979, SS1 (sequencing within intervals:
-why the exact problem is hard). The proofs are in the comments.
+why the exact problem is hard). The proofs stand beside the code.
 """
 
 from __future__ import annotations
@@ -49,23 +45,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import heappop, heappush
 from itertools import islice
 
-from harness.checkers.grants import (
-    NS_PER_MS,
-    SERVER,
-    Call,
-    Certain,
-    Latest,
-    Name,
-    Skew,
-    at_s,
-    between_s,
-    endings_of,
-    extends_of,
-    indices_of,
-    lengthened,
-    names_of,
-    who_asked,
-)
+from harness.checkers.calls import Call, at_s, between_s, indices_of, who_asked
+from harness.checkers.grants import NS_PER_MS, SERVER, Certain, Latest, Name, Skew, endings_of, extends_of, lengthened, names_of
 from harness.checkers.refusals import Span, free_for, least_length, refused_wrongly
 from harness.clock import clock_sane, excess_ns
 from harness.history import History
@@ -265,6 +246,9 @@ def _no_room(key: str | None, crowd: list[Certain]) -> Anomaly:
     message = f"{one.lease.who} was granted {key} by {at_s(one.known)}, but there is no room for its lease: {holders} must have held it"
     operations = indices_of(*(index for each in crowd for index in (each.lease.call.index, *each.lease.basis)))
     return Anomaly("two-holders", key, operations, one.known, message, live=min(each.known for each in crowd))
+
+
+# Numbers
 
 
 def _numbers(names: Sequence[Name]) -> dict[str, int]:

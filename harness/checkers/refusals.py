@@ -12,21 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 
-from harness.checkers.grants import (
-    Call,
-    Certain,
-    Lease,
-    Name,
-    Skew,
-    at_s,
-    between_s,
-    endings_of,
-    indices_of,
-    longest_of,
-    releases_of,
-    shortest_of,
-    who_asked,
-)
+from harness.checkers.calls import Call, at_s, between_s, indices_of, who_asked
+from harness.checkers.grants import Certain, Lease, Name, Skew, endings_of, longest_of, releases_of, shortest_of
 from harness.verdict import Anomaly
 
 
@@ -37,9 +24,6 @@ class Span:
     begin: int
     end: int
     one: Certain
-
-
-# Refusals
 
 
 def refused_wrongly(name: Name, certain: list[Certain], spans: list[Span], skew: Skew) -> Iterator[Anomaly]:

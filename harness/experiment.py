@@ -82,7 +82,7 @@ def write_results(
     plan: Plan, ran: Ran, broken: str | None, trials: Sequence[TrialEvidence], history: History, directory: Path, command: str
 ) -> dict[str, Any]:
     """Write what was concluded of a run into its directory; give it."""
-    status = combine({f"trial {trial.n}": combine(_with_doubt(trial)) for trial in trials}).status
+    status = max((_status(trial) for trial in trials), default=Status.UNKNOWN)
     results = {
         "holdwater": 1,
         "kind": "run",
@@ -112,6 +112,13 @@ def exit_code(status: Status, broken: str | None, history: History) -> int:
     if broken is not None:
         return 3
     return 2 if status is Status.UNKNOWN else 0
+
+
+def _status(trial: TrialEvidence) -> Status:
+    """Give what a trial may be called: unknown where it was not valid, whatever was seen in it (SPEC 8)."""
+    if any(not gate.met for gate in validity(trial.history)):
+        return Status.UNKNOWN
+    return combine(_with_doubt(trial)).status
 
 
 def _with_doubt(trial: TrialEvidence) -> dict[str, Verdict]:

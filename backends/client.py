@@ -23,6 +23,14 @@ FUNCTIONS = frozenset(
         "get_versioned",
         "compare_and_swap",
         "increment",
+        "scan_keys",
+        "scan_keys_by_kind",
+        "index_timeout",
+        "remove_timeout_index",
+        "get_expired_timeouts",
+        "index_chain_ready",
+        "remove_chain_ready_index",
+        "get_ready_chains",
     ]
 )
 """The vocabulary of f (SPEC 3) that every backend's client speaks."""
@@ -31,7 +39,8 @@ FUNCTIONS = frozenset(
 class StateClient:
     """A harness client over a session of any backend.
 
-    A history's key becomes the id of a StateKey, or the name of a lock as it stands.
+    A history's key becomes the id of a StateKey, or the name of a lock as it stands. Of an index its key is
+    the index's name; the entries' keys stand in the values. Scans name their keys in full, canonically.
     """
 
     def __init__(self, session: Session) -> None:
@@ -49,6 +58,14 @@ class StateClient:
             "get_versioned": self._get_versioned,
             "compare_and_swap": self._compare_and_swap,
             "increment": self._increment,
+            "scan_keys": lambda _, a: {"items": session.scan_keys(a["namespace"], a["tenant"], a["kind"], a["prefix"])},
+            "scan_keys_by_kind": lambda _, a: {"items": session.scan_keys_by_kind(a["kind"])},
+            "index_timeout": _entering(session.index_timeout),
+            "remove_timeout_index": _leaving(session.remove_timeout_index),
+            "get_expired_timeouts": lambda _, a: {"keys": [_name(key) for key in session.get_expired_timeouts(a["now_ms"])]},
+            "index_chain_ready": _entering(session.index_chain_ready),
+            "remove_chain_ready_index": _leaving(session.remove_chain_ready_index),
+            "get_ready_chains": lambda _, a: {"keys": [_name(key) for key in session.get_ready_chains(a["now_ms"])]},
         }
 
     def invoke(self, f: str, key: str, argument: Any) -> tuple[Any, str | None]:
@@ -108,3 +125,24 @@ class StateClient:
 @lru_cache(maxsize=4096)
 def _key(name: str) -> StateKey:
     return StateKey(NAMESPACE, TENANT, KIND, name)
+
+
+def _name(canonical: str) -> str:
+    own = f"{NAMESPACE}:{TENANT}:{KIND}:"
+    return canonical.removeprefix(own)
+
+
+def _entering(enter: Callable[[StateKey, int], None]) -> Callable[[str, Any], Any]:
+    def call(_: str, a: Any) -> Any:
+        enter(_key(a["key"]), a["time_ms"])
+        return {}
+
+    return call
+
+
+def _leaving(leave: Callable[[StateKey], None]) -> Callable[[str, Any], Any]:
+    def call(_: str, a: Any) -> Any:
+        leave(_key(a["key"]))
+        return {}
+
+    return call

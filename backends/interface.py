@@ -118,6 +118,24 @@ def check_int64(number: int, what: str) -> None:
         raise ValueError(f"{what} {number!r}, expected an int64")
 
 
+def check_index_time(time_ms: int, what: str) -> None:
+    """Raise ValueError unless this is a time that an index holds: Unix milliseconds from 0 to 2**53."""
+    if not isinstance(time_ms, int) or isinstance(time_ms, bool) or not 0 <= time_ms <= INDEX_TIME_MAX_MS:
+        raise ValueError(f"{what} {time_ms!r}, expected Unix milliseconds from 0 to 2**53")
+
+
+def scan_stem(namespace: str, tenant: str, kind: str, prefix: str) -> str:
+    """Give what the canonical keys of a scan begin with; raise ValueError where no key could."""
+    if not prefix:
+        return StateKey(namespace, tenant, kind, "x").canonical[:-1]
+    return StateKey(namespace, tenant, kind, prefix).canonical
+
+
+def check_kind(kind: str) -> None:
+    """Raise ValueError where no key could be of this kind."""
+    StateKey("", "", kind, "x")
+
+
 class StateStore(Protocol):
     """Key-value state. Keys are StateKey, values text; `ttl_ms` None = no expiry."""
 
@@ -150,6 +168,42 @@ class StateStore(Protocol):
 
     def compare_and_swap(self, key: StateKey, expected_version: int, value: str, ttl_ms: int | None) -> Swapped | Conflict:
         """Set if the version is the expected one (0 = create if missing); TTL as with `set`."""
+        ...
+
+    def scan_keys(self, namespace: str, tenant: str, kind: str, prefix: str) -> list[tuple[str, str]]:
+        """Give canonical key and value of every live key there whose id begins with `prefix`, taken literally.
+
+        No snapshot and no order, each key at most once: what was live during the whole call is in, what
+        was missing during the whole call is not. Several requests, each of which ends within the deadline.
+        """
+        ...
+
+    def scan_keys_by_kind(self, kind: str) -> list[tuple[str, str]]:
+        """Do the same for the keys of one kind in every namespace and tenant."""
+        ...
+
+    def index_timeout(self, key: StateKey, expires_at_ms: int) -> None:
+        """Enter a key into the index of timeouts, or give its entry another time (Unix ms). The data key need not exist."""
+        ...
+
+    def remove_timeout_index(self, key: StateKey) -> None:
+        """Take a key out of the index of timeouts; idempotent."""
+        ...
+
+    def get_expired_timeouts(self, now_ms: int) -> list[str]:
+        """Give the canonical keys of the entries with a time <= now, ascending by time, each once, under the rule of scans."""
+        ...
+
+    def index_chain_ready(self, key: StateKey, ready_at_ms: int) -> None:
+        """Enter a key into the index of chains, which is separate; else as `index_timeout`."""
+        ...
+
+    def remove_chain_ready_index(self, key: StateKey) -> None:
+        """Take a key out of the index of chains; idempotent."""
+        ...
+
+    def get_ready_chains(self, now_ms: int) -> list[str]:
+        """Give the canonical keys of the chains that are ready; else as `get_expired_timeouts`."""
         ...
 
 

@@ -6,30 +6,53 @@ itself (one of them forgets, and a limit becomes a difference between backends).
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 from backends import lock
-from backends.interface import Conflict, NotAnInteger, StateKey, Swapped, check_int64, check_ttl, check_value
+from backends.interface import (
+    Conflict,
+    NotAnInteger,
+    StateKey,
+    Swapped,
+    check_index_time,
+    check_int64,
+    check_kind,
+    check_ttl,
+    check_value,
+    scan_stem,
+)
 from backends.lock import LockCommands
 
 OPERATIONS = (
     "check_and_set",
     "compare_and_swap",
     "delete",
+    "due",
     "extend",
     "get",
     "get_versioned",
     "grant",
     "increment",
+    "index",
     "is_held",
     "release",
+    "scan",
+    "scan_kind",
     "set",
+    "unindex",
 )
 """The names of the commands that reach the server: all of `Commands` except node and close."""
 
 
+Index = Literal["timeout", "chain"]
+"""The two indexes: of timeouts, and of chains that are ready."""
+
+
 class Commands(LockCommands, Protocol):
-    """What a backend does: each method one atomic step at the server; keys are canonical, arguments checked."""
+    """What a backend does: each method one atomic step at the server; keys are canonical, arguments checked.
+
+    `scan`, `scan_kind` and `due` may be several requests, each an atomic step within the deadline.
+    """
 
     @property
     def node(self) -> str | None:
@@ -51,6 +74,26 @@ class Commands(LockCommands, Protocol):
         ...
 
     def compare_and_swap(self, key: str, expected_version: int, value: str, ttl_ms: int | None) -> Swapped | Conflict: ...
+
+    def scan(self, stem: str) -> list[tuple[str, str]]:
+        """Give key and value of the live keys that begin with `stem` (literally, namespace:tenant:kind:prefix)."""
+        ...
+
+    def scan_kind(self, kind: str) -> list[tuple[str, str]]:
+        """Give key and value of the live keys whose third component is `kind`."""
+        ...
+
+    def index(self, index: Index, key: str, time_ms: int) -> None:
+        """Enter a key, or give its entry another time."""
+        ...
+
+    def unindex(self, index: Index, key: str) -> None:
+        """Take a key out; idempotent."""
+        ...
+
+    def due(self, index: Index, now_ms: int) -> list[str]:
+        """Give the keys of the entries with a time <= now, ascending by time, each once."""
+        ...
 
     def close(self) -> None: ...
 
@@ -112,6 +155,43 @@ class CheckedSession:
         check_value(value)
         check_ttl(ttl_ms)
         return self._commands.compare_and_swap(key.canonical, expected_version, value, ttl_ms)
+
+    def scan_keys(self, namespace: str, tenant: str, kind: str, prefix: str) -> list[tuple[str, str]]:
+        """Give key and value of the live keys there whose id begins with `prefix`."""
+        return self._commands.scan(scan_stem(namespace, tenant, kind, prefix))
+
+    def scan_keys_by_kind(self, kind: str) -> list[tuple[str, str]]:
+        """Give key and value of the live keys of one kind."""
+        check_kind(kind)
+        return self._commands.scan_kind(kind)
+
+    def index_timeout(self, key: StateKey, expires_at_ms: int) -> None:
+        """Enter a key into the index of timeouts."""
+        check_index_time(expires_at_ms, "expires_at_ms")
+        self._commands.index("timeout", key.canonical, expires_at_ms)
+
+    def remove_timeout_index(self, key: StateKey) -> None:
+        """Take a key out of the index of timeouts."""
+        self._commands.unindex("timeout", key.canonical)
+
+    def get_expired_timeouts(self, now_ms: int) -> list[str]:
+        """Give the keys whose timeout has come, ascending by time."""
+        check_index_time(now_ms, "now_ms")
+        return self._commands.due("timeout", now_ms)
+
+    def index_chain_ready(self, key: StateKey, ready_at_ms: int) -> None:
+        """Enter a key into the index of chains."""
+        check_index_time(ready_at_ms, "ready_at_ms")
+        self._commands.index("chain", key.canonical, ready_at_ms)
+
+    def remove_chain_ready_index(self, key: StateKey) -> None:
+        """Take a key out of the index of chains."""
+        self._commands.unindex("chain", key.canonical)
+
+    def get_ready_chains(self, now_ms: int) -> list[str]:
+        """Give the keys of the chains that are ready, ascending by time."""
+        check_index_time(now_ms, "now_ms")
+        return self._commands.due("chain", now_ms)
 
     def try_acquire(self, name: str, ttl_ms: int, *, owner: str | None = None) -> lock.Guard | None:
         """Take the lock if it is free."""

@@ -64,6 +64,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     faults: tuple[str, ...] = ()
     concurrency: int | None = None
     sides: dict[str, str] = {}
+    clock_bound_ms: int | None = None  # set where client clocks end leases: the largest difference between two of them
     options: dict[str, Any] = {}
 
 

@@ -1,4 +1,4 @@
-"""Plug-ins by name, from entry points: backends, workloads, faults, reports.
+"""Plug-ins by name, from entry points: backends, workloads, faults, reports, and the servers that backends need.
 
 A plug-in is loaded when it is first asked for: no driver is imported for a backend that is not run.
 """
@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.plan import BadPlan
 
-KINDS = ("backends", "workloads", "faults", "reports")
+KINDS = ("backends", "workloads", "faults", "reports", "servers")
 
 
 def names(kind: str) -> list[str]:

@@ -117,6 +117,7 @@ def _header(plan: Plan, system: System) -> Header:
         faults=tuple(sorted({str(spec) for episode in plan.episodes for spec in episode.faults})),
         concurrency=plan.concurrency,
         sides={str(slot): side_of(plan, system, slot) for slot in range(plan.concurrency)},
+        clock_bound_ms=system.clock_bound_ms,
         options={"mutant": plan.mutant, "rate": plan.rate, "deadline_s": plan.deadline_s} | dict(plan.options),
     )
 

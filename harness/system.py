@@ -118,6 +118,11 @@ class System(Protocol):
         ...
 
     @property
+    def clock_bound_ms(self) -> int | None:
+        """The largest difference between two clients' clocks that the deployment is configured for; None where a server's clock decides."""
+        ...
+
+    @property
     def nodes(self) -> Mapping[str, Node]: ...
 
     def links(self, source: str | None = None, target: str | None = None) -> list[Link]:

@@ -25,6 +25,7 @@ class FakeSystem:
     """Says what a test tells it to say; `client_of` may wrap each client."""
 
     name, variant, sides = "fake", "default", ("clients-a", "clients-b")
+    clock_bound_ms = None
     versions = {"fake": "1"}
 
     def __init__(self, mutant: str | None = None) -> None:

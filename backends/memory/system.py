@@ -33,6 +33,7 @@ class _NoNetwork:
     # What both shapes answer to questions about links and replication.
     name = "memory"
     sides = ("clients",)
+    clock_bound_ms = None
 
     def links(self, source: str | None = None, target: str | None = None) -> list[Link]:
         return []

@@ -66,6 +66,8 @@ class DataNode(LocalNode):
 class RedisServers:
     """Data nodes behind links; what single and Sentinel share of a harness.system.System."""
 
+    clock_bound_ms = None
+
     def __init__(self, local: Local, name: str, variant: str, mutant: str | None) -> None:
         self._local, self.name, self.variant, self._mutant = local, name, variant, mutant
         self.nodes: dict[str, DataNode] = {}

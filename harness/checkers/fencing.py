@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.checkers.calls import NS_PER_S
-from harness.checkers.grants import SERVER, Grant, Skew, grants
+from harness.checkers.grants import Grant, Skew, grants, skew_of
 from harness.clock import clock_sane
 from harness.history import History
 from harness.verdict import Anomaly, Verdict, invalid, unknown, valid
@@ -38,12 +38,12 @@ class _Token:
     must_end: int
 
 
-def fencing(history: History, skew: Skew = SERVER) -> Verdict:
+def fencing(history: History, skew: Skew | None = None) -> Verdict:
     """Judge whether fencing tokens are unique and rise with the order of the grants, on each lock name.
 
     Raises MalformedHistory where an operation lacks its owner, TTL or answer.
     """
-    names = _tokens(history, skew)
+    names = _tokens(history, skew_of(history) if skew is None else skew)
     numbers = {"tokens": sum(map(len, names.values())), "locks": len(names)}
     if not names:
         return unknown("no fencing token was seen", **numbers)

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from harness.checkers.calls import ACQUISITIONS, FUNCTIONS, Call, call_of, who_asked
-from harness.history import Operation
+from harness.history import History, Operation
 
 NS_PER_MS = 1_000_000
 
@@ -51,6 +51,12 @@ SERVER = Skew()
 def client_clocks(bound_ms: int) -> Skew:
     """Give the skew of a backend whose clients' clocks end the leases, at most `bound_ms` apart."""
     return Skew(bound_ns=bound_ms * NS_PER_MS)
+
+
+def skew_of(history: History) -> Skew:
+    """Give the skew that a history's header calls for: that of client clocks where it names their bound."""
+    bound_ms = history.header.clock_bound_ms if history.header else None
+    return SERVER if bound_ms is None else client_clocks(bound_ms)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ from heapq import heappop, heappush
 from itertools import islice
 
 from harness.checkers.calls import Call, at_s, between_s, indices_of, who_asked
-from harness.checkers.grants import NS_PER_MS, SERVER, Certain, Latest, Name, Skew, endings_of, extends_of, lengthened, names_of
+from harness.checkers.grants import NS_PER_MS, Certain, Latest, Name, Skew, endings_of, extends_of, lengthened, names_of, skew_of
 from harness.checkers.refusals import Span, free_for, least_length, refused_wrongly
 from harness.clock import clock_sane, excess_ns
 from harness.history import History
@@ -56,12 +56,13 @@ PAIRS_LISTED = 1_000
 """Pairs of holders listed on one key; from there on each further grant is listed once, against the one that ends last."""
 
 
-def lease(history: History, skew: Skew = SERVER) -> Verdict:
+def lease(history: History, skew: Skew | None = None) -> Verdict:
     """Judge every lock of a history by the lease rules; see the module for what valid and invalid mean.
 
     Anomalies are two-holders, lost-early, alive-too-late, spurious-refusal, stuck and stranger.
     Raises MalformedHistory where an operation lacks its owner, TTL or answer.
     """
+    skew = skew_of(history) if skew is None else skew
     names = names_of(history.operations(), skew)
     anomalies = sorted((anomaly for name in names for anomaly in _judge(name, skew)), key=lambda anomaly: (anomaly.at, anomaly.operations))
     numbers = _numbers(names)

@@ -24,7 +24,7 @@ from lease_oracle import (
 from harness.checkers.grants import SERVER, Grant, Skew, client_clocks, grants
 from harness.checkers.lease import PAIRS_LISTED, lease
 from harness.clock import clock_sane
-from harness.history import Event, History, MalformedHistory, load
+from harness.history import Event, Header, History, MalformedHistory, load
 from harness.verdict import Status
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "histories" / "lease"
@@ -551,3 +551,9 @@ def test_withholding_any_answer_of_a_correct_server_never_makes_its_history_inva
         ops = draw(rng, serve, long_calls=long_calls)
         for place, op in enumerate(ops):
             assert not condemned([*ops[:place], replace(op, answer=None, end=None), *ops[place + 1 :]]), (op, ops)
+
+
+def test_the_bound_of_client_clocks_is_read_from_the_header() -> None:
+    refused_late = load(EXAMPLES / "bad" / "refused-after-expiry.jsonl")
+    bounded = replace(refused_late, header=Header(clock_bound_ms=600_000))
+    assert (lease(refused_late).status, lease(bounded).status) == (Status.INVALID, Status.VALID)

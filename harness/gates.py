@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.checkers.late_grant import late_grant
-from harness.checkers.survival import survival
+from harness.checkers.survival import attempted_while_cut, survival
 from harness.client import BROKEN, UNCLASSIFIED
 from harness.clock import clock_sane, excess_ns, samples
 from harness.history import NEMESIS, Event, History, Operation
@@ -403,6 +403,10 @@ SPECIAL: Mapping[str, Callable[[History, int | None], int]] = {
     "held_across": lambda history, _: survival(history).locks_held_across,
     "answered_inside_hold": lambda history, _: survival(history).locks_probed,
     "dedup_acknowledged_before": lambda history, _: survival(history).dedup_acknowledged,
+    "attempted_while_cut": lambda history, _: attempted_while_cut(history),
+    "held_before_cut": lambda history, _: survival(history, whole=True).locks_held_across,
+    "answered_inside_that_hold": lambda history, _: survival(history, whole=True).locks_probed,
+    "dedup_acknowledged_before_cut": lambda history, _: survival(history, whole=True).dedup_acknowledged,
     "attempted_on_old_after_bound": _bound_number("attempted_on_old_after_bound"),
     "answered_by_new_after_bound": _bound_number("answered_by_new_after_bound"),
 }

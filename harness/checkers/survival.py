@@ -7,7 +7,9 @@ never too high.
 *The crash* is the `begin` of the fault that killed: a kill (of its own or inside hold-back-replication), a restart.
 A fault that only cuts kills nobody: there the crash is the promotion, when the old primary's state was
 given up. A fault of replicas is none. *Before* it counts what was acknowledged until then; where replication
-was cut first, only from the begin of the cut on, since the rest had been copied. *After* it counts what the
+was cut first, only from the begin of the cut on, since the rest had been copied; with `whole`, from the beginning
+of the trial on: a synchronous primary acknowledges nothing once it is cut off, and what it had acknowledged until then
+is what must survive. *After* it counts what the
 promoted node answers once it was seen promoted; without a promotion, what the restarted server answers once
 the fault is `healed`. What the old primary goes on answering on its side of a split brain counts nowhere.
 """
@@ -21,8 +23,10 @@ from typing import Any
 from harness.checkers.grants import Grant, grants
 from harness.history import NEMESIS, Event, History, Operation, split
 
-CUTS = frozenset({"isolate-primary", "hold-back-replication"})
+CUTS = frozenset({"isolate-primary", "hold-back-replication", "cancel-wait"})
 """Faults that cut the primary from its replicas and kill nobody."""
+
+TRIES = frozenset({"try_acquire", "check_and_set"})
 
 READS = ("get", "get_versioned")
 PROBES = {"try_acquire": "granted", "is_held": "held", "extend": "held"}
@@ -58,9 +62,9 @@ class _Crash:
         return operation.status == "ok" and since is not None and operation.index > since
 
 
-def survival(history: History) -> Survival:
+def survival(history: History, *, whole: bool = False) -> Survival:
     """Count what survived the crash or promotion of one trial; all 0 where there was none. O(n log n) in operations."""
-    crash = _crash(history.nemesis())
+    crash = _crash(history.nemesis(), whole=whole)
     if crash is None:
         return Survival()
     operations = history.operations()
@@ -79,10 +83,18 @@ def survival(history: History) -> Survival:
     )
 
 
+def attempted_while_cut(history: History) -> int:
+    """Count the grants and dedup wins asked for between the cut and the crash of one trial, whatever came of them."""
+    crash = _crash(history.nemesis())
+    if crash is None or crash.since < 0:
+        return 0
+    return sum(each.f in TRIES and crash.since < each.index < crash.index for each in history.operations())
+
+
 # The crash
 
 
-def _crash(events: Sequence[Event]) -> _Crash | None:
+def _crash(events: Sequence[Event], *, whole: bool = False) -> _Crash | None:
     begins = [event for event in events if _fault(event).get("changes_roles") and event.value["phase"] == "begin"]
     begins = [event for event in begins if _meets_primary(events, event)]
     cut = next((event for event in begins if event.f in CUTS), None)
@@ -97,11 +109,11 @@ def _crash(events: Sequence[Event]) -> _Crash | None:
         moment = killed
     if moment is None:
         return None  # a cut, and nobody took over
-    since = cut.index if cut is not None and cut.index < moment.index else -1
+    cut_at = cut.index if cut is not None and cut.index < moment.index else -1
     answering: dict[str | None, int] = {node: event.index for node, event in promoted.items()}
     if not promoted and killed is not None:
         answering = _restarted(events, killed)
-    return _Crash(since, moment.index, moment.time, answering)
+    return _Crash(-1 if whole else cut_at, moment.index, moment.time, answering)
 
 
 def _fault(event: Event) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from trials import Script
 
-from harness.checkers.survival import Survival, survival
+from harness.checkers.survival import Survival, attempted_while_cut, survival
 from harness.history import load
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples/histories/dedup-survival").glob("*/*.jsonl"))
@@ -350,6 +350,31 @@ def test_all_who_take_over_answer_and_the_first_of_them_ends_the_exposure() -> N
     assert locks(script) == (1, 0, 0)
     attempt(script, 6500, granted=True, node="n3")
     assert locks(script) == (1, 1, 1)
+
+
+def test_as_a_whole_what_was_acknowledged_before_the_cut_counts_too() -> None:
+    script = failed_over()
+    grant(script, 500)
+    win(script, 600)
+    attempt(script, 4500, granted=False, node="n2")
+    found = survival(script.history(), whole=True)
+    assert (found.locks_held_across, found.locks_probed, found.dedup_acknowledged) == (1, 1, 1)
+    assert survival(script.history()).locks_held_across == 0
+
+
+def test_attempts_between_the_cut_and_the_kill_are_counted_whatever_came_of_them() -> None:
+    script = failed_over()
+    grant(script, 500)
+    script.operation(1500, 1800, "try_acquire", {"owner": "x", "ttl_ms": 800}, None, key="lock", type_="info")
+    attempt(script, 1600, granted=False)
+    attempt(script, 2500, granted=False)
+    assert attempted_while_cut(script.history()) == 2
+
+
+def test_without_a_cut_nothing_was_attempted_during_it() -> None:
+    script = restarted()
+    attempt(script, 1600, granted=False)
+    assert attempted_while_cut(script.history()) == 0
 
 
 def test_a_history_without_events_has_no_crash() -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -169,12 +169,19 @@ class Claims:
     rows: tuple[Row, ...]
     experiments: Mapping[str, Experiment]
     claims: tuple[Claim, ...]
+    elsewhere: tuple[str, ...] = ()  # claims that only another profile judges
 
 
 def needed_checks(claim: Claim, experiment: Experiment) -> tuple[str, ...]:
     """Give the checks of a claim that an experiment serves: those of its workloads; a workload not known here serves all."""
     strange = not set(experiment.workloads) <= set(gates.WORKLOADS)
     return tuple(check for check in claim.checks if strange or set(WORKLOADS_OF[check]) & set(experiment.workloads))
+
+
+def of_profile(claims: Claims, profile: str) -> Claims:
+    """Give the claims that can be judged in a profile: those whose experiments all have trials there, and those without any."""
+    kept = [claim for claim in claims.claims if all(profile in claims.experiments[name].trials for name in claim.experiments)]
+    return replace(claims, claims=tuple(kept), elsewhere=tuple(claim.id for claim in claims.claims if claim not in kept))
 
 
 def shipped() -> Claims:
@@ -240,9 +247,13 @@ class _File:
         if not isinstance(tables, list):
             raise self.bad(self._line_of(kind), f"[{kind}] is a table, expected [[{kind}]]")
         found: dict[str, Record] = {}
+        by_name = {str(table.get(name, number + 1)): table for number, table in enumerate(tables)}
         for number, table in enumerate(tables):
             line = self._header(kind, number)
-            value = self._convert(table, record, line, f"{kind} {table.get(name, number + 1)!s}")
+            label = str(table.get(name, number + 1))
+            if kind == "claim" and by_name[label] is table:
+                table = self._inherited(kind, label, by_name, ())
+            value = self._convert(table, record, line, f"{kind} {label}")
             identity = getattr(value, name)
             if identity in found:
                 raise self.bad(line, f"{kind} {identity} stands twice")
@@ -256,22 +267,22 @@ class _File:
         found: dict[str, Experiment] = {}
         for name in tables:
             line = self._header("experiment", name)
-            merged = {**self._inherited(name, tables, ()), "name": name}
+            merged = {**self._inherited("experiment", name, tables, ()), "name": name}
             found[name] = self._convert(merged, Experiment, line, f"experiment {name}")
             self._check_experiment(found[name], found)
         return found
 
-    def _inherited(self, name: str, tables: Mapping[str, Any], heirs: tuple[str, ...]) -> dict[str, Any]:
+    def _inherited(self, kind: str, name: str, tables: Mapping[str, Any], heirs: tuple[str, ...]) -> dict[str, Any]:
         own = dict(tables[name])
         other = own.pop("like", None)
         if other is None:
             return own
-        line = self._line_of("like", self._header("experiment", name))
+        line = self._line_of("like", self._header(kind, name if kind == "experiment" else list(tables).index(name)))
         if other not in tables:
-            raise self.bad(line, f"experiment {name} is like {other!r}, {nearest(str(other), tables)}")
+            raise self.bad(line, f"{kind} {name} is like {other!r}, {nearest(str(other), tables)}")
         if other == name or other in heirs:
-            raise self.bad(line, f"experiment {name} is like {other}, which is like {name}")
-        return {**self._inherited(other, tables, (*heirs, name)), **own}
+            raise self.bad(line, f"{kind} {name} is like {other}, which is like {name}")
+        return {**self._inherited(kind, other, tables, (*heirs, name)), **own}
 
     def _convert(self, table: Any, record: type[Record], line: int, label: str) -> Record:
         try:
@@ -301,9 +312,8 @@ class _File:
         for key in experiment.trials:
             if key not in PROFILES:
                 raise bad("trials", f"unknown profile {key!r}, {nearest(key, PROFILES)}")
-        for profile in PROFILES:
-            if profile not in experiment.trials:
-                raise bad("trials", f"no number of trials for profile {profile}")
+        if not experiment.trials:
+            raise bad("trials", f"no number of trials, expected one for {' or '.join(PROFILES)}")
         for control in experiment.controls:
             if control.check not in WORKLOADS_OF:
                 raise bad("controls", f"unknown check {control.check!r} of a control, {nearest(control.check, WORKLOADS_OF)}")

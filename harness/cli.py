@@ -234,7 +234,7 @@ def verify(
     """The main job: the documented table with a verdict and evidence per cell."""
     from harness import claims, documented
 
-    loaded = claims.load(claims_file) if claims_file else claims.shipped()
+    loaded = claims.of_profile(claims.load(claims_file) if claims_file else claims.shipped(), profile)
     chosen = documented.choose(loaded, rows)
     seed = _seed(seed)
     settings = documented.Settings(profile, seed, out, on, trials)

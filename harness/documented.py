@@ -276,6 +276,7 @@ def _results(claims: Claims, chosen: Sequence[Claim], done: _Done, *, strict: bo
             for row in rows
         ],
         "claims": [_claim(judgement, claims, done) for judgement in judgements],
+        "elsewhere": list(claims.elsewhere),
         "failures": {name: evidence.broken for name, evidence in done.evidence.items() if evidence.broken is not None},
         "versions": done.versions,
         "environment": store.environment(),

@@ -552,6 +552,10 @@ def _verify_end(results: Results, claims: Sequence[Results], width: int) -> Line
     controls = {(each["check"], each["planted"], bool(each["condemned"])) for claim in claims for each in claim.get("controls") or ()}
     lines = packed([_padded(Text(phrases.counted(len(claims), "claim")), 10), *tally], width, 10)
     lines += _fact("controls", f"{sum(each[2] for each in controls)} of {len(controls)} planted bugs condemned" if controls else "", width)
+    if elsewhere := results.get("elsewhere"):
+        lines += _fact(
+            "elsewhere", f"{phrases.counted(len(elsewhere), 'claim')} that only another profile judges: {', '.join(elsewhere)}", width
+        )
     lines += _fact("took", f"{lasting(results['seconds'])}; profile {results['profile']}, seed {results['seed']}, {results['on']}", width)
     lines += _fact("servers", _versions(results), width)
     lines += _places(results, width)

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from trials import NS_PER_MS, Script, failover_trial, latency_trial
 
-from harness.claims import BadClaims, Claim, Claims, Window, Word, parse
+from harness.claims import BadClaims, Claim, Claims, Window, Word, of_profile, parse
 from harness.client import BROKEN, UNCLASSIFIED
 from harness.history import History
 from harness.judge import (
@@ -99,6 +99,32 @@ def test_an_experiment_like_another_inherits_what_it_does_not_say() -> None:
     failover = parse(FILE).experiments["failover"]
     assert (failover.name, failover.workloads, failover.faults) == ("failover", ("lock", "dedup"), ("isolate-primary",))
     assert failover.timeline["fault_s"] == 2.0
+
+
+ALIKE = """
+[[claim]]
+id = "four"
+like = "one"
+cell = ["Redis", "Failover safety"]
+experiments = ["failover"]
+"""
+
+
+def test_a_claim_like_another_inherits_what_it_does_not_say() -> None:
+    found = {claim.id: claim for claim in parse(FILE.replace('quote = "Strong"\n', "", 1) + ALIKE).claims}
+    assert found["four"] == msgspec.structs.replace(found["one"], id="four", cell=found["four"].cell, experiments=("failover",))
+
+
+def test_a_claim_like_one_that_is_not_there_is_refused_with_the_nearest() -> None:
+    with pytest.raises(BadClaims, match=r"guarantees.toml:5\d: claim four is like 'onee', did you mean 'one'"):
+        parse(FILE + ALIKE.replace('"one"', '"onee"'))
+
+
+def test_a_claim_whose_experiment_has_no_trials_in_a_profile_is_judged_elsewhere() -> None:
+    claims = parse(FILE.replace('faults = ["isolate-primary"]', 'faults = ["isolate-primary"]\ntrials = { nightly = 3 }'))
+    quick, nightly = of_profile(claims, "quick"), of_profile(claims, "nightly")
+    assert ([claim.id for claim in quick.claims], quick.elsewhere) == (["one", "three"], ("two",))
+    assert (len(nightly.claims), nightly.elsewhere) == (3, ())
 
 
 @pytest.mark.parametrize(

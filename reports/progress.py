@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.live import Live as Redrawn
 from rich.text import Text
 
-from reports.terminal import MARKS, QUIET, clean, lasting, mark, packed, wrapped
+from reports.terminal.lines import MARKS, QUIET, clean, lasting, mark, packed, wrapped
 
 WIDTH = 80
 BAR = 28

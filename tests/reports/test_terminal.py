@@ -19,6 +19,7 @@ from harness.history import History
 from harness.store import plain
 from harness.verdict import Anomaly, combine, invalid, unknown, valid
 from reports import terminal
+from reports.terminal.lines import MARKS, lasting
 
 SHAPES = dict(zip((str(word) for word in Word), "✗?–◆○△✓", strict=True))
 RATES = {
@@ -172,7 +173,7 @@ def widest(text: str) -> int:
 
 
 def test_the_words_are_those_of_the_claims_worst_first() -> None:
-    assert list(terminal.MARKS)[: len(SHAPES)] == [str(word) for word in Word]
+    assert list(MARKS)[: len(SHAPES)] == [str(word) for word in Word]
 
 
 @pytest.mark.parametrize("word", SHAPES)
@@ -186,12 +187,12 @@ def test_a_cell_without_claims_is_not_judged() -> None:
 
 
 def test_only_violated_is_filled() -> None:
-    filled = [word for word, (_, style) in terminal.MARKS.items() if " on " in style]
+    filled = [word for word, (_, style) in MARKS.items() if " on " in style]
     assert filled == ["violated"]
 
 
 def test_only_what_is_wrong_is_red() -> None:
-    red = {word for word, (_, style) in terminal.MARKS.items() if "red" in style}
+    red = {word for word, (_, style) in MARKS.items() if "red" in style}
     assert red == {"violated", "invalid"}
 
 
@@ -482,4 +483,4 @@ def test_doctor_names_the_claims_that_cannot_run_and_ends_with_the_exit_code() -
 
 @pytest.mark.parametrize(("seconds", "words"), [(12.3, "12 s"), (59.6, "1 min 00 s"), (372.1, "6 min 12 s"), (3725, "1 h 02 min")])
 def test_durations_are_said_in_words(seconds: float, words: str) -> None:
-    assert terminal.lasting(seconds) == words
+    assert lasting(seconds) == words

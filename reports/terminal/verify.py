@@ -1,0 +1,321 @@
+"""What `verify` shows: contradictions, the documented table, every claim, what is in doubt, and the exit code."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from harness.statistics import Rate
+from reports import phrases
+from reports.terminal.lines import (
+    GAP,
+    INDENT,
+    LOUD,
+    MARKS,
+    QUIET,
+    REASONS,
+    STRONG,
+    Lines,
+    Results,
+    and_more,
+    clean,
+    cleaned,
+    command_lines,
+    fact_lines,
+    gate_words,
+    labelled,
+    lasting,
+    mark,
+    packed,
+    padded,
+    path_lines,
+    place_lines,
+    reason_lines,
+    rendered,
+    shortened,
+    spaced,
+    stripped,
+    versions_said,
+    wrapped,
+)
+
+DOUBT = ("inconclusive", "unavailable")
+TAG = 15  # columns of the longest tag, "△ as-documented"
+
+
+def table(results: Results, *, colour: bool, width: int = 80) -> str:
+    """Show what `verify` found: contradictions, the documented table, every claim, what is in doubt, and the exit code."""
+    claims = sorted(results["claims"], key=lambda claim: list(MARKS).index(claim["verdict"]))
+    sections = [
+        _headline(results, claims, width),
+        _contradictions(results, claims, width),
+        _documented(results["rows"], claims, width),
+        _claims(claims, width),
+        _findings(results, claims, width),
+        _doubts(claims, width),
+        reason_lines("THE MACHINE FAILED", [f"{name}: {reason}" for name, reason in results.get("failures", {}).items()], width),
+        reason_lines("VOID TRIALS, REPEATED", [void for claim in claims for void in claim.get("voids") or ()], width),
+        _verify_end(results, claims, width),
+    ]
+    return rendered(spaced(sections), colour=colour)
+
+
+def _headline(results: Results, claims: Sequence[Results], width: int) -> Lines:
+    words = [claim["verdict"] for claim in claims if not (claim["verdict"] == "unavailable" and claim["expected"])]
+    if results["contradicts"]:
+        shape, style = MARKS["violated"][0], LOUD
+    else:
+        shape, style = MARKS[next((word for word in words if word in ("inconclusive", "unavailable", "finding")), "holds")][0], STRONG
+        shape = shape if claims else MARKS["not judged"][0]
+    return wrapped(cleaned(f"{shape} {results['headline']}", style), width, 2)
+
+
+def _contradictions(results: Results, claims: Sequence[Results], width: int) -> Lines:
+    lines: Lines = []
+    cell: object = None
+    for claim in claims:
+        if claim["verdict"] != "violated":
+            continue
+        if claim["cell"] != cell:
+            lines += [Text("")] if lines else []
+            lines += wrapped(Text.assemble("  ", cleaned(_place(claim, "claimed: "))), width, INDENT)
+            cell = claim["cell"]
+        lines += wrapped(
+            Text.assemble("  ", (MARKS["violated"][0], LOUD), " ", cleaned(f"{claim['id']}: {claim['sentence']}")), width, INDENT
+        )
+        lines += _facts(results, claim, width)
+        lines += command_lines("repeat", claim["repeat"], width) if claim.get("repeat") else []
+    return [Text("CONTRADICTS THE DOCUMENT", STRONG), *lines] if lines else []
+
+
+def _findings(results: Results, claims: Sequence[Results], width: int) -> Lines:
+    lines: Lines = []
+    for claim in claims:
+        if claim["verdict"] == "finding":
+            shape, style = MARKS["finding"]
+            head = Text.assemble("  ", (shape, style), " ", cleaned(f"{claim['id']}: {claim['sentence']}"))
+            lines += [*wrapped(head, width, INDENT), *labelled("cell", _place(claim), width), *_facts(results, claim, width)]
+    return [Text("FINDINGS, OF WHICH THE DOCUMENT IS SILENT", STRONG), *lines] if lines else []
+
+
+def _place(claim: Results, before: str = "") -> str:
+    row, column = claim["cell"]
+    quote = f", {before}“{claim['quote']}”" if claim.get("quote") else ""
+    return f"{row}, {column.lower()}{quote}"
+
+
+def _facts(results: Results, claim: Results, width: int) -> Lines:
+    """Give what was observed of a claim, under what conditions, and where the evidence is."""
+    lines = [*labelled("under", claim["conditions"], width), *labelled("observed", _observed(claim), width)]
+    if claim["anomalies"]:
+        first = claim["anomalies"][0]
+        lines += labelled("first", f"{first['kind']} in trial {first['trial']}: {first['message']}", width)
+    lines += _missing(claim, width)
+    for number, path in enumerate(claim["evidence"]):
+        lines += path_lines("" if number else "evidence", shortened(path, Path(results["directory"])), width)
+    return lines
+
+
+def _observed(claim: Results) -> str:
+    counted = _rate(claim)
+    if counted is None or str(counted) in claim["said"]:
+        return str(claim["said"])
+    return f"{counted} {claim['unit']}, 95 % interval {counted.interval}; {claim['said']}"
+
+
+def _rate(claim: Results) -> Rate | None:
+    given = claim["rate"]
+    if not given:
+        return None
+    upper = given["high"] if given.get("upper") is None else given["upper"]
+    return Rate(given["k"], given["n"], given["low"], given["high"], upper)
+
+
+def _documented(rows: Sequence[Results], claims: Sequence[Results], width: int) -> Lines:
+    columns = list(dict.fromkeys(cell["column"] for row in rows for cell in row["cells"]))
+    wanted = [max([7, *(cell_len(clean(row["name"])) for row in rows)])]
+    for column in columns:
+        quotes = [cell_len(clean(cell["quote"])) + 2 for row in rows for cell in row["cells"] if cell["column"] == column and cell["quote"]]
+        wanted.append(max([TAG, cell_len(column), *quotes]))
+    least = [min(wanted[0], 12), *(TAG for _ in columns)]
+    room = width - GAP * len(columns)
+    if not rows:
+        return []
+    if sum(least) > room:
+        return _stacked(rows, claims, width)
+    while sum(wanted) > room:
+        widest = max((n for n in range(len(wanted)) if wanted[n] > least[n]), key=lambda n: wanted[n])
+        wanted[widest] -= 1
+    header = [wrapped(cleaned(name.upper(), STRONG), wide, 0) for name, wide in zip(["Backend", *columns], wanted, strict=True)]
+    lines = _beside(header, wanted)
+    for row in rows:
+        cells = {cell["column"]: cell for cell in row["cells"]}
+        entries = [_entry(cells[name], claims, wide) if name in cells else [] for name, wide in zip(columns, wanted[1:], strict=True)]
+        lines += _beside([wrapped(cleaned(row["name"]), wanted[0], 2), *entries], wanted)
+    return lines
+
+
+def _entry(cell: Results, claims: Sequence[Results], width: int) -> Lines:
+    """Give a cell: the document's words, the verdict of its worst claim, and what cannot be tested beside it."""
+    quote = wrapped(cleaned(f"“{cell['quote']}”"), width, 0) if cell["quote"] else []
+    beside = [claim for claim in claims if claim["id"] in cell["claims"] and claim["verdict"] == "unavailable" != cell["verdict"]]
+    more = [Text(f"– unavailable {len(beside)}", QUIET)] if beside else []
+    return [*quote, mark(cell["verdict"]), *more]
+
+
+def _beside(cells: Sequence[Lines], widths: Sequence[int]) -> Lines:
+    lines: Lines = []
+    for parts in zip_longest(*cells, fillvalue=Text("")):
+        spaced = [padded(part, wide + GAP) for part, wide in zip(parts, widths, strict=True)]
+        lines.append(stripped(Text.assemble(*spaced)))
+    return lines
+
+
+def _stacked(rows: Sequence[Results], claims: Sequence[Results], width: int) -> Lines:
+    """Give the table of a document with more columns than a line has room for: one cell below the other."""
+    lines: Lines = []
+    for row in rows:
+        lines += wrapped(cleaned(row["name"], STRONG), width, 2)
+        for cell in row["cells"]:
+            lines += wrapped(Text.assemble("  ", cleaned(cell["column"])), width, INDENT)
+            lines += [Text.assemble(" " * INDENT, line) for line in _entry(cell, claims, width - INDENT)]
+    return lines
+
+
+@dataclass(frozen=True, slots=True)
+class _Count:
+    """A claim's row in numbers: "5 of 5", "failovers", "47–100 %"."""
+
+    of: str
+    unit: str
+    interval: str
+
+
+def _count(claim: Results) -> _Count:
+    counted = _rate(claim)
+    if counted is not None:
+        return _Count(str(counted), clean(claim["unit"]), counted.interval)
+    return _Count("–", "not run" if claim["verdict"] == "unavailable" else "no trial", "")
+
+
+def _claims(claims: Sequence[Results], width: int) -> Lines:
+    counts = [_count(claim) for claim in claims]
+    beside = _columns(claims, counts, width)
+    column = 2 + TAG + GAP
+    lines = [beside.header()] if beside else [Text.assemble(("CLAIMS", STRONG), ", broken in k of n, 95 % interval")]
+    for claim, count in zip(claims, counts, strict=True):
+        head = Text.assemble("  ", padded(mark(claim["verdict"]), TAG + GAP), cleaned(claim["id"]))
+        if beside:
+            lines.append(stripped(Text.assemble(padded(head, column + beside.names + GAP), beside.numbers(count))))
+        else:
+            short = f"{count.of} {count.unit}" + (f", {count.interval}" if count.interval else "")
+            lines += [*wrapped(head, width, column), *wrapped(Text.assemble(" " * column, cleaned(short)), width, column)]
+        if not claim["expected"]:
+            lines += wrapped(
+                Text.assemble(" " * column, cleaned(f"not as expected: {' or '.join(claim['expect'])}", STRONG)), width, column
+            )
+    return lines if claims else []
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """The widths of the list of claims: names, "k of n", units, intervals."""
+
+    names: int
+    of: int
+    unit: int
+    interval: int
+
+    def numbers(self, count: _Count) -> str:
+        """Give a claim's numbers, "k of n" and interval to the right."""
+        return f"{count.of:>{self.of}} {count.unit:<{self.unit}}{'':{GAP}}{count.interval:>{self.interval}}"
+
+    def header(self) -> Text:
+        """Give the titles, each ending where its column does."""
+        left = 2 + TAG + GAP + self.names + GAP + self.of
+        right = left + 1 + self.unit + GAP + self.interval
+        return Text.assemble(("CLAIMS", STRONG), f"{'broken in':>{left - 6}}{'95 % interval':>{right - left}}")
+
+
+def _columns(claims: Sequence[Results], counts: Sequence[_Count], width: int) -> _Columns | None:
+    """Give the widths, None where a claim's name or unit is too long for one line."""
+    found = _Columns(
+        names=max((cell_len(clean(claim["id"])) for claim in claims), default=0),
+        of=max((len(count.of) for count in counts), default=0),
+        unit=max([6, *(cell_len(count.unit) for count in counts)]),
+        interval=max((len(count.interval) for count in counts), default=0),
+    )
+    return found if found.header().cell_len <= width else None
+
+
+def _doubts(claims: Sequence[Results], width: int) -> Lines:
+    lines: Lines = []
+    for word in DOUBT:
+        of_word = [claim for claim in claims if claim["verdict"] == word]
+        if not of_word:
+            continue
+        lines += [Text("")] if lines else []
+        lines.append(Text(word.upper(), STRONG))
+        for claim in of_word:
+            shape, style = MARKS[word]
+            lines += wrapped(Text.assemble("  ", (shape, style), " ", cleaned(f"{claim['id']}: {claim['sentence']}")), width, INDENT)
+            lines += labelled("under", claim["conditions"], width)
+            lines += _missing(claim, width) or labelled("missing", claim["said"], width)
+            lines += labelled("remedy", claim["remedy"] or "", width)
+    return lines
+
+
+def _missing(claim: Results, width: int) -> Lines:
+    """Tell what stood in the way, and each gate that was not met with what it needed and measured."""
+    told = [clean(reason) for reason in claim["missing"]]
+    for gate in claim["gates"] if claim["verdict"] == "inconclusive" else ():
+        words = f"{gate_words(gate['name'])}: {gate['measured']:,}, needed {gate['needed']:,}"
+        known = f"{gate['name'].replace('_', ' ')}: {gate['measured']}, needed {gate['needed']}"
+        if not gate["met"] and not any(known in reason or words in reason for reason in told):
+            told.append(words)
+    lines = [line for n, reason in enumerate(told[:REASONS]) for line in labelled("" if n else "missing", reason, width)]
+    more = labelled("", f"and {len(told) - REASONS} more, in results.json", width) if len(told) > REASONS else []
+    return [*lines, *more]
+
+
+def _verify_end(results: Results, claims: Sequence[Results], width: int) -> Lines:
+    counts = Counter(claim["verdict"] for claim in claims)
+    tally = [Text.assemble("  ", mark(word), f" {counts[word]}") for word in MARKS if counts[word]]
+    controls = {(each["check"], each["planted"], bool(each["condemned"])) for claim in claims for each in claim.get("controls") or ()}
+    lines = packed([padded(Text(phrases.counted(len(claims), "claim")), 10), *tally], width, 10)
+    lines += fact_lines(
+        "controls", f"{sum(each[2] for each in controls)} of {len(controls)} planted bugs condemned" if controls else "", width
+    )
+    if elsewhere := results.get("elsewhere"):
+        lines += fact_lines(
+            "elsewhere", f"{phrases.counted(len(elsewhere), 'claim')} that only another profile judges: {', '.join(elsewhere)}", width
+        )
+    lines += fact_lines(
+        "took", f"{lasting(results['seconds'])}; profile {results['profile']}, seed {results['seed']}, {results['on']}", width
+    )
+    lines += fact_lines("servers", versions_said(results), width)
+    lines += place_lines(results, width)
+    lines += command_lines("again", results["command"], width, 0)
+    return lines + wrapped(cleaned(f"exit {results['exit']}: {_meaning(results, claims)}", STRONG if results["exit"] else ""), width, 2)
+
+
+def _meaning(results: Results, claims: Sequence[Results]) -> str:
+    code = results["exit"]
+    surprising = [claim for claim in claims if not claim["expected"]]
+    told = [f"{claim['id']} is {claim['verdict']}, expected {' or '.join(claim['expect'])}" for claim in surprising]
+    if code == 0:
+        wrong = sum(claim["verdict"] == "violated" for claim in claims)
+        more = f", {phrases.counted(wrong, 'contradiction')} of the document included" if wrong else ""
+        return f"every verdict is one that its claim expects{more}"
+    if code == 1:
+        firm = [text for text, claim in zip(told, surprising, strict=True) if claim["verdict"] not in DOUBT]
+        return and_more(firm) if firm else "contradicts the document, and --strict was given"
+    if code == 2:
+        return and_more(told) if told else "nothing was judged"
+    return {3: "the machine or a server failed; run it again", 70: "a bug of ours; it says nothing of the system"}.get(code, "interrupted")

@@ -14,18 +14,21 @@ The sentinels run direct to each other: no fault here divides them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from typing import Any
 
 from redis.exceptions import RedisError
 
 from backends.client import FUNCTIONS, StateClient
 from backends.redis.admin import Admin, wire
+from backends.redis.composed import DATA_PORT, SENTINEL_PORT, ComposedNode, options
 from backends.redis.mutants import MUTANTS
-from backends.redis.servers import PEERS, PLAIN_ARGUMENTS, SIDES, DataNode, RedisServers
+from backends.redis.servers import PEERS, PLAIN_ARGUMENTS, SIDES, DataNode, RedisNode, RedisServers
 from backends.target import Target
 from harness.client import Client, NotApplied
+from harness.deploy.compose import Composed, open_compose
 from harness.deploy.install import missing, require
-from harness.deploy.local import Local, LocalNode, open_local
+from harness.deploy.local import Ground, Local, LocalNode, open_local
 from harness.deploy.ports import HOST
 from harness.deploy.process import wait_for
 from harness.system import Deployment, Role, System
@@ -77,78 +80,102 @@ class SentinelNode(LocalNode):
     def _missing(self) -> str | None:
         return None if self.admin.info("server") is not None else "no answer to INFO"
 
-    def primary_port(self) -> int | None:
-        """Give the announced port of the node that this sentinel takes for the primary."""
-        try:
-            answer = self.admin.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", GROUP)
-        except (RedisError, OSError):
-            return None
-        return int(answer[1]) if answer else None
 
-    def view(self) -> dict[str, str] | None:
-        """Give what this sentinel knows of the group, None if it does not answer."""
-        try:
-            answer = self.admin.ask("SENTINEL", "MASTER", GROUP)
-        except (RedisError, OSError):
-            return None
-        texts = [item.decode() for item in answer]
-        return dict(zip(texts[::2], texts[1::2], strict=True))
+Address = tuple[str, int]
+
+
+def _primary_address(sentinel: RedisNode) -> Address | None:
+    """Give the announced address of the node that a sentinel takes for the primary."""
+    try:
+        answer = sentinel.admin.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", GROUP)
+    except (RedisError, OSError):
+        return None
+    return (answer[0].decode(), int(answer[1])) if answer else None
+
+
+def _view(sentinel: RedisNode) -> dict[str, str] | None:
+    """Give what a sentinel knows of the group, None if it does not answer."""
+    try:
+        answer = sentinel.admin.ask("SENTINEL", "MASTER", GROUP)
+    except (RedisError, OSError):
+        return None
+    texts = [item.decode() for item in answer]
+    return dict(zip(texts[::2], texts[1::2], strict=True))
 
 
 class RedisSentinel(RedisServers):
     """A harness.system.System of a primary, two replicas and three sentinels."""
 
-    def __init__(self, local: Local, name: str, variant: str, mutant: str | None) -> None:
-        super().__init__(local, name, variant, mutant)
-        self.sentinels: dict[str, SentinelNode] = {}
-        self._by_announced: dict[int, str] = {}
+    def __init__(self, ground: Ground, name: str, variant: str, mutant: str | None) -> None:
+        super().__init__(ground, name, variant, mutant)
+        self.sentinels: dict[str, RedisNode] = {}
+        self._by_announced: dict[Address, str] = {}
 
-    def launch(self) -> None:
+    def launch_local(self, local: Local) -> None:
         """Start the data nodes, wait until they are in sync, then start the sentinels.
 
         In this order since sentinels learn of replicas by INFO, every 10 s: with replicas in sync at
         their first INFO the deployment is steady after 2.3 s, else after 10.
         """
-        self._local.start_proxy()
-        ports = {name: self._local.ports.reserve() for name in NODES}
-        announced = {name: self._local.link(PEERS, name, ports[name]).port for name in NODES}
-        self._by_announced = {port: name for name, port in announced.items()}
+        local.start_proxy()
+        nodes: dict[str, DataNode] = {}
+        sentinels: dict[str, SentinelNode] = {}
+        ports = {name: local.ports.reserve() for name in NODES}
+        announced = {name: local.link(PEERS, name, ports[name]).port for name in NODES}
+        self._by_announced = {(HOST, port): name for name, port in announced.items()}
         for name in NODES:
             config = [f"replica-announce-ip {HOST}", f"replica-announce-port {announced[name]}", "repl-ping-replica-period 1"]
             config += ['save ""', "appendonly no", *VARIANTS[self.variant][1]]
             if name != NODES[0]:
                 config.append(f"replicaof {HOST} {announced[NODES[0]]}")
-            self.nodes[name] = DataNode(self._local, name, ports[name], config)
+            self.nodes[name] = nodes[name] = DataNode(local, name, ports[name], config)
             for side in SIDES:
-                self._local.link(side, name, ports[name])
-        for node in self.nodes.values():
+                local.link(side, name, ports[name])
+        for node in nodes.values():
             node.launch()
-        for node in self.nodes.values():
+        for node in nodes.values():
             node.await_answer()
         wait_for(self._unsynced, STEADY_S, "the replicas are in sync")
         down_after_ms = DOWN_AFTER_MS.get(self.variant, DEFAULT_DOWN_AFTER_MS)
         for name in SENTINELS:
-            self.sentinels[name] = SentinelNode(self._local, name, announced[NODES[0]], down_after_ms)
+            self.sentinels[name] = sentinels[name] = SentinelNode(local, name, announced[NODES[0]], down_after_ms)
             for side in SIDES:
-                self._local.link(side, name, self.sentinels[name].port)
-            self.sentinels[name].launch()
-        for sentinel in self.sentinels.values():
+                local.link(side, name, sentinels[name].port)
+            sentinels[name].launch()
+        for sentinel in sentinels.values():
             sentinel.await_answer()
+        wait_for(self.steady, STEADY_S, "Sentinel becomes steady", 0.1)
+        self.note_version(self.nodes[NODES[0]])
+
+    def launch_composed(self, composed: Composed) -> None:
+        """Take the project's nodes and sentinels over, and open the links of both sides."""
+        composed.start_proxy()
+        for name, private, known in [
+            *((n, DATA_PORT, self.nodes) for n in NODES),
+            *((n, SENTINEL_PORT, self.sentinels) for n in SENTINELS),
+        ]:
+            known[name] = node = ComposedNode(composed, name, private)
+            for side in SIDES:
+                composed.link(side, name, private)
+            node.await_answer()
+        self._by_announced = {(composed.address(name), DATA_PORT): name for name in NODES}
+        for name in NODES:
+            composed.peers(name)
         wait_for(self.steady, STEADY_S, "Sentinel becomes steady", 0.1)
         self.note_version(self.nodes[NODES[0]])
 
     def client(self, side: str, deadline_s: float) -> Client:
         sentinels = [Target(HOST, self.port_of(side, name), name) for name in SENTINELS]
-        data = {self.port_of(PEERS, name): Target(HOST, self.port_of(side, name), name) for name in NODES}
+        data = {address: Target(HOST, self.port_of(side, name), name) for address, name in self._by_announced.items()}
         return StateClient(self.session(lambda: _resolve(sentinels, data), deadline_s))
 
     def primary(self) -> str | None:
-        ports = [port for sentinel in self.sentinels.values() if (port := sentinel.primary_port()) is not None]
-        best = max(set(ports), key=ports.count, default=None)
-        return None if best is None or ports.count(best) < 2 else self._by_announced[best]
+        told = [address for sentinel in self.sentinels.values() if (address := _primary_address(sentinel)) is not None]
+        best = max(set(told), key=told.count, default=None)
+        return None if best is None or told.count(best) < 2 else self._by_announced[best]
 
     def roles(self) -> dict[str, Role]:
-        epochs = [int(view["config-epoch"]) for sentinel in self.sentinels.values() if (view := sentinel.view())]
+        epochs = [int(view["config-epoch"]) for sentinel in self.sentinels.values() if (view := _view(sentinel))]
         epoch = max(epochs, default=None)
         found = super().roles()
         return {name: Role(role.role, epoch, role.run_id, role.link) for name, role in found.items()}
@@ -158,10 +185,10 @@ class RedisSentinel(RedisServers):
         if primary is None:
             return "the sentinels do not agree on a primary"
         for name, sentinel in self.sentinels.items():
-            view = sentinel.view()
+            view = _view(sentinel)
             if view is None:
                 return f"{name} does not answer"
-            if self._by_announced.get(int(view["port"])) != primary:
+            if self._by_announced.get((view["ip"], int(view["port"]))) != primary:
                 return f"{name} takes another node for the primary"
             if view["flags"] != "master" or view["num-slaves"] != "2" or view["num-other-sentinels"] != "2":
                 return f"{name} sees flags {view['flags']}, {view['num-slaves']} replicas, {view['num-other-sentinels']} other sentinels"
@@ -211,7 +238,7 @@ class RedisSentinel(RedisServers):
         return None if in_sync == 2 else f"{in_sync} of 2 replicas in sync"
 
 
-def _resolve(sentinels: list[Target], data: Mapping[int, Target]) -> Target:
+def _resolve(sentinels: list[Target], data: Mapping[Address, Target]) -> Target:
     # A fresh connection each time, as a client that has lost its primary makes.
     reasons = []
     for sentinel in sentinels:
@@ -220,8 +247,8 @@ def _resolve(sentinels: list[Target], data: Mapping[int, Target]) -> Target:
         except (RedisError, OSError) as error:
             reasons.append(f"{sentinel.node}: {type(error).__name__}")
             continue
-        if answer and int(answer[1]) in data:
-            return data[int(answer[1])]
+        if answer and (address := (answer[0].decode(), int(answer[1]))) in data:
+            return data[address]
         reasons.append(f"{sentinel.node}: names {answer!r}")
     raise NotApplied(f"no sentinel names a primary ({'; '.join(reasons)})")
 
@@ -236,6 +263,17 @@ def _ask_primary(sentinel: Target) -> list[bytes] | None:
         connection.disconnect()
 
 
+def _composed(deployment: Deployment) -> AbstractContextManager[Composed]:
+    down_after_ms = DOWN_AFTER_MS.get(deployment.variant, DEFAULT_DOWN_AFTER_MS)
+    environment = {
+        "REDIS_OPTIONS": options(['save ""', "appendonly no", *VARIANTS[deployment.variant][1]]),
+        "DOWN_AFTER_MS": str(down_after_ms),
+        "FAILOVER_TIMEOUT_MS": str(FAILOVER_TIMEOUT_MS),
+    }
+    ports = [f"{name.upper().replace('-', '_')}_PORT" for name in (*NODES, *SENTINELS)]
+    return open_compose(deployment.directory, "redis-sentinel", environment, ports)
+
+
 class SentinelBackend:
     """The entry point of the Sentinel deployment."""
 
@@ -248,13 +286,13 @@ class SentinelBackend:
     @contextmanager
     def open(self, deployment: Deployment) -> Iterator[System]:
         """Start nodes and sentinels, wait for the steady state; stop all of them on leaving."""
-        with open_local(deployment.directory) as local:
-            system = RedisSentinel(local, self.name, deployment.variant, deployment.mutant)
-            try:
-                system.launch()
-                yield system
-            finally:
-                system.close()
+        with ExitStack() as stack:
+            composed = deployment.on == "compose"
+            ground: Any = stack.enter_context(_composed(deployment) if composed else open_local(deployment.directory))
+            system = RedisSentinel(ground, self.name, deployment.variant, deployment.mutant)
+            stack.callback(system.close)
+            (system.launch_composed if composed else system.launch_local)(ground)
+            yield system
 
     def refuses(self, fault: str, variant: str) -> str | None:
         """Refuse what would not be felt as described here."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import redis
 from redis.exceptions import RedisError
@@ -17,11 +17,12 @@ from redis.exceptions import RedisError
 from backends.redis.admin import Admin
 from backends.redis.session import RedisSession
 from backends.target import Resolve
+from harness.deploy.compose import NetworkLink
 from harness.deploy.install import require
-from harness.deploy.local import Local, LocalNode
+from harness.deploy.local import Ground, Local, LocalNode
 from harness.deploy.ports import HOST
 from harness.deploy.proxy import ProxyLink
-from harness.system import Infrastructure, Link, Passage, Role
+from harness.system import Infrastructure, Link, Node, Passage, Role
 
 SIDES = ("clients-a", "clients-b")
 PEERS = "peers"
@@ -63,33 +64,41 @@ class DataNode(LocalNode):
         return "still loading its data" if info.get("loading") == "1" else None
 
 
+class RedisNode(Node, Protocol):
+    """A data node, whichever way it is run, with its administration connection."""
+
+    @property
+    def admin(self) -> Admin: ...
+
+
 class RedisServers:
     """Data nodes behind links; what single and Sentinel share of a harness.system.System."""
 
     clock_bound_ms = None
 
-    def __init__(self, local: Local, name: str, variant: str, mutant: str | None) -> None:
-        self._local, self.name, self.variant, self._mutant = local, name, variant, mutant
-        self.nodes: dict[str, DataNode] = {}
+    def __init__(self, ground: Ground, name: str, variant: str, mutant: str | None) -> None:
+        self._ground, self.name, self.variant, self._mutant = ground, name, variant, mutant
+        self.nodes: dict[str, RedisNode] = {}
         self.sides: tuple[str, ...] = SIDES
         self._versions: dict[str, str] = {}
 
     @property
     def versions(self) -> Mapping[str, str]:
-        return {**self._local.versions, **self._versions}
+        return {**self._ground.versions, **self._versions}
 
     def links(self, source: str | None = None, target: str | None = None) -> list[Link]:
-        return [link for link in self._local.links if source in (None, link.source) and target in (None, link.target)]
+        return [link for link in self._ground.links if source in (None, link.source) and target in (None, link.target)]
 
     def port_of(self, source: str, target: str) -> int:
         """Give the port at which a source group reaches a target."""
-        return next(link.port for link in self._local.links if (link.source, link.target) == (source, target))
+        links = (link for link in self._ground.links if isinstance(link, ProxyLink))
+        return next(link.port for link in links if (link.source, link.target) == (source, target))
 
     def session(self, resolve: Resolve, deadline_s: float) -> RedisSession:
         """Make a session of the variant or mutant that is deployed."""
         return RedisSession(resolve, deadline_s, mutant=self._mutant, yield_=lambda: time.sleep(MUTANT_PAUSE_S))
 
-    def note_version(self, node: DataNode) -> None:
+    def note_version(self, node: RedisNode) -> None:
         """Record which server really runs."""
         info = node.admin.info("server") or {}
         valkey = info.get("valkey_version")
@@ -121,6 +130,8 @@ class RedisServers:
         return int(self._admin(node, "DBSIZE"))
 
     def passage(self, link: Link) -> Passage:
+        if isinstance(link, NetworkLink):
+            return self._passage_of_peers(link)
         if not isinstance(link, ProxyLink) or link.target not in self.nodes:
             raise Infrastructure(f"link {link.name}: no data node at its far end to look for a marker")
         marker = f"{time.monotonic_ns()}"
@@ -142,12 +153,21 @@ class RedisServers:
             arrived = False
         return Passage(arrived, answered, round(took_ms, 1) if answered else None)
 
+    def _passage_of_peers(self, link: NetworkLink) -> Passage:
+        """Ask a node from inside the container of another one: nothing is written, an answer is its arrival."""
+        asking = next((name for name, node in self.nodes.items() if name != link.target and node.state() == "running"), None)
+        if asking is None:
+            raise Infrastructure(f"link {link.name}: no other node runs that could ask")
+        start = time.monotonic()
+        answered = link.answers(asking, ["timeout", "1", "redis-cli", "-h", link.address, "ping"])
+        return Passage(answered, answered, round((time.monotonic() - start) * 1000, 1) if answered else None)
+
     def heal_links(self) -> None:
         """Heal every link whose target lives, and start and resume every node."""
         for node in self.nodes.values():
             if node.state() == "paused":
                 node.resume()
-        for link in self._local.links:
+        for link in self._ground.links:
             link.heal()
         for node in self.nodes.values():
             node.start()
@@ -164,7 +184,7 @@ class RedisServers:
             raise Infrastructure(f"{node} refused {arguments[0]}: {error}") from None
 
 
-def _role(node: DataNode) -> Role:
+def _role(node: RedisNode) -> Role:
     info = node.admin.info("server", "replication")
     if info is None:
         return Role("silent")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from typing import Any
 
 from backends.client import FUNCTIONS, StateClient
+from backends.redis.composed import DATA_PORT, ComposedNode, options
 from backends.redis.mutants import MUTANTS
 from backends.redis.servers import SIDES, DataNode, RedisServers
 from backends.target import Target
 from harness.client import Client
+from harness.deploy.compose import Composed, open_compose
 from harness.deploy.install import missing
-from harness.deploy.local import open_local
+from harness.deploy.local import Local, open_local
 from harness.deploy.ports import HOST
 from harness.system import Deployment, System
 
@@ -29,14 +32,23 @@ VARIANTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 class RedisSingle(RedisServers):
     """A harness.system.System of one server; both sides reach it."""
 
-    def launch(self) -> None:
-        """Start the server and open a link for each side."""
-        self._local.start_proxy()
-        node = DataNode(self._local, NODE, self._local.ports.reserve(), VARIANTS[self.variant][1])
+    def launch_local(self, local: Local) -> None:
+        """Start the server as a child process and open a link for each side."""
+        local.start_proxy()
+        node = DataNode(local, NODE, local.ports.reserve(), VARIANTS[self.variant][1])
         self.nodes[NODE] = node
         for side in SIDES:
-            self._local.link(side, NODE, node.port)
+            local.link(side, NODE, node.port)
         node.start()
+        self.note_version(node)
+
+    def launch_composed(self, composed: Composed) -> None:
+        """Take the project's server over and open a link for each side."""
+        composed.start_proxy()
+        self.nodes[NODE] = node = ComposedNode(composed, NODE, DATA_PORT)
+        for side in SIDES:
+            composed.link(side, NODE, DATA_PORT)
+        node.await_answer()
         self.note_version(node)
 
     def client(self, side: str, deadline_s: float) -> Client:
@@ -69,13 +81,16 @@ class RedisBackend:
     @contextmanager
     def open(self, deployment: Deployment) -> Iterator[System]:
         """Start the server; stop it on leaving."""
-        with open_local(deployment.directory) as local:
-            system = RedisSingle(local, self.name, deployment.variant, deployment.mutant)
-            try:
-                system.launch()
-                yield system
-            finally:
-                system.close()
+        with ExitStack() as stack:
+            if deployment.on == "compose":
+                environment = {"REDIS_OPTIONS": options(VARIANTS[deployment.variant][1])}
+                ground: Any = stack.enter_context(open_compose(deployment.directory, "redis", environment, ("REDIS_1_PORT",)))
+            else:
+                ground = stack.enter_context(open_local(deployment.directory))
+            system = RedisSingle(ground, self.name, deployment.variant, deployment.mutant)
+            stack.callback(system.close)
+            (system.launch_composed if deployment.on == "compose" else system.launch_local)(ground)
+            yield system
 
     def refuses(self, fault: str, variant: str) -> str | None:
         """One node: nothing to isolate it from and no replication to hold back."""

@@ -10,14 +10,25 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from harness.deploy.install import require
 from harness.deploy.ports import HOST, Ports
 from harness.deploy.process import Processes, wait_for
 from harness.deploy.proxy import ProxyLink, ProxyServer
-from harness.system import Infrastructure
+from harness.system import Infrastructure, Link
 
 START_S = 30.0
+
+
+class Ground(Protocol):
+    """What servers stand on, whichever shape it has: the links there are, and what was really run."""
+
+    @property
+    def links(self) -> Sequence[Link]: ...
+
+    @property
+    def versions(self) -> dict[str, str]: ...
 
 
 class Local:

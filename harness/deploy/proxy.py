@@ -89,11 +89,15 @@ class ProxyServer:
         except Infrastructure:
             return None
 
-    def link(self, source: str, target: str, listen_port: int, upstream_port: int) -> ProxyLink:
-        """Open a listener for this link."""
+    def link(
+        self, source: str, target: str, listen_port: int, upstream_port: int, *, listen_host: str = HOST, upstream_host: str = HOST
+    ) -> ProxyLink:
+        """Open a listener for this link; the hosts are other ones where the server runs in a container."""
         name = f"{source}.{target}"
         with self as server:
-            proxy = server.create(upstream=f"{HOST}:{upstream_port}", name=name, listen=f"{HOST}:{listen_port}", enabled=True)
+            proxy = server.create(
+                upstream=f"{upstream_host}:{upstream_port}", name=name, listen=f"{listen_host}:{listen_port}", enabled=True
+            )
         return ProxyLink(self, proxy, source, target, listen_port)
 
 

@@ -1,0 +1,367 @@
+"""A compose project as a deployment's ground: containers instead of child processes, networks and toxiproxy for links.
+
+    client groups ──> toxiproxy ──> each node        network `client`, ports published on 127.0.0.1
+    peers ──────────────────────────> each node        network `cluster`, internal, fixed addresses that nodes announce
+
+A node is cut from its peers by taking it off `cluster`, with its address given back on healing, and never off `client`:
+published ports follow that network. Administration goes to each node's own published port, past every link.
+
+Containers, networks and volumes carry the path of the run that made them (label `holdwater.run`), and the run holds a
+lock in its directory: a project whose lock is free belongs to a run that is gone, and the next start removes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker
+from docker.errors import APIError, DockerException, NotFound
+
+from harness.deploy.ports import HOST, Ports
+from harness.deploy.process import wait_for
+from harness.deploy.proxy import ProxyLink, ProxyServer
+from harness.system import Infrastructure, Link
+
+FILES = Path(__file__).resolve().parents[1] / "compose"
+RUN, NODE = "holdwater.run", "holdwater.node"
+CLUSTER = "cluster"
+PEERS = "peers"
+PROXY, PROXY_API = "toxiproxy", 8474
+LOCK = "compose.lock"
+UP_S, START_S, ENGINE_S = 180.0, 60.0, 20.0
+REMEDY = "start a Docker engine that this user may use, with Compose v2 (docker compose), or use --on local"
+
+
+class NetworkLink:
+    """The way from a node's peers to it: the cluster network. It can be cut and healed, and nothing else."""
+
+    def __init__(self, project: Composed, target: str) -> None:
+        self._project, self.source, self.target = project, PEERS, target
+        self.address = project.address(target)
+
+    @property
+    def name(self) -> str:
+        return f"{self.source} -> {self.target}"
+
+    def cut(self) -> None:
+        with engine(f"cutting {self.name}"):
+            network, container = self._project.network(CLUSTER), self._project.container(self.target)
+            if network.name in container.attrs["NetworkSettings"]["Networks"]:
+                network.disconnect(container)
+
+    def answers(self, asking: str, argv: Sequence[str]) -> bool:
+        """Say whether a command inside another node's container succeeds."""
+        return self._project.run_in(asking, argv) == 0
+
+    def delay(self, latency_ms: int) -> None:
+        raise Infrastructure(f"link {self.name}: a network cannot be delayed here")
+
+    def drop_replies(self) -> None:
+        raise Infrastructure(f"link {self.name}: a network cannot lose replies alone")
+
+    def heal(self) -> None:
+        with engine(f"healing {self.name}"):
+            network, container = self._project.network(CLUSTER), self._project.container(self.target)
+            if network.name not in container.attrs["NetworkSettings"]["Networks"]:
+                network.connect(container, ipv4_address=self.address, aliases=[self.target])
+
+
+class ContainerNode:
+    """A harness.system.Node: one container. `answers` gives None once the server answers at its published port."""
+
+    def __init__(self, project: Composed, name: str, answers: Callable[[], str | None]) -> None:
+        self._project, self._name, self._answers = project, name, answers
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def start(self) -> None:
+        with engine(f"starting {self._name}"):
+            container = self._project.container(self._name)
+            if container.status == "paused":
+                container.unpause()
+            elif container.status != "running":
+                container.start()
+        self.await_answer()
+
+    def await_answer(self) -> None:
+        """Wait until the server answers, then accept connections on the links into it."""
+        wait_for(self._answer, START_S, f"{self._name} answers")
+        for link in self._inbound:
+            link.accept()
+
+    def kill(self) -> None:
+        with engine(f"killing {self._name}"):
+            container = self._project.container(self._name)
+            if container.status == "paused":
+                container.unpause()  # an engine does not kill what is frozen
+            if self._project.container(self._name).status == "running":
+                container.kill("SIGKILL")
+                container.wait(timeout=ENGINE_S)
+        for link in self._inbound:
+            link.refuse()
+
+    def pause(self) -> None:
+        with engine(f"pausing {self._name}"):
+            if self._project.container(self._name).status == "running":
+                self._project.container(self._name).pause()
+
+    def resume(self) -> None:
+        with engine(f"resuming {self._name}"):
+            if self._project.container(self._name).status == "paused":
+                self._project.container(self._name).unpause()
+
+    def state(self) -> str:
+        with engine(f"looking at {self._name}"):
+            status = self._project.container(self._name).status
+        return status if status in ("running", "paused") else "dead"
+
+    @property
+    def _inbound(self) -> list[ProxyLink]:
+        return [link for link in self._project.links if isinstance(link, ProxyLink) and link.target == self._name]
+
+    def _answer(self) -> str | None:
+        missing = self._answers()
+        if missing is not None and self.state() == "dead":
+            raise Infrastructure(f"{self._name} ended at its start: {self._project.last_lines(self._name)}")
+        return missing
+
+
+@dataclass(slots=True)
+class Composed:
+    """The containers, ports and links of one run; made by `open_compose`."""
+
+    project: str
+    directory: Path
+    files: tuple[Path, ...]
+    environment: Mapping[str, str]
+    client: Any
+    link_ports: list[int]
+    links: list[Link]
+    versions: dict[str, str]
+    _proxy: ProxyServer | None = None
+
+    def container(self, service: str) -> Any:
+        """Give a service's container, as the engine sees it now. Raises Infrastructure where there is none."""
+        with engine(f"looking for {service}"):
+            found = self.client.containers.list(all=True, filters={"label": self._labels(service)})
+        if not found:
+            raise Infrastructure(f"project {self.project} has no container of service {service}")
+        return found[0]
+
+    def network(self, name: str) -> Any:
+        """Give a network of the project. Raises Infrastructure where there is none."""
+        found = self.client.networks.list(
+            filters={"label": [f"com.docker.compose.project={self.project}", f"com.docker.compose.network={name}"]}
+        )
+        if not found:
+            raise Infrastructure(f"project {self.project} has no network {name}")
+        return found[0]
+
+    def port(self, service: str, private: int) -> int:
+        """Give the port on 127.0.0.1 at which a service's own port is published."""
+        published = self.container(service).attrs["HostConfig"]["PortBindings"].get(f"{private}/tcp") or []
+        if not published:
+            raise Infrastructure(f"service {service} of project {self.project} does not publish port {private}")
+        return int(published[0]["HostPort"])
+
+    def address(self, service: str) -> str:
+        """Give a service's fixed address on the cluster network."""
+        endpoint = self.container(service).attrs["NetworkSettings"]["Networks"][self.network(CLUSTER).name]
+        return str(endpoint["IPAMConfig"]["IPv4Address"])
+
+    def start_proxy(self) -> None:
+        """Wait until the project's toxiproxy answers."""
+        self._proxy = ProxyServer(self.port(PROXY, PROXY_API))
+        proxy = self._proxy
+        wait_for(lambda: None if proxy.version() is not None else "no answer yet", START_S, "toxiproxy answers")
+        self.versions["toxiproxy"] = proxy.version() or "unknown"
+
+    def link(self, source: str, target: str, private: int) -> ProxyLink:
+        """Open a link into a port of a service."""
+        assert self._proxy is not None
+        made = self._proxy.link(source, target, self.link_ports.pop(0), private, upstream_host=target, listen_host="0.0.0.0")
+        self.links.append(made)
+        return made
+
+    def peers(self, target: str) -> NetworkLink:
+        """Make the link by which a node's peers reach it: the cluster network."""
+        made = NetworkLink(self, target)
+        self.links.append(made)
+        return made
+
+    def run_in(self, service: str, argv: Sequence[str]) -> int:
+        """Run a command inside a service's container; give its exit code."""
+        with engine(f"running {argv[0]} in {service}"):
+            return int(self.container(service).exec_run(list(argv)).exit_code)
+
+    def save_logs(self) -> None:
+        """Copy what each container wrote to logs/NODE.log of the run directory."""
+        folder = self.directory / "logs"
+        folder.mkdir(parents=True, exist_ok=True)
+        for container in self.client.containers.list(all=True, filters={"label": f"com.docker.compose.project={self.project}"}):
+            with suppress(DockerException):
+                (folder / f"{container.labels.get(NODE, container.name)}.log").write_bytes(container.logs(timestamps=True))
+
+    def last_lines(self, service: str, count: int = 5) -> str:
+        """Give the end of what a service wrote, for an error message."""
+        with suppress(DockerException):
+            lines = self.container(service).logs(tail=count).decode("utf-8", "replace").strip().splitlines()
+            return " | ".join(lines) or "an empty log"
+        return "no log"
+
+    def _labels(self, service: str) -> list[str]:
+        return [f"com.docker.compose.project={self.project}", f"com.docker.compose.service={service}"]
+
+
+@contextmanager
+def engine(doing: str) -> Iterator[None]:
+    """Turn what the engine refuses into Infrastructure that says what was being done."""
+    try:
+        yield
+    except NotFound as error:
+        raise Infrastructure(f"{doing}: {error.explanation or error}") from None
+    except (APIError, DockerException, OSError) as error:
+        raise Infrastructure(f"{doing}: {error}") from None
+
+
+def missing() -> str | None:
+    """Say what this machine lacks to run compose projects, with the remedy; None if nothing."""
+    try:
+        _connected().close()
+        command()
+    except Infrastructure as error:
+        return str(error)
+    return None
+
+
+def command() -> list[str]:
+    """Find Compose: the engine's plug-in, else docker-compose on PATH. Raises Infrastructure with the remedy."""
+    for words in (["docker", "compose"], ["docker-compose"]):
+        if shutil.which(words[0]) is None:
+            continue
+        done = subprocess.run([*words, "version"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        if done.returncode == 0:
+            return words
+    raise Infrastructure(f"no Compose on this machine; {REMEDY}")
+
+
+def _connected() -> Any:
+    try:
+        client = docker.from_env(timeout=int(ENGINE_S))
+        client.ping()
+    except (DockerException, OSError) as error:
+        raise Infrastructure(f"no Docker engine answers ({error}); {REMEDY}") from None
+    return client
+
+
+@contextmanager
+def open_compose(directory: Path, topology: str, environment: Mapping[str, str], published: Sequence[str]) -> Iterator[Composed]:
+    """Bring a topology up with its links, and take all of it down on leaving, its logs copied into the run directory.
+
+    `published` are the topology's variables for ports on 127.0.0.1: each gets a free one. Raises Infrastructure.
+    """
+    client = _connected()
+    clear(client)
+    directory.mkdir(parents=True, exist_ok=True)
+    files = (FILES / f"{topology}.yaml", FILES / "toxiproxy.yaml")
+    with contextlib.ExitStack() as stack:
+        held = stack.enter_context((directory / LOCK).open("w"))
+        fcntl.flock(held, fcntl.LOCK_EX)
+        links = _free_range(24)
+        settings = {
+            **environment,
+            **{name: str(port) for name, port in zip([*published, "TOXIPROXY_PORT"], _free(len(published) + 1), strict=True)},
+            "LINK_PORTS": f"{links[0]}-{links[-1]}",
+            "HOLDWATER_RUN": str(directory.resolve()),
+        }
+        project = f"holdwater-{os.getpid()}-{time.monotonic_ns() % 1_000_000_000}"
+        ground = Composed(project, directory, files, settings, client, links, [], {})
+        try:
+            _compose(ground, "up", "--detach", "--wait", "--quiet-pull")
+            ground.start_proxy()
+            yield ground
+        finally:
+            ground.save_logs()
+            _compose(ground, "down", "--volumes", "--timeout", "1")
+            client.close()
+
+
+def _compose(ground: Composed, *words: str) -> None:
+    line = [*command(), "--project-name", ground.project, *(part for file in ground.files for part in ("--file", str(file))), *words]
+    done = subprocess.run(
+        line, env={**os.environ, **ground.environment}, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=UP_S, check=False
+    )
+    if done.returncode != 0:
+        said = [text for text in done.stderr.splitlines() if text.strip()]
+        raise Infrastructure(f"`{' '.join(words)}` of project {ground.project} failed: {' | '.join(said[-3:]) or 'no output'}")
+
+
+def clear(client: Any | None = None) -> int:
+    """Remove the projects of runs that are gone; give how many containers that were. A run is gone where nobody holds its lock."""
+    own = client is None
+    client = _connected() if client is None else client
+    removed = 0
+    try:
+        for container in client.containers.list(all=True, filters={"label": RUN}):
+            if _gone(container.labels[RUN]):
+                with suppress(DockerException):
+                    container.remove(force=True, v=True)
+                    removed += 1
+        for network in client.networks.list(filters={"label": RUN}):
+            if _gone(network.attrs["Labels"][RUN]):
+                with suppress(DockerException):
+                    network.remove()
+    finally:
+        if own:
+            client.close()
+    return removed
+
+
+def _gone(run: str) -> bool:
+    if not run:
+        return False  # brought up by hand
+    try:
+        with (Path(run) / LOCK).open("r+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _free(count: int) -> list[int]:
+    with Ports() as ports:
+        return [ports.reserve() for _ in range(count)]
+
+
+def _free_range(count: int) -> list[int]:
+    """Find so many ports in a row that nobody listens on: the engine publishes ranges whole."""
+    import socket
+
+    for start in range(17_101, 30_000, count):
+        held = []
+        try:
+            for port in range(start, start + count):
+                one = socket.socket()
+                held.append(one)
+                one.bind((HOST, port))
+        except OSError:
+            continue
+        finally:
+            for one in held:
+                one.close()
+        return list(range(start, start + count))
+    raise Infrastructure(f"no {count} free ports in a row from 17101 on")

@@ -102,6 +102,9 @@ class ContainerNode:
             link.accept()
 
     def kill(self) -> None:
+        # First: the proxy would dial an address that is gone from the network, and wait for it without end.
+        for link in self._inbound:
+            link.refuse()
         with engine(f"killing {self._name}"):
             container = self._project.container(self._name)
             if container.status == "paused":
@@ -109,8 +112,6 @@ class ContainerNode:
             if self._project.container(self._name).status == "running":
                 container.kill("SIGKILL")
                 container.wait(timeout=ENGINE_S)
-        for link in self._inbound:
-            link.refuse()
 
     def pause(self) -> None:
         with engine(f"pausing {self._name}"):

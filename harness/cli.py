@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from harness import registry, request, store
 from harness.history import MalformedHistory
@@ -37,7 +38,7 @@ from harness.verdict import Status
 OK, NOT_VALID, INCONCLUSIVE, INFRASTRUCTURE, USAGE, BUG, INTERRUPTED = 0, 1, 2, 3, 64, 70, 130
 EXIT_OF_STATUS = {Status.VALID: OK, Status.UNKNOWN: INCONCLUSIVE, Status.INVALID: NOT_VALID}
 DEFAULT_OUT = Path("runs")
-DRAWN = ("anomalies", "timeline")
+DRAWN = ("anomalies", "timeline", "junit", "summary")
 BUDGET = request.Range(float, "seconds", 0, 86_400, open=True)
 PACKAGES = ("backends", "faults", "reports", "workloads")
 BUG_FILE = "holdwater-bug.txt"
@@ -207,20 +208,36 @@ out_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="print the result as JSON")
 seed_option = click.option("--seed", **_number(request.SEED), help="fixes the operations drawn and the fault plan; drawn where not given")
-on_option = click.option("--on", **_one_of("local"), default="local", show_default=True, help="where the servers run")
+on_option = click.option("--on", **_one_of("local", "compose"), default="local", show_default=True, help="where the servers run")
+
+
+def verify_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of the main job."""
+    options = (
+        click.option("--claims", "claims_file", type=click.Path(path_type=Path), help="your own table; the documented one where not given"),
+        click.option("--backend", "rows", multiple=True, metavar="ROW", help="only this row; may be repeated"),
+        click.option("--profile", **_one_of("quick", "nightly"), default="quick", show_default=True),
+        click.option("--trials", **_number(request.TRIALS), help="trials an experiment, instead of the profile's"),
+        click.option("--strict", is_flag=True, help="exit 1 on what contradicts its document, though expected"),
+        on_option,
+        seed_option,
+        out_option,
+        json_option,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 @cli.command()
-@click.option("--claims", "claims_file", type=click.Path(path_type=Path), help="your own table; the documented one where not given")
-@click.option("--backend", "rows", multiple=True, metavar="ROW", help="only this row; may be repeated")
-@click.option("--profile", **_one_of("quick", "nightly"), default="quick", show_default=True)
-@click.option("--trials", **_number(request.TRIALS), help="trials an experiment, instead of the profile's")
-@click.option("--strict", is_flag=True, help="exit 1 on what contradicts its document, though expected")
-@on_option
-@seed_option
-@out_option
-@json_option
-def verify(
+@verify_options
+def verify(as_json: bool, **asked: Any) -> int:
+    """The main job: the documented table with a verdict and evidence per cell."""
+    directory, results = _verified(**asked)
+    return _tell(directory, results, None if as_json else lambda: _terminal().table(results, colour=_colour()))
+
+
+def _verified(
     claims_file: Path | None,
     rows: tuple[str, ...],
     profile: str,
@@ -229,9 +246,8 @@ def verify(
     on: str,
     seed: int | None,
     out: Path,
-    as_json: bool,
-) -> int:
-    """The main job: the documented table with a verdict and evidence per cell."""
+) -> tuple[Path, dict[str, Any]]:
+    """Carry out the main job; give its directory and its results."""
     from harness import claims, documented
 
     loaded = claims.of_profile(claims.load(claims_file) if claims_file else claims.shipped(), profile)
@@ -243,8 +259,7 @@ def verify(
     directory = store.create(out, f"verify-{seed}")
     settings = replace(settings, out=directory)
     with _kept(directory), _live(documented.total_trials(loaded, chosen, settings)) as live:
-        results = documented.carry_out(loaded, chosen, settings, live, strict=strict, command=_command_line(seed))
-    return _tell(directory, results, None if as_json else lambda: _terminal().table(results, colour=_colour()))
+        return directory, documented.carry_out(loaded, chosen, settings, live, strict=strict, command=_command_line(seed))
 
 
 def _check_experiment(experiment: Any, source: str, settings: Any) -> None:
@@ -256,6 +271,50 @@ def _check_experiment(experiment: Any, source: str, settings: Any) -> None:
         documented.check_experiment(experiment, settings)
     except BadPlan as error:
         raise BadPlan(f"{source}: experiment {experiment.name}: {error}") from None
+
+
+@cli.command()
+@click.argument("directories", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="DIR...")
+@out_option
+@json_option
+def merge(directories: tuple[Path, ...], out: Path, as_json: bool) -> int:
+    """Join the results of verify's shards into one table and one exit code."""
+    from harness import merge as shards
+
+    found = [shards.read(directory) for directory in directories]
+    command = shlex.join(["holdwater", *sys.argv[1:]])
+    shards.merge(found, directory=out, command=command)  # what does not belong together is refused before anything is written
+    directory = store.create(out, "merge")
+    results = shards.merge(found, directory=directory, command=command)
+    store.write(directory / store.RESULTS, results)
+    return _tell(directory, results, None if as_json else lambda: _terminal().table(results, colour=_colour()))
+
+
+@cli.command()
+@click.option("--store", "root", required=True, type=click.Path(path_type=Path), help="folder of the nights and their index.html")
+@click.option("--keep", **_number(request.NIGHTS), default=60, show_default=True, help="nights; older ones are removed")
+@click.option("--from", "source", type=click.Path(path_type=Path), metavar="DIR", help="append this verify instead of running one")
+@verify_options
+@click.pass_context
+def nightly(ctx: click.Context, root: Path, keep: int, source: Path | None, as_json: bool, **asked: Any) -> int:
+    """Run verify, append it to a store of nights, and draw the store's index.html."""
+    from harness import nights
+
+    if source is None:
+        directory, results = _verified(**asked)
+        code = _tell(directory, results, None if as_json else lambda: _terminal().table(results, colour=_colour()))
+    else:
+        if given := [name for name in asked if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE]:
+            raise BadPlan(f"--from {source} runs nothing, expected no --{given[0].removesuffix('_file')}")
+        directory, results = source, store.read_verify(source)
+        code = int(results["exit"])
+        if as_json:
+            _print(json.dumps(results, indent=2))
+    night = nights.append(root, directory)
+    removed = nights.retain(root, keep)
+    paths = registry.load("reports", "nightly")(root)
+    click.echo(f"night {night.name} is in {root}; {len(removed)} removed; see {', '.join(map(str, paths))}", err=True)
+    return code
 
 
 @cli.command()
@@ -375,8 +434,7 @@ def install(names: tuple[str, ...]) -> int:
     from harness.deploy import install as installer
 
     for name in names:
-        if name not in installer.NAMES:
-            raise BadPlan(f"unknown server {name!r}, {registry.nearest(name, installer.NAMES)}")
+        registry.load("servers", name)
     installer.install(names or None, _print)
     return OK
 
@@ -424,7 +482,7 @@ def _colour() -> bool:
 
 def _draw(directory: Path) -> list[Path]:
     """Let every report that writes files do so; what was recorded and judged is on disk already."""
-    runs = sorted((directory / "experiments").glob("*/")) or [directory]
+    runs = [*sorted((directory / "experiments").glob("*/")), directory]
     return [path for each in runs if (each / store.RESULTS).exists() for name in DRAWN for path in registry.load("reports", name)(each)]
 
 

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from harness import registry, store
 from harness.claims import Claim, Claims, Control, Experiment
-from harness.experiment import Progress, check, judge_trials, load_if_there, write_results
+from harness.experiment import Progress, check, judge_trials, lacking, load_if_there, write_results
 from harness.experiment import carry_out as carry_out_plan
 from harness.judge import ControlResult, ExperimentEvidence, Judgement, Seen, exit_code, headline, judge, table, unavailable
 from harness.plan import BadPlan, Episode, FaultSpec, Plan
@@ -113,7 +113,7 @@ def carry_out(
     started = time.monotonic()
     done = _Done(claims, settings, listener, command)
     for experiment in experiments:
-        if (absent := registry.load("backends", experiment.deployment).missing()) is not None:
+        if (absent := lacking(registry.load("backends", experiment.deployment), settings.on)) is not None:
             done.absent[experiment.name] = absent
     waiting = list(chosen)
     for number, experiment in enumerate(experiments, 1):
@@ -137,13 +137,14 @@ def check_experiment(experiment: Experiment, settings: Settings) -> None:
     Raises Infrastructure where a variable names a server that is none.
     """
     backend = registry.load("backends", experiment.deployment)
-    backend.missing()
+    lacking(backend, settings.on)
     for fault in experiment.faults:
         registry.load("faults", FaultSpec.parse(fault).name)
     for control in experiment.controls:
         if control.mutant is not None and control.mutant not in backend.mutants:
             raise BadPlan(f"unknown mutant {control.mutant!r} of a control, {registry.nearest(control.mutant, backend.mutants)}")
-    check(plan_of(experiment, settings))
+    if settings.on in backend.grounds:
+        check(plan_of(experiment, settings))
 
 
 class _Done:
@@ -255,6 +256,7 @@ def _results(claims: Claims, chosen: Sequence[Claim], done: _Done, *, strict: bo
         "on": settings.on,
         "strict": strict,
         "seconds": seconds,
+        "finished": store.now(),
         "exit": exit_code(judgements, strict=strict),
         "headline": headline(rows),
         "contradicts": any(judgement.verdict == "violated" for judgement in judgements),
@@ -301,6 +303,8 @@ def _claim(judgement: Judgement, claims: Claims, done: _Done) -> dict[str, Any]:
         "said": judgement.sentence,
         "missing": list(judgement.missing),
         "remedy": judgement.remedy,
+        "infrastructure": judgement.infrastructure,
+        "bug": judgement.bug,
         "gates": list(judgement.gates),
         "numbers": judgement.numbers,
         "anomalies": [_seen(each) for each in seen[:MOST_SHOWN]],

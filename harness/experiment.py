@@ -17,12 +17,13 @@ from harness.checkers.extra_holders import extra_holders
 from harness.checkers.late_grant import late_grant
 from harness.checks import guarded, verdicts
 from harness.client import BROKEN
+from harness.deploy import compose
 from harness.gates import driven, exposure, validity
 from harness.history import History, load
 from harness.judge import TrialEvidence
 from harness.plan import Plan
 from harness.run import Catalogue, Ran, check_plan, run
-from harness.system import Infrastructure
+from harness.system import Backend, Infrastructure
 from harness.verdict import Status, Verdict, combine, unknown
 
 ESSENTIAL = ("settled", "faults_proved")
@@ -67,8 +68,15 @@ def check(plan: Plan) -> None:
 
 def require_servers(plan: Plan) -> None:
     """Raise Infrastructure, with the remedy, where the machine lacks a server of the plan."""
-    if missing := registry.load("backends", plan.backend).missing():
+    if missing := lacking(registry.load("backends", plan.backend), plan.on):
         raise Infrastructure(missing)
+
+
+def lacking(backend: Backend, on: str) -> str | None:
+    """Say what this machine lacks to run a backend there, and after a semicolon the remedy; None if nothing."""
+    if on not in backend.grounds:
+        return f"{backend.name} does not run on {on}; use --on {' or --on '.join(backend.grounds)}"
+    return compose.missing() if on == "compose" else backend.missing()
 
 
 def carry_out_and_judge(plan: Plan, directory: Path, progress: Progress, command: str) -> dict[str, Any]:
@@ -93,6 +101,7 @@ def write_results(
         "plan": plan,
         "versions": ran.versions,
         "seconds": ran.seconds,
+        "finished": store.now(),
         "late_us": ran.late_us,
         "voids": ran.voids,
         "broken": broken,
@@ -139,7 +148,8 @@ def _described(trial: TrialEvidence) -> dict[str, Any]:
         for name, found in _with_doubt(trial).items()
     }
     gates = [*validity(trial.history), *exposure(trial.history, driven(trial.history))]
-    return {"n": trial.n, "faults": [f for f in faults if f != "trial"], "checks": checks, "gates": gates}
+    began = [f for f in faults if f != "trial"]
+    return {"n": trial.n, "status": str(_status(trial)), "faults": began, "checks": checks, "gates": gates}
 
 
 def load_if_there(path: Path) -> History:

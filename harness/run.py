@@ -63,6 +63,8 @@ class Ran:
 def check_plan(plan: Plan, catalogue: Catalogue) -> None:
     """Raise BadPlan where the parts of a plan do not fit each other, before anything is started."""
     backend = catalogue.backend
+    if plan.on not in backend.grounds:
+        raise BadPlan(f"{backend.name} does not run on {plan.on}, only on {' or '.join(backend.grounds)}")
     if plan.variant not in backend.variants:
         raise BadPlan(f"unknown variant {plan.variant!r} of {backend.name}, there are: {', '.join(backend.variants)}")
     if plan.mutant is not None and plan.mutant not in backend.mutants:

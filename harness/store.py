@@ -17,7 +17,7 @@ import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -105,6 +105,81 @@ class _DrawnRun(msgspec.Struct):
     trials: list[_DrawnTrial]
 
 
+Word = Literal["violated", "inconclusive", "unavailable", "finding", "not-seen", "as-documented", "holds"]
+
+
+class _DrawnRate(msgspec.Struct):
+    k: int
+    n: int
+    low: float
+    high: float
+
+
+class _DrawnGate(msgspec.Struct):
+    name: str
+    needed: int
+    measured: int
+    met: bool
+
+
+class _DrawnSeen(msgspec.Struct):
+    experiment: str
+    trial: int
+    kind: str
+    message: str
+
+
+class _DrawnClaim(msgspec.Struct):
+    id: str
+    cell: tuple[str, str]
+    sentence: str
+    conditions: str
+    document: Literal["promises", "warns", "silent"]
+    unit: str
+    verdict: Word
+    expected: bool
+    expect: Annotated[list[Word], msgspec.Meta(min_length=1)]
+    rate: _DrawnRate | None
+    said: str
+    missing: list[str]
+    gates: list[_DrawnGate]
+    numbers: dict[str, Any]
+    anomalies: list[_DrawnSeen]
+    experiments: list[str]
+    evidence: list[str]
+    quote: str | None = None
+    remedy: str | None = None
+    repeat: str | None = None
+
+
+class _DrawnCell(msgspec.Struct):
+    column: str
+    quote: str | None
+    verdict: Word | Literal["not judged"]
+    claims: list[str]
+
+
+class _DrawnRow(msgspec.Struct):
+    name: str
+    cells: list[_DrawnCell]
+
+
+class _DrawnVerify(msgspec.Struct):
+    kind: Literal["verify"]
+    profile: str
+    on: str
+    seconds: float
+    exit: int
+    headline: str
+    contradicts: bool
+    command: str
+    directory: str
+    rows: list[_DrawnRow]
+    claims: list[_DrawnClaim]
+    failures: dict[str, str] = {}
+    versions: dict[str, str] = {}
+
+
 class _Kind(msgspec.Struct):
     holdwater: Literal[1]
     kind: Literal["run", "verify", "selftest"]
@@ -117,12 +192,37 @@ def check_results(directory: Path) -> None:
         raise BadPlan(f"{directory} has no {RESULTS}, expected a run directory")
     try:
         results = read(path)
-        if msgspec.convert(results, _Kind).kind == "run":
-            msgspec.convert(results, _DrawnRun)
+        shape = {"run": _DrawnRun, "verify": _DrawnVerify}.get(msgspec.convert(results, _Kind).kind)
+        if shape is not None:
+            msgspec.convert(results, shape)
     except msgspec.ValidationError as error:
         raise BadPlan(f"{path}: {error}; expected the results of a run") from None
     for experiment in sorted((directory / "experiments").glob(f"*/{RESULTS}")):
         check_results(experiment.parent)
+
+
+def read_verify(directory: Path) -> dict[str, Any]:
+    """Read the results of the main job; raise BadPlan that names the file where there are none, or others."""
+    path = directory / RESULTS
+    if not path.is_file():
+        raise BadPlan(f"{path} is not there, expected the results of a verify")
+    try:
+        results = read(path)
+        msgspec.convert(results, _Kind)
+        msgspec.convert(results, _DrawnVerify)
+    except msgspec.ValidationError as error:
+        raise BadPlan(f"{path}: {error}; expected the results of a verify") from None
+    return dict(results)
+
+
+def moved(path: str, recorded: str, now: Path) -> Path:
+    """Give a path of a run directory that is not where it was recorded any more: a CI carries them from machine to machine."""
+    return now / Path(path).relative_to(recorded) if Path(path).is_relative_to(recorded) else Path(path)
+
+
+def now() -> str:
+    """Give the time as results.json keeps it: ISO 8601 in UTC, whole seconds."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def environment() -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from harness.client import Client
 
@@ -182,6 +182,34 @@ class System(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Sleeper:
+    """A client that was stopped while it held a lock: its slot, the lock and its TTL, for how long, whether it has acted again since."""
+
+    slot: int
+    key: str
+    ttl_ms: int
+    slept_ms: int
+    back: bool
+
+
+@runtime_checkable
+class PausesClients(Protocol):
+    """A System that also stands for the run's own clients: what a fault on clients (`Fault.on_clients`) is handed."""
+
+    def pause_holders(self) -> None:
+        """Stop clients that hold a lock and have read what it protects, each past its lease; idempotent."""
+        ...
+
+    def sleepers(self) -> list[Sleeper]:
+        """Give the clients that were stopped since then."""
+        ...
+
+    def resume_clients(self) -> None:
+        """Wake all, stop nobody any more; idempotent."""
+        ...
+
+
 class Backend(Protocol):
     """A backend's entry point: what it offers, and how it is opened."""
 
@@ -190,6 +218,7 @@ class Backend(Protocol):
     mutants: Mapping[str, str]  # name -> one sentence
     functions: frozenset[str]  # the vocabulary of f that its client speaks
     undriven: frozenset[str]  # mutants that no workload can show yet
+    grounds: tuple[str, ...]  # where its servers can run: local, compose
 
     def open(self, deployment: Deployment) -> AbstractContextManager[System]:
         """Start the deployment and wait for its steady state; stop all of it on leaving."""

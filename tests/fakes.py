@@ -85,6 +85,7 @@ class FakeBackend:
     mutants = {"release-unchecked": "as in memory"}
     functions = FUNCTIONS
     undriven: frozenset[str] = frozenset()
+    grounds = ("local",)
 
     def __init__(self, system: FakeSystem | None = None) -> None:
         self.system = system or FakeSystem()

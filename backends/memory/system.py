@@ -134,6 +134,7 @@ class MemoryBackend:
     mutants = {name: mutant.sentence for name, mutant in MUTANTS.items()}
     functions = FUNCTIONS
     undriven = frozenset({"read-evicts"})  # no workload sets a TTL on a state key yet
+    grounds = ("local",)
 
     @contextmanager
     def open(self, deployment: Deployment) -> Iterator[System]:

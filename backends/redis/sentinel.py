@@ -282,6 +282,7 @@ class SentinelBackend:
     mutants = {name: mutant.sentence for name, mutant in MUTANTS.items()}
     functions = FUNCTIONS
     undriven: frozenset[str] = frozenset()
+    grounds = ("local", "compose")
 
     @contextmanager
     def open(self, deployment: Deployment) -> Iterator[System]:

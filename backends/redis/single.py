@@ -77,6 +77,7 @@ class RedisBackend:
     mutants = {name: mutant.sentence for name, mutant in MUTANTS.items()}
     functions = FUNCTIONS
     undriven: frozenset[str] = frozenset()
+    grounds = ("local", "compose")
 
     @contextmanager
     def open(self, deployment: Deployment) -> Iterator[System]:

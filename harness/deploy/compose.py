@@ -24,9 +24,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import docker
-from docker.errors import APIError, DockerException, NotFound
-
 from harness.deploy.ports import HOST, Ports
 from harness.deploy.process import wait_for
 from harness.deploy.proxy import ProxyLink, ProxyServer
@@ -212,12 +209,12 @@ class Composed:
         folder = self.directory / "logs"
         folder.mkdir(parents=True, exist_ok=True)
         for container in self.client.containers.list(all=True, filters={"label": f"com.docker.compose.project={self.project}"}):
-            with suppress(DockerException):
+            with suppress(Infrastructure), engine("reading a log"):
                 (folder / f"{container.labels.get(NODE, container.name)}.log").write_bytes(container.logs(timestamps=True))
 
     def last_lines(self, service: str, count: int = 5) -> str:
         """Give the end of what a service wrote, for an error message."""
-        with suppress(DockerException):
+        with suppress(Infrastructure), engine("reading a log"):
             lines = self.container(service).logs(tail=count).decode("utf-8", "replace").strip().splitlines()
             return " | ".join(lines) or "an empty log"
         return "no log"
@@ -229,12 +226,12 @@ class Composed:
 @contextmanager
 def engine(doing: str) -> Iterator[None]:
     """Turn what the engine refuses into Infrastructure that says what was being done."""
+    from docker.errors import DockerException  # here and below: the import takes long, and most runs need no engine
+
     try:
         yield
-    except NotFound as error:
-        raise Infrastructure(f"{doing}: {error.explanation or error}") from None
-    except (APIError, DockerException, OSError) as error:
-        raise Infrastructure(f"{doing}: {error}") from None
+    except (DockerException, OSError) as error:
+        raise Infrastructure(f"{doing}: {getattr(error, 'explanation', None) or error}") from None
 
 
 def missing() -> str | None:
@@ -259,6 +256,9 @@ def command() -> list[str]:
 
 
 def _connected() -> Any:
+    import docker
+    from docker.errors import DockerException
+
     try:
         client = docker.from_env(timeout=int(ENGINE_S))
         client.ping()
@@ -317,12 +317,12 @@ def clear(client: Any | None = None) -> int:
     try:
         for container in client.containers.list(all=True, filters={"label": RUN}):
             if _gone(container.labels[RUN]):
-                with suppress(DockerException):
+                with suppress(Infrastructure), engine("removing a container"):
                     container.remove(force=True, v=True)
                     removed += 1
         for network in client.networks.list(filters={"label": RUN}):
             if _gone(network.attrs["Labels"][RUN]):
-                with suppress(DockerException):
+                with suppress(Infrastructure), engine("removing a network"):
                     network.remove()
     finally:
         if own:

@@ -210,6 +210,15 @@ class PausesClients(Protocol):
         ...
 
 
+@runtime_checkable
+class HasSynchronousWaits(Protocol):
+    """A deployment whose primary waits for its standbys at a commit: what fault cancel-wait asks of it."""
+
+    def cancel_waits(self, node: str) -> int:
+        """Cancel every statement of this node that waits for a standby; give how many. 0 where the node does not answer."""
+        ...
+
+
 class Backend(Protocol):
     """A backend's entry point: what it offers, and how it is opened."""
 

@@ -52,10 +52,11 @@ class Local:
         self._proxy = proxy
         self.versions["toxiproxy"] = found.version
 
-    def link(self, source: str, target: str, upstream_port: int) -> ProxyLink:
-        """Open a link into a port of a target node."""
+    def link(self, source: str, target: str, upstream_port: int, *, reply_budget: int | None = None) -> ProxyLink:
+        """Open a link into a port of a target node; for its reply budget in bytes see `harness.deploy.proxy`."""
         assert self._proxy is not None
         made = self._proxy.link(source, target, self.ports.reserve(), upstream_port)
+        made.reply_budget = made.reply_budget if reply_budget is None else reply_budget
         self.links.append(made)
         return made
 

@@ -27,7 +27,8 @@ from harness.system import Infrastructure
 
 TIMEOUT_S = 5.0
 # A connection passes this many bytes of answers before the rest is cut: enough for the handshake
-# (ROLE of a lone primary: 27 bytes) and a few replies, then one reply is lost, often in its middle.
+# (ROLE of a lone primary: 27 bytes) and a few replies, then one reply is lost, often in its middle. A link into a server
+# that says more when a client connects has a number of its own.
 REPLY_BUDGET_BYTES = 96
 
 
@@ -107,6 +108,7 @@ class ProxyLink:
     def __init__(self, server: ProxyServer, proxy: toxiproxy.proxy.Proxy, source: str, target: str, port: int) -> None:
         self._server, self._proxy = server, proxy
         self.source, self.target, self.port = source, target, port
+        self.reply_budget = REPLY_BUDGET_BYTES
 
     @property
     def name(self) -> str:
@@ -125,7 +127,7 @@ class ProxyLink:
 
     def drop_replies(self) -> None:
         """Let requests pass; end each connection in the middle of an answer, soon."""
-        self._add("limit_data", "downstream", bytes=REPLY_BUDGET_BYTES)
+        self._add("limit_data", "downstream", bytes=self.reply_budget)
 
     def refuse(self) -> None:
         """End all connections and refuse new ones, as a dead node does."""

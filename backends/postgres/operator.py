@@ -1,0 +1,287 @@
+"""A primary and two standbys, and an operator who promotes one of them when the primary does not answer.
+
+    clients-a ──┐                 clients-b ──┐
+                ├─> each node                 ├─> each node
+    peers ──────┘   (standbys, and the operator's own eyes)
+
+The operator is a thread of ours with the simplest policy there is: the primary has not answered over the peers' link for
+DOWN_AFTER_S, so the standby that has received the most is promoted, and the other one follows it. A former primary
+that can be reached again is rewound and follows too. Nothing fences a primary that was only cut off: that is what a failover
+without a lease is. It shows what replication keeps, at a chosen moment and many times; what a manager adds (election,
+self-demotion) Patroni shows.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+
+from backends.client import FUNCTIONS
+from backends.postgres.admin import Unanswered
+from backends.postgres.binaries import run
+from backends.postgres.connection import PostgresConnection
+from backends.postgres.finder import Finder
+from backends.postgres.mutants import MUTANTS
+from backends.postgres.servers import PEERS, SIDES, PostgresNode, PostgresServers, open_links
+from backends.target import Target
+from harness.client import Client, Indeterminate, NotApplied
+from harness.deploy.install import missing
+from harness.deploy.local import Local, open_local
+from harness.deploy.ports import HOST
+from harness.deploy.process import wait_for
+from harness.system import Deployment, Infrastructure, System
+
+NODES = ("pg-1", "pg-2", "pg-3")
+DOWN_AFTER_S = 2.0
+LOOK_S, ANSWER_S = 0.1, 0.3
+PROMOTE_S = 10
+STEADY_S = 60.0
+LAG_BYTES = 65_536  # behind by less is in sync: the primary goes on writing while it is asked
+
+VARIANTS = {
+    "async": "as shipped: a commit waits for no standby",
+    "sync": "a commit waits until one of the two standbys has it on disk",
+    "sync-believes-tag": "the same, and clients take the command tag for success whatever notice stands beside it",
+}
+
+STANDBYS = "SELECT application_name, state, sync_state, pg_wal_lsn_diff(pg_current_wal_flush_lsn(), flush_lsn) FROM pg_stat_replication"
+
+
+class OperatedNode(PostgresNode):
+    """A node that comes back as a standby where another one is the primary by now."""
+
+    def __init__(self, system: PostgresOperator, local: Local, name: str, port: int) -> None:
+        super().__init__(local, name, port, {})
+        self._system = system
+
+    def start(self) -> None:
+        self._system.bring_back(self)
+
+    def start_as_it_is(self) -> None:
+        """Start it from what its data directory says."""
+        super().start()
+
+
+class PostgresOperator(PostgresServers):
+    """A harness.system.System of three nodes under an operator."""
+
+    def __init__(self, local: Local, variant: str, mutant: str | None) -> None:
+        super().__init__(local, BACKEND, variant, mutant, believes_tag=variant == "sync-believes-tag")
+        self._local, self._synchronous = local, variant != "async"
+        self._announced = NODES[0]
+        self._stop, self._lock = threading.Event(), threading.RLock()
+        self._operator = threading.Thread(target=self._watch, name="operator", daemon=True)
+        self._finders: dict[str, Finder] = {}
+        self._trouble: str | None = None
+
+    def launch(self) -> None:
+        """Start the primary, copy it to two standbys, wait until they stream."""
+        self._local.start_proxy()
+        made = {name: OperatedNode(self, self._local, name, self._local.ports.reserve()) for name in NODES}
+        self.nodes.update(made)
+        for name, node in made.items():
+            open_links(self._local, (PEERS, *SIDES), name, node.port)
+        for side in SIDES:
+            self._finders[side] = Finder({name: Target(HOST, self.port_of(side, name), name) for name in NODES})
+        primary = made[NODES[0]]
+        primary.create()
+        primary.start_as_it_is()
+        self.install(primary)
+        for node in (made[name] for name in NODES[1:]):
+            node.copy_from(primary.port)
+            self._follow(node, primary)
+            node.start_as_it_is()
+        self._wait_for_standbys(primary)
+        wait_for(self.steady, STEADY_S, "the standbys stream", 0.05)
+        self._operator.start()
+
+    def client(self, side: str, deadline_s: float) -> Client:
+        return self.session(self._finders[side].resolve, deadline_s)
+
+    def primary(self) -> str | None:
+        return self._announced
+
+    def steady(self) -> str | None:
+        if self._trouble is not None:
+            return self._trouble
+        primary = self.nodes[self._announced]
+        try:
+            rows = primary.admin.ask(STANDBYS)
+        except Unanswered as error:
+            return f"{primary.name}: {error}"
+        if primary.role().role != "primary":
+            return f"{primary.name} is {primary.role().role}, expected primary"
+        for name in (name for name in NODES if name != primary.name):
+            state = next((row for row in rows if row[0] == name), None)
+            if state is None or state[1] != "streaming":
+                return f"{name} does not stream from {primary.name} ({self._local.processes.last_lines(name, 2)})"
+            if float(state[3] or "inf") > LAG_BYTES:
+                return f"{name} is {state[3]} bytes behind {primary.name}"
+        if self._synchronous and not any(row[2] == "sync" for row in rows):
+            return f"{primary.name} waits for no standby yet"
+        return None
+
+    def hurried(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def heal_all(self) -> None:
+        self.heal_links()
+
+    def cancel_waits(self, node: str) -> int:
+        """Cancel every statement that waits for a standby: each answers success, and a notice that takes it back."""
+        count = "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+        with suppress(Unanswered):
+            return int(self.nodes[node].admin.value(count) or 0)
+        return 0
+
+    def close(self) -> None:
+        self._stop.set()
+        if self._operator.is_alive():
+            self._operator.join()
+        super().close()
+
+    # What the operator does
+
+    def bring_back(self, node: OperatedNode) -> None:
+        """Start a node: the primary as it is, every other one as a standby, rewound where it has a history of its own."""
+        with self._lock:
+            if node.state() == "dead" and node.name != self._announced:
+                self._rewind(node, self._operated(self._announced))
+            node.start_as_it_is()
+
+    def _operated(self, name: str) -> OperatedNode:
+        node = self.nodes[name]
+        assert isinstance(node, OperatedNode)
+        return node
+
+    def _watch(self) -> None:
+        answered_at = time.monotonic()
+        while not self._stop.wait(LOOK_S):
+            if self._answers(self._announced):
+                answered_at = time.monotonic()
+            elif time.monotonic() - answered_at > DOWN_AFTER_S:
+                self._carefully(self._fail_over)
+                answered_at = time.monotonic()
+            self._carefully(self._look_after_others)
+
+    def _carefully(self, step: Callable[[], None]) -> None:
+        try:
+            with self._lock:
+                step()
+            self._trouble = None
+        except (Infrastructure, Unanswered, OSError) as error:
+            self._trouble = f"the operator: {error}"  # tried again at the next look; `steady` says so
+
+    def _answers(self, name: str) -> bool:
+        target = Target(HOST, self.port_of(PEERS, name), name)
+        connection = PostgresConnection(lambda: target, ANSWER_S)
+        try:
+            connection.connect()
+        except (NotApplied, Indeterminate):
+            return False
+        finally:
+            connection.close()
+        return True
+
+    def _fail_over(self) -> None:
+        """Promote the standby that has received the most, and let the other one follow it."""
+        received: dict[str, int] = {}
+        for name in (name for name in NODES if name != self._announced):
+            with suppress(Unanswered, TypeError):
+                lsn = self.nodes[name].admin.value("SELECT pg_wal_lsn_diff(coalesce(pg_last_wal_receive_lsn(), '0/0'), '0/0')::bigint")
+                received[name] = int(lsn or 0)
+        if not received:
+            raise Infrastructure("no standby answers that could be promoted")
+        chosen = max(sorted(received), key=lambda name: received[name])
+        node = self.nodes[chosen]
+        if node.admin.ask(f"SELECT pg_promote(true, {PROMOTE_S})", within_s=PROMOTE_S + 2)[0][0] != "t":
+            raise Infrastructure(f"{chosen} was not promoted: {self._local.processes.last_lines(chosen, 3)}")
+        self._announced = chosen
+        for name in received:
+            if name != chosen:
+                self._tell(self.nodes[name], primary_conninfo=self._conninfo(name, node))
+
+    def _look_after_others(self) -> None:
+        """Rewind former primaries that can be reached, and let the primary wait for standbys once it has some."""
+        primary = self._operated(self._announced)
+        for name in (name for name in NODES if name != self._announced):
+            node = self._operated(name)
+            if node.state() == "running" and self._answers(name):  # it says that it is a primary
+                node.kill()
+                self.bring_back(node)
+        if self._synchronous:
+            self._wait_for_standbys(primary)
+
+    def _wait_for_standbys(self, primary: PostgresNode) -> None:
+        # Not before one streams: a primary whose standbys are named and absent waits for ever.
+        if not self._synchronous:
+            return
+        wanted = f"FIRST 1 ({', '.join(chr(34) + name + chr(34) for name in NODES if name != primary.name)})"
+        told = primary.admin.value("SHOW synchronous_standby_names")
+        streaming = primary.admin.value("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'")
+        if told != wanted and streaming not in (None, "0"):
+            self._tell(primary, synchronous_standby_names=wanted)
+
+    def _tell(self, node: PostgresNode, **settings: str) -> None:
+        for key, value in settings.items():
+            literal = value.replace("'", "''")
+            node.admin.ask(f"ALTER SYSTEM SET {key} = '{literal}'")
+        node.admin.ask("SELECT pg_reload_conf()")
+
+    def _rewind(self, node: PostgresNode, primary: PostgresNode) -> None:
+        source = f"host={HOST} port={primary.port} user=postgres dbname=postgres"
+        try:
+            run(["pg_rewind", f"--target-pgdata={node.data}", f"--source-server={source}", "--no-sync"], f"rewinding {node.name}")
+        except Infrastructure:
+            node.copy_from(primary.port)
+        self._follow(node, primary)
+
+    def _follow(self, node: PostgresNode, primary: PostgresNode) -> None:
+        node.configure({"primary_conninfo": self._conninfo(node.name, primary)}, standby=True)
+
+    def _conninfo(self, standby: str, primary: PostgresNode) -> str:
+        return f"host={HOST} port={self.port_of(PEERS, primary.name)} user=postgres application_name={standby}"
+
+
+BACKEND = "postgres-operator"
+
+
+class OperatorBackend:
+    """The entry point of the operated deployment."""
+
+    name = BACKEND
+    variants = VARIANTS
+    mutants = {name: mutant.sentence for name, mutant in MUTANTS.items()}
+    functions = FUNCTIONS
+    undriven: frozenset[str] = frozenset()
+    grounds = ("local",)
+
+    @contextmanager
+    def open(self, deployment: Deployment) -> Iterator[System]:
+        """Start the nodes, wait until the standbys stream; stop all of them on leaving."""
+        with open_local(deployment.directory) as local:
+            system = PostgresOperator(local, deployment.variant, deployment.mutant)
+            try:
+                system.launch()
+                yield system
+            finally:
+                system.close()
+
+    def refuses(self, fault: str, variant: str) -> str | None:
+        """Refuse what would not be felt as described here."""
+        if fault == "cancel-wait" and variant == "async":
+            return "postgres-operator async waits for no standby and cannot have cancel-wait; use --option variant=sync"
+        if fault == "restart-empty":
+            return "postgres-operator keeps its data on disk and cannot have restart-empty; use --backend redis-sentinel"
+        if fault in ("client-clock", "client-clock-beyond"):
+            return f"postgres-operator reads no client clock and cannot have {fault}; use --backend dynamodb"
+        return None
+
+    def missing(self) -> str | None:
+        """Say what to install, None if all is there."""
+        return missing("postgres", "toxiproxy")
+
+
+OPERATOR = OperatorBackend()

@@ -1,0 +1,211 @@
+"""What the local deployments of PostgreSQL have in common: nodes with a data directory, links, probes.
+
+Settings stand on the command line, where neither ALTER SYSTEM nor the files that pg_rewind copies from another node can
+change them; what a node is told while it runs (whose standby it is, for whom it waits) stands in its postgresql.auto.conf.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterable, Mapping
+
+from backends.client import StateClient
+from backends.postgres.admin import LOCAL, Admin, Unanswered
+from backends.postgres.binaries import prefix, program, run
+from backends.postgres.connection import PostgresConnection
+from backends.postgres.session import PostgresSession, install_schema, schema_of
+from backends.target import Resolve, Target
+from harness.client import Indeterminate, NotApplied
+from harness.deploy.install import require
+from harness.deploy.local import Ground, Local, LocalNode
+from harness.deploy.ports import HOST
+from harness.deploy.proxy import ProxyLink
+from harness.system import Infrastructure, Link, Passage, Role
+
+SIDES = ("clients-a", "clients-b")
+PEERS = "peers"
+PASSAGE_S = 0.25  # how long a probe waits for an answer that should not come
+MUTANT_PAUSE_S = 0.002  # between the steps of a mutant, so that its race is met
+# What a connection may pass of answers before the rest is cut: its start and the handshake are about 600 bytes, a reply about 100.
+REPLY_BUDGET_BYTES = 750
+
+SETTINGS: Mapping[str, str] = {
+    "listen_addresses": HOST,
+    "unix_socket_directories": "",  # a run's directory is longer than a socket's path may be
+    "dynamic_shared_memory_type": "mmap",  # else kill -9 leaves files in /dev/shm
+    "shared_buffers": "16MB",
+    "max_connections": "100",
+    "max_wal_senders": "10",
+    "wal_log_hints": "on",  # pg_rewind needs it
+    "wal_retrieve_retry_interval": "100ms",
+    "wal_receiver_status_interval": "1s",
+    "update_process_title": "off",
+}
+"""Of every node; everything else is as shipped."""
+
+ROLE = """
+SELECT pg_is_in_recovery(), pg_postmaster_start_time(),
+  CASE WHEN pg_is_in_recovery() THEN NULL ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END,
+  (SELECT status FROM pg_stat_wal_receiver)
+"""
+WRITE_MARKER = "INSERT INTO holdwater.marker VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+READ_MARKER = "SELECT value FROM holdwater.marker WHERE name = $1"
+MARKER, PASSAGE = "marker", "passage"
+
+
+class PostgresNode(LocalNode):
+    """A PostgreSQL server with its data directory and its administration connection."""
+
+    def __init__(self, local: Local, name: str, port: int, settings: Mapping[str, str]) -> None:
+        self.port, self.admin = port, Admin(port, name)
+        self.data = local.processes.home(name) / "data"
+        options = [f"{key}={value}" for key, value in {**SETTINGS, **settings}.items()]
+        argv = [*prefix(), program("postgres"), "-D", str(self.data), "-p", str(port)]
+        super().__init__(local, name, [*argv, *(word for option in options for word in ("-c", option))], self._missing)
+
+    def create(self) -> None:
+        """Make an empty database cluster."""
+        options = ("-U", "postgres", "--auth=trust", "--no-sync", "--encoding=UTF8", "--no-locale")
+        run(["initdb", "-D", str(self.data), *options], f"making {self.name}")
+
+    def copy_from(self, port: int) -> None:
+        """Make the data directory anew as a copy of the server at this port."""
+        shutil.rmtree(self.data, ignore_errors=True)
+        source = ("-h", HOST, "-p", str(port), "-U", "postgres", "-w")
+        run(["pg_basebackup", *source, "-D", str(self.data), "-c", "fast", "--no-sync"], f"copying a primary to {self.name}")
+
+    def configure(self, settings: Mapping[str, str], *, standby: bool) -> None:
+        """Say what the stopped node is told when it starts: all that was set while it ran is forgotten."""
+        lines = [f"{key} = '{value}'" for key, value in settings.items()]
+        (self.data / "postgresql.auto.conf").write_text("\n".join(lines) + "\n", "utf-8")
+        signal = self.data / "standby.signal"
+        if standby:
+            signal.touch()
+        else:
+            signal.unlink(missing_ok=True)
+
+    def role(self) -> Role:
+        """Ask the node for its role."""
+        try:
+            recovering, started, timeline, receiver = self.admin.ask(ROLE)[0]
+        except (Unanswered, LookupError):
+            return Role("silent")
+        if recovering == "t":
+            return Role("replica", None, started, "up" if receiver == "streaming" else "down")
+        return Role("primary", None if timeline is None else int(timeline), started)
+
+    def _missing(self) -> str | None:
+        try:
+            self.admin.ask("SELECT 1")
+        except Unanswered as error:
+            return str(error)
+        return None
+
+
+class PostgresServers:
+    """Nodes behind links; what the deployments share of a harness.system.System."""
+
+    clock_bound_ms = None
+
+    def __init__(self, ground: Ground, name: str, variant: str, mutant: str | None, *, believes_tag: bool = False) -> None:
+        self._ground, self.name, self.variant, self._mutant, self._believes_tag = ground, name, variant, mutant, believes_tag
+        self.nodes: dict[str, PostgresNode] = {}
+        self.sides: tuple[str, ...] = SIDES
+        self._versions: dict[str, str] = {}
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        return {**self._ground.versions, **self._versions}
+
+    def links(self, source: str | None = None, target: str | None = None) -> list[Link]:
+        return [link for link in self._ground.links if source in (None, link.source) and target in (None, link.target)]
+
+    def port_of(self, source: str, target: str) -> int:
+        """Give the port at which a source group reaches a target."""
+        links = (link for link in self._ground.links if isinstance(link, ProxyLink))
+        return next(link.port for link in links if (link.source, link.target) == (source, target))
+
+    def session(self, resolve: Resolve, deadline_s: float) -> StateClient:
+        """Make a client over a session of the variant or mutant that is deployed."""
+        pause = lambda: time.sleep(MUTANT_PAUSE_S)  # noqa: E731
+        return StateClient(PostgresSession(resolve, deadline_s, mutant=self._mutant, yield_=pause, believes_tag=self._believes_tag))
+
+    def install(self, node: PostgresNode) -> None:
+        """Create tables and functions, those of the mutant too."""
+        for mutant in dict.fromkeys((None, self._mutant)):
+            install_schema(HOST, node.port, mutant)
+        self._versions["PostgreSQL"] = require("postgres").version
+
+    def roles(self) -> dict[str, Role]:
+        found = {}
+        for name, node in self.nodes.items():
+            state = node.state()
+            found[name] = node.role() if state == "running" else Role(state)
+        return found
+
+    def write_marker(self, node: str, marker: str) -> None:
+        try:
+            self.nodes[node].admin.ask(WRITE_MARKER, MARKER, marker)
+        except Unanswered as error:
+            raise Infrastructure(f"{node} refused a marker: {error}") from None
+
+    def read_marker(self, node: str) -> str | None:
+        return self._value(node, READ_MARKER, MARKER)
+
+    def lock_owner(self, node: str, name: str) -> str | None:
+        lock = f"{schema_of(self._mutant)}.lock"
+        return self._value(node, f"SELECT owner FROM {lock} WHERE name = $1 AND expires_at > clock_timestamp()", name)
+
+    def keys_held(self, node: str) -> int:
+        schema = schema_of(self._mutant)
+        value = self._value(node, f"SELECT (SELECT count(*) FROM {schema}.state) + (SELECT count(*) FROM {schema}.lock)")
+        if value is None:
+            raise Infrastructure(f"{node} does not count its keys")
+        return int(value)
+
+    def passage(self, link: Link) -> Passage:
+        if not isinstance(link, ProxyLink) or link.target not in self.nodes:
+            raise Infrastructure(f"link {link.name}: no data node at its far end to look for a marker")
+        marker, target = f"{time.monotonic_ns()}", Target(HOST, link.port, link.target)
+        through = PostgresConnection(lambda: target, PASSAGE_S, any_role=True, more=LOCAL)
+        start = time.monotonic()
+        try:
+            through.call(WRITE_MARKER.encode(), (PASSAGE, marker))
+            answered = True
+        except NotApplied as error:
+            answered = "25006" in str(error)  # refused, but by the far end: it is a standby
+        except Indeterminate:
+            answered = False
+        finally:
+            took_ms = (time.monotonic() - start) * 1000
+            through.close()
+        arrived = self._value(link.target, READ_MARKER, PASSAGE) == marker
+        return Passage(arrived, answered, round(took_ms, 1) if answered else None)
+
+    def heal_links(self) -> None:
+        """Heal every link, and start and resume every node."""
+        for node in self.nodes.values():
+            if node.state() == "paused":
+                node.resume()
+        for link in self._ground.links:
+            link.heal()
+        for node in self.nodes.values():
+            node.start()
+
+    def close(self) -> None:
+        """Drop the administration connections."""
+        for node in self.nodes.values():
+            node.admin.close()
+
+    def _value(self, node: str, statement: str, *arguments: str | int) -> str | None:
+        try:
+            return self.nodes[node].admin.value(statement, *arguments)
+        except Unanswered:
+            return None
+
+
+def open_links(local: Local, sources: Iterable[str], name: str, port: int) -> None:
+    """Open a link from each source group into a node."""
+    for source in sources:
+        local.link(source, name, port, reply_budget=REPLY_BUDGET_BYTES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
@@ -10,6 +11,7 @@ from backends.interface import Conflict, Swapped
 from backends.session import Commands
 
 Mutant = TypeVar("Mutant")
+WAIT_S, LOOK_S = 1.0, 0.01
 
 
 def choose(mutants: Mapping[str, Mutant], name: str) -> Mutant:
@@ -52,3 +54,20 @@ def stale_cas(
     yield_()
     commands.set(key, value, ttl_ms)
     return Swapped(version + 1)
+
+
+def waiting_grant(
+    commands: Commands, yield_: Callable[[], None], name: str, owner: str, ttl_ms: int, within_s: float | None = None
+) -> int | None:
+    """An acquisition that waits for the lock, as a blocking one would, and does not look at its caller's deadline."""
+    end = time.monotonic() + WAIT_S
+    while (token := commands.grant(name, owner, ttl_ms, None)) is None and time.monotonic() < end:
+        time.sleep(LOOK_S)
+    return token
+
+
+def lasting_grant(
+    commands: Commands, yield_: Callable[[], None], name: str, owner: str, ttl_ms: int, within_s: float | None = None
+) -> int | None:
+    """An acquisition whose lease lasts twice its TTL: after its holder's death the lock is not free in time."""
+    return commands.grant(name, owner, 2 * ttl_ms, within_s)

@@ -10,10 +10,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from harness.checkers import Checker
+from harness.checkers.acquire_bound import acquire_bound
 from harness.checkers.dedup import dedup
 from harness.checkers.fencing import fencing
 from harness.checkers.lease import lease
 from harness.checkers.linearizable import Budget, linearizable
+from harness.checkers.resource import FUNCTIONS as RESOURCE_FUNCTIONS
+from harness.checkers.resource import resource
 from harness.history import NEMESIS, Event, History, MalformedHistory
 from harness.models import MODELS
 from harness.plan import BadPlan
@@ -22,7 +25,9 @@ from harness.verdict import Verdict, combine, unknown
 
 LEASE_FUNCTIONS = frozenset({"try_acquire", "acquire_within", "extend", "is_held"})
 FAMILIES: Sequence[tuple[str, frozenset[str]]] = (  # the first whose functions a key meets
+    ("acquire", frozenset({"acquire_within"})),  # a lease, and a bound on the time that it takes
     ("lease", LEASE_FUNCTIONS),
+    ("resource", RESOURCE_FUNCTIONS),
     ("counter", frozenset({"increment"})),
     ("versioned-register", frozenset({"compare_and_swap", "get_versioned", "set", "delete"})),
     ("dedup", frozenset({"check_and_set"})),
@@ -79,14 +84,23 @@ def checkers(budget: Budget) -> Mapping[str, Mapping[str, Checker]]:
     models: dict[str, Mapping[str, Checker]] = {
         name: {"linearizable": linearizable(model, budget)} for name, model in MODELS.items() if name != "dedup"
     }
-    return {**models, "lease": {"lease": lease, "fencing": fencing}, "dedup": {"dedup": dedup}}
+    leases: Mapping[str, Checker] = {"lease": lease, "fencing": fencing}
+    return {
+        **models,
+        "lease": leases,
+        "acquire": {**leases, "acquire-bound": acquire_bound},
+        "resource": {"resource": resource},
+        "dedup": {"dedup": dedup},
+    }
 
 
 MODEL_NAMES = ("register", "versioned-register", "mutex", "lease", "dedup", "counter")
-"""The models of `check --model`."""
+"""The models of `check --model`: what `acquire` and `resource` keys are judged by needs what a run has measured and driven."""
 FUNCTIONS_OF: Mapping[str, frozenset[str]] = {
     **{name: model.functions for name, model in MODELS.items()},
     "lease": LEASE_FUNCTIONS | {"release"},
+    "acquire": LEASE_FUNCTIONS | {"release"},
+    "resource": RESOURCE_FUNCTIONS,
 }
 """What each model knows."""
 

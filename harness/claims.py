@@ -41,16 +41,20 @@ CHECK_OF: Mapping[str, str] = {
     "not-linearizable": "linearizable",
     "late-grant": "late-grant",
     "extra-holders": "extra-holders",
+    **dict.fromkeys(("lost-update", "stale-write"), "resource"),
+    "acquire-late": "acquire-bound",
 }
 """Which check finds each class of anomaly."""
 
 WORKLOADS_OF: Mapping[str, tuple[str, ...]] = {
-    "lease": ("lock",),
-    "fencing": ("lock",),
+    "lease": ("lock", "resource", "acquire"),
+    "fencing": ("lock", "resource", "acquire"),
     "extra-holders": ("lock",),
     "dedup": ("dedup",),
     "linearizable": ("cas", "counter"),
     "late-grant": ("lock", "dedup"),
+    "resource": ("resource",),
+    "acquire-bound": ("acquire",),
 }
 """Which workloads each check judges."""
 

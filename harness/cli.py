@@ -295,17 +295,20 @@ def merge(directories: tuple[Path, ...], out: Path, as_json: bool) -> int:
 @click.option("--keep", **_number(request.NIGHTS), default=60, show_default=True, help="nights; older ones are removed")
 @click.option("--from", "source", type=click.Path(path_type=Path), metavar="DIR", help="append this verify instead of running one")
 @verify_options
-@click.pass_context
-def nightly(ctx: click.Context, root: Path, keep: int, source: Path | None, as_json: bool, **asked: Any) -> int:
+def nightly(root: Path, keep: int, source: Path | None, as_json: bool, **asked: Any) -> int:
     """Run verify, append it to a store of nights, and draw the store's index.html."""
     from harness import nights
 
+    if source is not None:
+        ctx = click.get_current_context()
+        for param in ctx.command.params:
+            if param.name in asked and ctx.get_parameter_source(param.name) is ParameterSource.COMMANDLINE:
+                raise BadPlan(f"--from {source} runs nothing, expected no {param.opts[0]}")
+    nights.prepare(root)
     if source is None:
         directory, results = _verified(**asked)
         code = _tell(directory, results, None if as_json else lambda: _terminal().table(results, colour=_colour()))
     else:
-        if given := [name for name in asked if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE]:
-            raise BadPlan(f"--from {source} runs nothing, expected no --{given[0].removesuffix('_file')}")
         directory, results = source, store.read_verify(source)
         code = int(results["exit"])
         if as_json:
@@ -313,8 +316,7 @@ def nightly(ctx: click.Context, root: Path, keep: int, source: Path | None, as_j
     night = nights.append(root, directory)
     removed = nights.retain(root, keep)
     paths = registry.load("reports", "nightly")(root)
-    click.echo(f"night {night.name} is in {root}; {len(removed)} removed; see {', '.join(map(str, paths))}", err=True)
-    return code
+    return _said(f"night {night.name}, {len(removed)} older ones removed: {', '.join(map(str, paths))}", code)
 
 
 @cli.command()
@@ -391,7 +393,7 @@ def report(directories: tuple[Path, ...]) -> int:
     for directory in directories:
         paths = _draw_again(directory)
         if not paths:
-            raise BadPlan(f"{directory}: nothing to draw, expected a {store.HISTORY} with a trial that was judged")
+            raise BadPlan(f"{directory}: nothing to draw, expected a run or a verify")
         for path in paths:
             _print(path)
     return OK

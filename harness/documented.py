@@ -175,6 +175,7 @@ class _Done:
             controls=tuple(self._control(control, plan) for control in experiment.controls),
             broken=broken,
             directory=str(directory),
+            named=frozenset(kind for claim in self.claims.claims if experiment.name in claim.experiments for kind in claim.anomalies),
         )
 
     def judge(self, claim: Claim) -> None:

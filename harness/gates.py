@@ -14,19 +14,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
+from harness.checkers.grants import Grant, grants, skew_of
 from harness.checkers.late_grant import late_grant
+from harness.checkers.resource import stale_tried
 from harness.checkers.survival import attempted_while_cut, survival
 from harness.client import BROKEN, UNCLASSIFIED
 from harness.clock import clock_sane, excess_ns, samples
 from harness.history import NEMESIS, Event, History, Operation
+from harness.nemesis import CLIENTS
+from harness.resource import NODE as RESOURCE
 
 WORKLOADS: Mapping[str, frozenset[str]] = {
     "lock": frozenset({"try_acquire", "acquire_within", "extend", "release", "is_held"}),
     "dedup": frozenset({"check_and_set"}),
     "cas": frozenset({"compare_and_swap", "get_versioned"}),
     "counter": frozenset({"increment"}),
+    "resource": frozenset({"try_acquire", "release", "resource_read", "resource_write"}),
+    "acquire": frozenset({"acquire_within"}),
 }
 """By which functions a workload's share of a trial is counted; of a workload not named here every operation counts."""
 
@@ -34,7 +41,7 @@ GENERAL: Mapping[str, int] = {"attempted_during": 20, "acknowledged_after": 20, 
 """What each trial and workload needs unless a claim sets its own numbers."""
 
 ATTEMPTS = frozenset({"try_acquire", "check_and_set"})
-NOT_FAULTS = frozenset({"trial", "role", "clock", "observer"})
+NOT_FAULTS = frozenset({"trial", "role", "clock", "observer", "lag"})
 NO_ANSWER = "silent"
 """The role of a node that did not answer the watcher in time: nothing was seen, so nothing changed."""
 
@@ -179,10 +186,10 @@ def _steady(history: History) -> Gate:
 
 
 def _roles_known(history: History) -> Gate:
-    """Want the role of every node that answered. One that answers alone and without faults (Memory's threads) has none."""
-    answering = {event.node for event in history.events if event.node is not None and event.type == "ok"}
+    """Want the role of every node that answered. One that answers alone and meets no fault (Memory's threads) has none."""
+    answering = {event.node for event in history.events if event.node is not None and event.type == "ok"} - {RESOURCE}
     known = answering & set(_baseline(history))
-    if len(answering) < 2 and not _faults_expected(history):
+    if len(answering) < 2 and not _nodes_meet_faults(history):
         return Gate("roles_known", len(known), len(known), True)
     missing = sorted(answering - known)
     return at_least("roles_known", len(answering), len(known), f"no role of {missing[0]} was recorded" if missing else "")
@@ -190,6 +197,11 @@ def _roles_known(history: History) -> Gate:
 
 def _faults_expected(history: History) -> bool:
     return bool(episodes(history)) or bool(history.header and history.header.faults)
+
+
+def _nodes_meet_faults(history: History) -> bool:
+    faults = episodes(history)
+    return any(fault.targets != (CLIENTS,) for fault in faults) if faults else _faults_expected(history)
 
 
 def _roles(history: History) -> list[Event]:
@@ -396,6 +408,28 @@ def _bound_number(name: str) -> Callable[[History, int | None], int]:
     return measure
 
 
+def _granted_after_expiry(history: History, bound_ns: int | None) -> int:
+    """Count the grants by which a lock went on after a holder that had not released it, as one that died does not.
+
+    That each came in time, within TTL + skew + one poll, is what spurious-refusal and stuck of the lease rules
+    deny: an attempt invoked after the last instant at which a lease can live may not be refused.
+    """
+    operations = history.operations()
+    releases = {operation.index: operation.start for operation in operations if operation.f == "release"}
+    of_key: dict[str | None, list[Grant]] = {}
+    for grant in grants(operations, skew_of(history)):
+        if grant.acknowledged_at is not None:
+            of_key.setdefault(grant.key, []).append(grant)
+    count = 0
+    for found in of_key.values():
+        ordered = sorted(found, key=lambda grant: grant.acknowledged_at or 0)
+        for before, after in pairwise(ordered):
+            granted = after.acknowledged_at or 0
+            released = any(releases.get(index, granted) < granted for index in before.operations)
+            count += not released and (before.must_end or 0) <= granted
+    return count
+
+
 SPECIAL: Mapping[str, Callable[[History, int | None], int]] = {
     "promoted": _promoted,
     "answered_by_new": _answered_by_new,
@@ -409,6 +443,8 @@ SPECIAL: Mapping[str, Callable[[History, int | None], int]] = {
     "dedup_acknowledged_before_cut": lambda history, _: survival(history, whole=True).dedup_acknowledged,
     "attempted_on_old_after_bound": _bound_number("attempted_on_old_after_bound"),
     "answered_by_new_after_bound": _bound_number("answered_by_new_after_bound"),
+    "granted_after_expiry": _granted_after_expiry,
+    "stale_writes_tried": lambda history, _: stale_tried(history),
 }
 """The gates that only some claims ask for: (history of a trial, the claim's bound) -> a count."""
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from harness import claims, registry
 from harness.checks import MODEL_NAMES
-from harness.deploy import install
+from harness.deploy import compose, install
 from harness.deploy.process import sweep
+from harness.system import Infrastructure
 
 MODEL_SENTENCES = {
     "register": "one value: read, write, cas; also set and get",
@@ -59,9 +60,17 @@ def machine(runs: Path) -> dict[str, Any]:
             "total": len(loaded.claims),
             "unavailable": [claim.id for claim in loaded.claims if claim.id not in runnable],
         },
-        "ended": sweep(runs) if runs.is_dir() else 0,
+        "ended": (sweep(runs) if runs.is_dir() else 0) + _containers_removed(),
         "exit": 0 if len(able) == len(backends) else 3,
     }
+
+
+def _containers_removed() -> int:
+    """Remove what crashed runs on compose have left; 0 where no engine answers."""
+    try:
+        return compose.clear()
+    except Infrastructure:
+        return 0
 
 
 def _backend(name: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ was missing: `holds` is earned (SPEC 8).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,7 +47,10 @@ class ControlResult:
 
 @dataclass(frozen=True, slots=True)
 class ExperimentEvidence:
-    """What an experiment left: trials that are not void, why others are, its controls. `broken`: the machine failed it."""
+    """What an experiment left: trials that are not void, why others are, its controls. `broken`: the machine failed it.
+
+    `named` are the classes of anomalies that any claim counts on it.
+    """
 
     name: str
     trials: tuple[TrialEvidence, ...]
@@ -55,6 +58,7 @@ class ExperimentEvidence:
     controls: tuple[ControlResult, ...] = ()
     broken: str | None = None
     directory: str | None = None
+    named: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +196,7 @@ def _experiment(claim: Claim, evidence: ExperimentEvidence, account: _Account) -
     trials = [trial for trial in evidence.trials if mark(trial.history, "void") is None]
     checks = _checks(claim, trials)
     for trial in trials:
-        _trial(claim, evidence.name, trial, checks, account)
+        _trial(claim, evidence, trial, checks, account)
     account.voids += [f"{evidence.name}: {reason}" for reason in evidence.voids]
     if not trials:
         account.unknown.append(f"{evidence.name}: no trial")
@@ -227,8 +231,8 @@ def _checks(claim: Claim, trials: Sequence[TrialEvidence]) -> list[str]:
     return [check for check in claim.checks if workloads & set(WORKLOADS_OF[check])]
 
 
-def _trial(claim: Claim, experiment: str, trial: TrialEvidence, checks: Sequence[str], account: _Account) -> None:
-    where = f"{experiment}, trial {trial.n}"
+def _trial(claim: Claim, evidence: ExperimentEvidence, trial: TrialEvidence, checks: Sequence[str], account: _Account) -> None:
+    where = f"{evidence.name}, trial {trial.n}"
     if bugs := broken(trial.history):
         account.bug = account.bug or f"{where}: {bugs[0]}"
     valid = validity(trial.history)
@@ -248,17 +252,20 @@ def _trial(claim: Claim, experiment: str, trial: TrialEvidence, checks: Sequence
             if isinstance(value, (int, float)) and not isinstance(value, bool):
                 account.numbers.setdefault(f"{check}.{name}", []).append(value)
         for anomaly in verdict.all_anomalies():
-            hit |= _anomaly(claim, trial, Seen(experiment, trial.n, anomaly), account)
+            hit |= _anomaly(claim, trial, Seen(evidence.name, trial.n, anomaly), evidence.named, account)
     account.hits += hit
 
 
-def _anomaly(claim: Claim, trial: TrialEvidence, seen: Seen, account: _Account) -> bool:
-    """Put an anomaly to the account; say whether the trial counts as one in which what the claim names was seen."""
+def _anomaly(claim: Claim, trial: TrialEvidence, seen: Seen, named: Collection[str], account: _Account) -> bool:
+    """Put an anomaly to the account; say whether the trial counts as one in which what the claim names was seen.
+
+    `named` are the classes that some claim counts on these trials: what another claim judges puts this one in no doubt.
+    """
     counts = seen.anomaly.kind in claim.anomalies
     if claim.document != "warns":
         (account.counted if counts else account.excused).append(seen)
-        if not counts:  # nothing is excused where nothing is warned of: what the claim does not name is in doubt
-            account.unmet.append(f"{seen.experiment}, trial {seen.trial}: {seen.anomaly.kind}, a class that the claim does not name")
+        if not counts and seen.anomaly.kind not in named:  # nothing is excused where nothing is warned of
+            account.unmet.append(f"{seen.experiment}, trial {seen.trial}: {seen.anomaly.kind}, a class that no claim names there")
         if counts and claim.document == "promises":
             account.contradicting.append(seen)
         return counts

@@ -25,6 +25,7 @@ POLL_S = 0.02
 WATCH_S = 0.1
 OBSERVED_KEYS = 6
 CLOCK_EVERY = 10  # watches
+CLIENTS = "clients"  # the target of a fault on clients
 NO_ANSWER = "silent"  # the role of a node that did not answer in time: nothing was seen, so nothing changed
 
 
@@ -59,7 +60,8 @@ class Injection(Protocol):
 class Fault:
     """A kind of fault. `changes_roles`: it is meant to change who is primary, or a run id.
 
-    `on` makes the injection for a node's name. `follow` are faults on the same target, each so many
+    `on` makes the injection for a node's name. `on_clients`: it meets the run's own clients and no node; its
+    system is `harness.system.PausesClients` too, and its target CLIENTS. `follow` are faults on the same target, each so many
     seconds after this one was proved active; they are healed with it, the last first. `lasts_s` is how
     long it goes on where the user does not say.
     """
@@ -70,6 +72,7 @@ class Fault:
     changes_roles: bool = False
     follow: tuple[tuple[float, Fault], ...] = ()
     lasts_s: float = 2.0
+    on_clients: bool = False
 
 
 @dataclass(slots=True)
@@ -82,17 +85,27 @@ class Active:
 
 
 class Nemesis:
-    """Inject and heal; used by one thread. `proved` is called with each fault as soon as it is proved active."""
+    """Inject and heal; used by one thread. `proved` is called with each fault as soon as it is proved active.
 
-    def __init__(self, system: System, journal: Journal, proved: Callable[[Fault], None] = lambda fault: None) -> None:
+    `clients` is the same system for faults on clients; where it is None they are handed `system`.
+    """
+
+    def __init__(
+        self,
+        system: System,
+        journal: Journal,
+        proved: Callable[[Fault], None] = lambda fault: None,
+        clients: System | None = None,
+    ) -> None:
         self._system, self._journal, self._proved = system, journal, proved
+        self._clients = system if clients is None else clients
         self._active: list[Active] = []
         self._ids = 0
 
     def inject(self, fault: Fault, target: str) -> bool:
         """Inject a fault and what follows it; say whether each was proved active."""
         self._ids += 1
-        active = Active(self._ids, fault, fault.on(self._system, target))
+        active = Active(self._ids, fault, fault.on(self._clients if fault.on_clients else self._system, target))
         self._active.append(active)
         self._record(active, "begin")
         active.injection.inject()

@@ -14,7 +14,7 @@ import gc
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,8 +25,12 @@ from harness.deploy.process import wait_for
 from harness.generator import NS_PER_S, Context, Generator, Mix, Phase, Workload
 from harness.history import NEMESIS, Event, Header
 from harness.journal import Journal
-from harness.nemesis import Fault, Nemesis, Watcher, target_of
-from harness.plan import BadPlan, Episode, Plan
+from harness.lag import LagMeter
+from harness.nemesis import CLIENTS, Fault, Nemesis, Watcher, target_of
+from harness.pausing import Pauses, with_clients
+from harness.plan import BadPlan, Episode, FaultSpec, Plan
+from harness.resource import FUNCTIONS as RESOURCE_FUNCTIONS
+from harness.resource import Resource, ResourceClient
 from harness.system import Backend, Deployment, Infrastructure, System
 
 SETTLE_S = 90.0
@@ -70,12 +74,25 @@ def check_plan(plan: Plan, catalogue: Catalogue) -> None:
     if plan.mutant is not None and plan.mutant not in backend.mutants:
         raise BadPlan(f"unknown mutant {plan.mutant!r} of {backend.name}, there are: {', '.join(backend.mutants)}")
     for name, workload in catalogue.workloads.items():
-        if alien := workload.functions - backend.functions:
+        if alien := workload.functions - backend.functions - RESOURCE_FUNCTIONS:
             raise BadPlan(f"workload {name} needs {', '.join(sorted(alien))}, which {backend.name} does not offer")
     for episode in plan.episodes:
         for spec in episode.faults:
             if refusal := backend.refuses(spec.name, plan.variant):
                 raise BadPlan(refusal)
+            if catalogue.faults[spec.name].on_clients:
+                _check_on_clients(spec, catalogue)
+
+
+def _check_on_clients(spec: FaultSpec, catalogue: Catalogue) -> None:
+    if not _drives(catalogue, RESOURCE_FUNCTIONS):
+        raise BadPlan(f"fault {spec} meets clients that use a resource, and no workload of the run has any; expected workload resource")
+    if spec.target != "primary":
+        raise BadPlan(f"fault {spec} meets clients and no node; expected {spec.name}")
+
+
+def _drives(catalogue: Catalogue, functions: Iterable[str]) -> bool:
+    return any(not workload.functions.isdisjoint(functions) for workload in catalogue.workloads.values())
 
 
 def run(
@@ -157,14 +174,24 @@ class _Run:
         self.trial_done = trial_done
         self.stage = Stage()
         self.condition = threading.Condition()
-        self.nemesis = Nemesis(system, journal, self._proved)
+        self.pauses = Pauses()
+        self.resource = Resource() if _drives(catalogue, RESOURCE_FUNCTIONS) else None
+        self.nemesis = Nemesis(system, journal, self._proved, with_clients(system, self.pauses))
         self.watcher = Watcher(system, journal)
+        self.lag = LagMeter(journal) if _drives(catalogue, ("acquire_within",)) else None
         self.workers = [_Worker(self, slot) for slot in range(plan.concurrency)]
         self.anchors = 0
         self.promoted = threading.Event()
 
+    def client(self, side: str) -> Client:
+        """Make a client of a side, the resource in front of it where the plan has one."""
+        client = self.system.client(side, self.plan.deadline_s)
+        return client if self.resource is None else ResourceClient(client, self.resource)
+
     def all_trials(self) -> None:
         self.watcher.start()
+        if self.lag is not None:
+            self.lag.start()
         self.journal.listen(self._count)
         for worker in self.workers:
             worker.thread.start()
@@ -187,6 +214,8 @@ class _Run:
         finally:
             self._end_workers()
             self.watcher.stop()
+            if self.lag is not None:
+                self.lag.stop()
         self._look_after_threads()
         self.ran.late_us = _late(self.workers)
 
@@ -196,6 +225,8 @@ class _Run:
         self.say(f"trial {n}: waiting for the steady state")
         wait_for(self.system.steady, SETTLE_S, f"{self.system.name}: steady state before trial {n}", 0.05)
         self.watcher.mark()
+        if self.lag is not None:
+            self.lag.mark()
         self.anchors = 0
         self.journal.nemesis("trial", {"n": n, "phase": "steady"})
         self._enter("quiet", trial=n, steady_at=self.journal.now_ns())
@@ -219,7 +250,7 @@ class _Run:
 
     def _fault(self, episode: Episode) -> None:
         began = time.monotonic()
-        faults = [(self.catalogue.faults[spec.name], target_of(self.system, spec)) for spec in episode.faults]
+        faults = [(self.catalogue.faults[spec.name], self._target(spec)) for spec in episode.faults]
         self.watcher.planned = any(fault.changes_roles for fault, _ in faults) or any(spec.target == "replica" for spec in episode.faults)
         self._enter("fault")
         for fault, target in faults:
@@ -228,6 +259,9 @@ class _Run:
         with self.system.hurried():
             self.nemesis.heal()
             wait_for(self.system.steady, SETTLE_S, f"{self.system.name}: steady state after the fault", 0.05)
+
+    def _target(self, spec: FaultSpec) -> str:
+        return CLIENTS if self.catalogue.faults[spec.name].on_clients else target_of(self.system, spec)
 
     def _proved(self, fault: Fault) -> None:
         if fault.changes_roles:
@@ -404,10 +438,14 @@ class _Worker:
     def _invoke(self, context: Context, f: str, key: str, argument: Any) -> None:
         journal, plan = self.run.journal, self.run.plan
         if self._client is None:
-            self._client = self.run.system.client(self.side, plan.deadline_s)
+            self._client = self.run.client(self.side)
+        self.run.pauses.wait(self.slot, lambda: self.run.stage.stopped)
+        if self.run.stage.stopped:
+            return
         invoke = journal.append(self.process, "invoke", f, key, argument)
         done = outcome(self._client, f, key, argument)
         completion = journal.append(self.process, done.type, f, key, done.value, node=done.node, error=done.error)
+        self.run.pauses.note(self.slot, invoke, completion)
         assert self._generator is not None
         self._generator = self._generator.update(context, invoke, completion)
         if done.type == "info":

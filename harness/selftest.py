@@ -20,6 +20,8 @@ from harness.system import Infrastructure
 QUIET_S = 4.0
 RATE = 60.0
 WORKLOADS = ("lock", "dedup", "cas", "counter")
+DRIVEN_BY = {"grant-waits": ("acquire",)}
+"""Mutants that other workloads show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ def plans(backends: Sequence[str], mutants: Sequence[str], trials: int, seed: in
             raise BadPlan(f"unknown mutant {mutant!r}, {registry.nearest(mutant, known)}")
     episodes = (Episode(quiet_s=QUIET_S, after_s=0),) * trials
     return [
-        Plan(backend.name, next(iter(backend.variants)), WORKLOADS, episodes, seed, mutant=mutant, rate=RATE)
+        Plan(backend.name, next(iter(backend.variants)), DRIVEN_BY.get(mutant or "", WORKLOADS), episodes, seed, mutant=mutant, rate=RATE)
         for backend in chosen
         for mutant in [None, *(name for name in backend.mutants if (name in mutants if mutants else name not in backend.undriven))]
     ]

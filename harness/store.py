@@ -80,6 +80,9 @@ def read(path: Path) -> Any:
         raise BadPlan(f"{path}: {error}") from None
 
 
+Status = Literal["valid", "unknown", "invalid"]
+
+
 class _DrawnPlan(msgspec.Struct):
     backend: str
     variant: str
@@ -89,20 +92,10 @@ class _DrawnPlan(msgspec.Struct):
 
 
 class _DrawnCheck(msgspec.Struct):
-    status: Literal["valid", "unknown", "invalid"]
+    status: Status
     summary: str
     anomalies: list[Anomaly]
     numbers: dict[str, Any]
-
-
-class _DrawnTrial(msgspec.Struct):
-    n: int
-    checks: dict[str, _DrawnCheck]
-
-
-class _DrawnRun(msgspec.Struct):
-    plan: _DrawnPlan
-    trials: list[_DrawnTrial]
 
 
 Word = Literal["violated", "inconclusive", "unavailable", "finding", "not-seen", "as-documented", "holds"]
@@ -120,6 +113,23 @@ class _DrawnGate(msgspec.Struct):
     needed: int
     measured: int
     met: bool
+
+
+class _DrawnTrial(msgspec.Struct):
+    n: int
+    checks: dict[str, _DrawnCheck]
+    faults: list[str] = []
+    gates: list[_DrawnGate] = []
+
+
+class _DrawnRun(msgspec.Struct):
+    status: Status
+    exit: int
+    command: str
+    directory: str
+    seconds: float
+    plan: _DrawnPlan
+    trials: list[_DrawnTrial]
 
 
 class _DrawnSeen(msgspec.Struct):

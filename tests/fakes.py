@@ -13,12 +13,14 @@ from harness.client import Client
 from harness.nemesis import Fault, Probe
 from harness.run import Catalogue
 from harness.system import Deployment, Link, Node, Passage, Role, System
+from workloads.acquire import ACQUIRE
 from workloads.cas import CAS
 from workloads.counter import COUNTER
 from workloads.dedup import DEDUP
 from workloads.lock import LOCK
+from workloads.resource import RESOURCE
 
-WORKLOADS = {workload.name: workload for workload in (LOCK, DEDUP, CAS, COUNTER)}
+WORKLOADS = {workload.name: workload for workload in (LOCK, DEDUP, CAS, COUNTER, RESOURCE, ACQUIRE)}
 
 
 class FakeSystem:

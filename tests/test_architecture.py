@@ -24,6 +24,7 @@ from harness.checks import FAMILIES, IGNORED, checkers
 from harness.claims import CHECK_OF, WORKLOADS_OF, shipped
 from harness.nemesis import Fault
 from harness.plan import FaultSpec
+from harness.resource import FUNCTIONS as RESOURCE_FUNCTIONS
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -120,14 +121,14 @@ def test_every_workload_and_fault_says_in_one_sentence_what_it_is(kind: str, nam
 
 @pytest.mark.parametrize("name", list(registered("workloads")))
 def test_every_function_of_a_workload_is_in_the_clients_vocabulary(name: str) -> None:
-    assert registered("workloads")[name].functions <= FUNCTIONS
+    assert registered("workloads")[name].functions <= FUNCTIONS | RESOURCE_FUNCTIONS
 
 
 @pytest.mark.parametrize("name", list(registered("backends")))
 def test_every_backend_speaks_only_the_vocabulary_and_offers_every_workload_what_it_needs(name: str) -> None:
     offered = registered("backends")[name].functions
     assert offered <= FUNCTIONS
-    assert all(workload.functions <= offered for workload in registered("workloads").values())
+    assert all(workload.functions <= offered | RESOURCE_FUNCTIONS for workload in registered("workloads").values())
 
 
 @pytest.mark.parametrize("name", list(registered("workloads")))

@@ -336,7 +336,18 @@ def test_a_directory_without_results_is_named(call: Call) -> None:
     assert "none has no results.json, expected a run directory" in line_of(call("report none"), 64)
 
 
-RUN = {"holdwater": 1, "kind": "run", "plan": {"backend": "b", "variant": "v", "workloads": [], "concurrency": 1, "seed": 1}, "trials": []}
+PLAN = {"backend": "b", "variant": "v", "workloads": [], "concurrency": 1, "seed": 1}
+RUN = {
+    "holdwater": 1,
+    "kind": "run",
+    "status": "unknown",
+    "exit": 2,
+    "command": "",
+    "directory": "old",
+    "seconds": 0,
+    "plan": PLAN,
+    "trials": [],
+}
 UNFIT = {
     "{": "old/results.json: Input data was truncated",
     "[]": "old/results.json: Expected `object`, got `array`",
@@ -344,7 +355,8 @@ UNFIT = {
     json.dumps({**RUN, "kind": "walk"}): "Invalid enum value 'walk'",
     json.dumps({**RUN, "plan": None}): "Expected `object`, got `null` - at `$.plan`",
     json.dumps({**RUN, "trials": [{"n": 1}]}): "missing required field `checks` - at `$.trials[0]`",
-    json.dumps(RUN): "old: nothing to draw, expected a history.jsonl",
+    json.dumps({**RUN, "kind": "verify"}): "missing required field `profile`",
+    json.dumps({"holdwater": 1, "kind": "selftest"}): "old: nothing to draw, expected a run or a verify",
 }
 
 
@@ -365,7 +377,7 @@ def test_a_run_is_drawn_again(call: Call) -> None:
     picture = Path("runs/latest/timeline.png")
     picture.unlink()
     code, out, _ = call("report runs/latest")
-    assert (code, out.splitlines()) == (0, [str(picture)])
+    assert (code, out.splitlines()) == (0, [str(picture), "runs/latest/junit.xml", "runs/latest/summary.md"])
     assert picture.exists()
 
 

@@ -12,6 +12,7 @@ from harness.client import BROKEN, UNCLASSIFIED
 from harness.clock import clock_sane
 from harness.gates import Gate, exposure, overlapping_pairs, promotions, validity, window
 from harness.history import History
+from harness.nemesis import CLIENTS
 
 
 def unmet(gates: tuple[Gate, ...]) -> list[str]:
@@ -312,3 +313,84 @@ def test_gates_judge_one_trial_of_a_longer_run_by_itself() -> None:
         [],
         ["faults_proved", "attempted_during:lock", "acknowledged_after:lock"],
     ]
+
+
+# Clients that are paused, and what they harm
+
+
+def client_pause_trial(*, nodes: bool = False) -> Script:
+    script = Script(workloads=("resource",), faults=("client-pause",))
+    opening(script, nodes=nodes)
+    script.fault("client-pause", {"begin": 1100, "active": 1900, "healing": 3000, "healed": 3100}, (CLIENTS,))
+    script.pairs(2000, 12, "resource", node="resource")
+    script.pairs(3200, 12, "resource", node="resource")
+    script.trial(3150, "settled")
+    return script
+
+
+def test_a_fault_on_clients_needs_no_role_of_a_node() -> None:
+    script = client_pause_trial()
+    script.operation(1200, 1201, "is_held", {"owner": "x"}, {"held": False}, node="memory")
+    history = script.history()
+    assert unmet((*validity(history), *exposure(history))) == []
+
+
+def test_beside_a_fault_on_clients_the_roles_of_several_nodes_are_needed() -> None:
+    script = client_pause_trial()
+    for node in ("n1", "n2"):
+        script.operation(1200, 1201, "is_held", {"owner": "x"}, {"held": False}, node=node)
+    assert unmet(validity(script.history())) == ["roles_known"]
+
+
+def test_a_fault_on_clients_excuses_no_change_of_roles() -> None:
+    script = client_pause_trial(nodes=True)
+    script.role(2500, "n2", "primary", epoch=2, run_id="b")
+    assert unmet(validity(script.history())) == ["unplanned_role_changes"]
+
+
+def test_what_the_lag_meter_says_is_no_fault() -> None:
+    script = quiet_trial()
+    script.nemesis(0.9, "lag", {"late_ms": 0.0})
+    script.nemesis(500, "lag", {"late_ms": 31.5})
+    history = script.history()
+    assert unmet((*validity(history), *exposure(history))) == []
+
+
+def grant(script: Script, at: float, owner: str, ttl_ms: int = 100) -> None:
+    script.operation(at, at + 1, "try_acquire", {"owner": owner, "ttl_ms": ttl_ms}, {"granted": True, "fencing_token": 1}, key="t1-lock")
+
+
+def after_expiry(script: Script) -> int:
+    return measured(script.history(), "granted_after_expiry", needed={"granted_after_expiry": 1})
+
+
+def test_grants_after_holders_that_did_not_release_are_counted() -> None:
+    script = quiet_trial()
+    for number in range(4):
+        grant(script, 1000 + 200 * number, f"o{number}")
+    assert after_expiry(script) == 3
+
+
+def test_a_grant_after_a_release_is_none_of_them_but_one_after_which_a_sleeper_released_too_late_is() -> None:
+    script = quiet_trial()
+    grant(script, 1000, "a")
+    script.operation(1050, 1051, "release", {"owner": "a"}, {"released": True}, key="t1-lock")
+    grant(script, 1200, "b")
+    grant(script, 1400, "c")
+    script.operation(1450, 1451, "release", {"owner": "b"}, {"released": False}, key="t1-lock")
+    assert after_expiry(script) == 1
+
+
+def test_a_grant_inside_anothers_lease_is_no_grant_after_its_end() -> None:
+    script = quiet_trial()
+    grant(script, 1000, "a", 500)
+    grant(script, 1200, "b")
+    assert after_expiry(script) == 0
+
+
+def test_writes_of_holders_that_have_been_succeeded_are_counted() -> None:
+    script = client_pause_trial()
+    script.operation(2500, 2501, "resource_read", {"lock": "t1-lock", "fencing_token": 8}, {"value": 0, "token": 8}, key="t1-record-0")
+    argument = {"lock": "t1-lock", "value": 1, "fencing_token": 7, "checked": True}
+    script.operation(2600, 2601, "resource_write", argument, {"written": False}, key="t1-record-0")
+    assert measured(script.history(), "stale_writes_tried", needed={"stale_writes_tried": 1}) == 1

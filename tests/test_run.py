@@ -201,3 +201,23 @@ def test_an_episode_refuses_times_that_are_none(bad: dict[str, Any]) -> None:
 def test_a_plan_refuses_numbers_outside_their_range(bad: dict[str, Any]) -> None:
     with pytest.raises(BadPlan):
         Plan(**{"backend": "fake", "variant": "default", "workloads": ("lock",), "episodes": (SHORT,), "seed": 1, **bad})
+
+
+# Records that locks protect, and waits
+
+
+def test_the_record_that_a_lock_protects_is_answered_by_the_harness_and_read_at_the_end(tmp_path: Path) -> None:
+    run(plan(LONGER, workloads=("resource",)), fake_catalogue(FakeBackend(), ("resource",)), tmp_path)
+    operations = load(tmp_path / HISTORY).operations()
+    accesses = [each for each in operations if each.f.startswith("resource_")]
+    assert {each.f for each in accesses} == {"resource_read", "resource_write"}
+    assert {each.node for each in accesses} == {"resource"}
+    assert {each.key for each in accesses[-2:]} == {"t1-record-0", "t1-record-1"}
+
+
+def test_lag_is_measured_where_waits_are_driven_and_nowhere_else(tmp_path: Path) -> None:
+    for name in ("acquire", "lock"):
+        (tmp_path / name).mkdir()
+        run(plan(workloads=(name,)), fake_catalogue(FakeBackend(), (name,)), tmp_path / name)
+    assert nemesis(tmp_path / "acquire", "lag")[0] == {"late_ms": 0.0}
+    assert nemesis(tmp_path / "lock", "lag") == []

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from verified import verified, written
 
 from harness import store
 from harness.plan import BadPlan
@@ -103,7 +104,7 @@ def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
 
 
 def test_the_results_of_the_experiments_are_asked_too(tmp_path: Path) -> None:
-    store.write(tmp_path / "results.json", {"holdwater": 1, "kind": "verify"})
+    written(tmp_path, verified())
     (tmp_path / "experiments" / "quiet").mkdir(parents=True)
     (tmp_path / "experiments" / "quiet" / "results.json").write_text("{}")
     with pytest.raises(BadPlan, match=r"experiments/quiet/results\.json: .*missing required field"):

@@ -14,6 +14,7 @@ FIRST = {
     "dedup": ("check_and_set", {"value": "v", "ttl_ms": None}, {"set": False}),
     "cas": ("get_versioned", {}, {"value": None, "version": 0}),
     "counter": ("increment", {"delta": 1, "ttl_ms": None}, {"value": 1}),
+    "resource": ("resource_read", {"lock": "t1-lock", "fencing_token": 1}, {"value": 0, "token": 1}),
 }
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from backends.memory.store import MemoryStore
-from backends.mutant import get_then_set, stale_cas
+from backends.mutant import get_then_set, lasting_grant, stale_cas, waiting_grant
 
 Yield = Callable[[], None]
 
@@ -60,7 +60,7 @@ def _set_skipping(store: MemoryStore, yield_: Yield, key: str, value: str, ttl_m
 
 
 def _ghost(key: str) -> str:
-    return f"\0{key}"  # no key contains NUL
+    return f"::\0:{key}"  # of a kind that no key has, so that scans pass it by
 
 
 def _delete_for_now(store: MemoryStore, yield_: Yield, key: str) -> bool:
@@ -111,7 +111,9 @@ MUTANTS: Mapping[str, Mutant] = {
     ),
     "increment-twice": Mutant("increment is applied twice and answers the first sum", {"increment": _increment_twice}),
     "ttl-early": Mutant("a lock ends at half of its TTL or extension", {"grant": _grant_half, "extend": _extend_half}),
+    "ttl-late": Mutant("a lock is free again only after twice its TTL", {"grant": lasting_grant}),
     "fencing-repeats": Mutant("every fencing token is given twice in a row", {"grant": _grant_repeating}),
+    "grant-waits": Mutant("a refused acquisition waits up to 1 s, whatever time its caller gives it", {"grant": waiting_grant}),
     "versions-skip": Mutant("set raises the version by two", {"set": _set_skipping}),
     "delete-resurrects": Mutant(
         "the first read after a delete answers missing and brings the old value back",

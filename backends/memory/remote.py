@@ -15,7 +15,7 @@ import msgspec
 from backends.deadline import Deadline, DeadlineSocket, dial
 from backends.interface import Conflict, Swapped
 from backends.memory.server import GREETING
-from backends.session import CheckedSession
+from backends.session import CheckedSession, Index
 from backends.target import Resolve, Target
 from harness.client import Indeterminate, NotApplied, Unclassified
 
@@ -82,6 +82,24 @@ class RemoteCommands:
     def compare_and_swap(self, key: str, expected_version: int, value: str, ttl_ms: int | None) -> Swapped | Conflict:
         answer: SwapAnswer = self._ask(SwapAnswer, "compare_and_swap", key, expected_version, value, ttl_ms)
         return Swapped(answer.version) if answer.value is msgspec.UNSET else Conflict(answer.value, answer.version)
+
+    def scan(self, stem: str) -> list[tuple[str, str]]:
+        answer: list[tuple[str, str]] = self._ask(list[tuple[str, str]], "scan", stem)
+        return answer
+
+    def scan_kind(self, kind: str) -> list[tuple[str, str]]:
+        answer: list[tuple[str, str]] = self._ask(list[tuple[str, str]], "scan_kind", kind)
+        return answer
+
+    def index(self, index: Index, key: str, time_ms: int) -> None:
+        self._ask(None, "index", index, key, time_ms)
+
+    def unindex(self, index: Index, key: str) -> None:
+        self._ask(None, "unindex", index, key)
+
+    def due(self, index: Index, now_ms: int) -> list[str]:
+        answer: list[str] = self._ask(list[str], "due", index, now_ms)
+        return answer
 
     def grant(self, name: str, owner: str, ttl_ms: int, within_s: float | None) -> int | None:
         answer: int | None = self._ask(int | None, "grant", name, owner, ttl_ms, within_s=within_s)

@@ -3,17 +3,18 @@
 One mutex around every command, so that each is one atomic step; expiry is decided inside it, by the
 clock passed in. Rejected: a lock per shard or per key (a reader that evicts an expired entry outside
 the lock removes its successor, the bug of mutant `read-evicts`). Expired entries are removed when
-their key is next used; memory grows by those that never are.
+their key is next used or a scan meets them; memory grows by those that never are.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from backends.interface import INT64_MAX, INT64_MIN, INTEGER, Conflict, Swapped
+from backends.session import Index
 
 NS_PER_MS = 1_000_000
 
@@ -44,6 +45,7 @@ class MemoryStore:
         self.mutex = threading.RLock()  # re-entrant: a mutant holds it around several commands
         self.entries: dict[str, Entry] = {}
         self.leases: dict[str, Lease] = {}
+        self.indexes: dict[Index, dict[str, int]] = {"timeout": {}, "chain": {}}
         self.fence = 0
 
     @property
@@ -129,6 +131,27 @@ class MemoryStore:
             self.entries[key] = Entry(value, version + 1, self._expiry(ttl_ms))
             return Swapped(version + 1)
 
+    def scan(self, stem: str) -> list[tuple[str, str]]:
+        with self.mutex:
+            return self._live(key for key in self.entries if key.startswith(stem))
+
+    def scan_kind(self, kind: str) -> list[tuple[str, str]]:
+        with self.mutex:
+            return self._live(key for key in self.entries if key.split(":", 3)[2] == kind)
+
+    def index(self, index: Index, key: str, time_ms: int) -> None:
+        with self.mutex:
+            self.indexes[index][key] = time_ms
+
+    def unindex(self, index: Index, key: str) -> None:
+        with self.mutex:
+            self.indexes[index].pop(key, None)
+
+    def due(self, index: Index, now_ms: int) -> list[str]:
+        with self.mutex:
+            times = self.indexes[index]
+            return sorted((key for key, time_ms in times.items() if time_ms <= now_ms), key=times.__getitem__)
+
     def grant(self, name: str, owner: str, ttl_ms: int, within_s: float | None = None) -> int | None:
         with self.mutex:
             if self.lease(name) is not None:
@@ -157,6 +180,10 @@ class MemoryStore:
         with self.mutex:
             found = self.lease(name)
             return found is not None and found.owner == owner
+
+    def _live(self, keys: Iterable[str]) -> list[tuple[str, str]]:
+        found = [(key, self.entry(key)) for key in list(keys)]  # the list first: looking at an expired entry removes it
+        return [(key, entry.value) for key, entry in found if entry is not None]
 
     def _expiry(self, ttl_ms: int | None) -> int | None:
         return None if ttl_ms is None else self.after_ns(ttl_ms)

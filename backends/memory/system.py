@@ -147,6 +147,8 @@ class MemoryBackend:
 
     def refuses(self, fault: str, variant: str) -> str | None:
         """No process of its own and no network: most faults cannot be felt."""
+        if fault == "client-pause":
+            return None
         if fault not in FAULTS_OF_A_PROCESS:
             other = "redis" if fault in FAULTS_OF_LINKS else "redis-sentinel"
             return f"memory has no network and no replicas, and cannot have {fault}; use --backend {other}"

@@ -25,7 +25,7 @@ from harness.system import Infrastructure, Link, Passage, Role
 
 SIDES = ("clients-a", "clients-b")
 PEERS = "peers"
-PASSAGE_S = 0.25  # how long a probe waits for an answer that should not come
+PASSAGE_S = 0.6  # how long a probe waits for an answer that may not come: connecting takes two round trips before the statement's
 MUTANT_PAUSE_S = 0.002  # between the steps of a mutant, so that its race is met
 # What a connection may pass of answers before the rest is cut: its start and the handshake are about 600 bytes, a reply about 100.
 REPLY_BUDGET_BYTES = 750
@@ -50,6 +50,8 @@ SELECT pg_is_in_recovery(), pg_postmaster_start_time(),
   (SELECT status FROM pg_stat_wal_receiver)
 """
 WRITE_MARKER = "INSERT INTO holdwater.marker VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+# With an answer long enough to be cut by a link that drops replies.
+SEND_MARKER = f"{WRITE_MARKER} RETURNING repeat('x', {REPLY_BUDGET_BYTES})"
 READ_MARKER = "SELECT value FROM holdwater.marker WHERE name = $1"
 MARKER, PASSAGE = "marker", "passage"
 
@@ -171,7 +173,7 @@ class PostgresServers:
         through = PostgresConnection(lambda: target, PASSAGE_S, any_role=True, more=LOCAL)
         start = time.monotonic()
         try:
-            through.call(WRITE_MARKER.encode(), (PASSAGE, marker))
+            through.call(SEND_MARKER.encode(), (PASSAGE, marker))
             answered = True
         except NotApplied as error:
             answered = "25006" in str(error)  # refused, but by the far end: it is a standby

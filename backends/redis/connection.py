@@ -30,13 +30,14 @@ GARBLED = (ValueError, LookupError)
 
 
 class RedisConnection:
-    """Connects when first used, and anew after it was dropped. Not thread-safe."""
+    """Connects when first used, and anew after it was dropped; `opened` counts. Not thread-safe."""
 
     def __init__(self, resolve: Resolve, deadline_s: float) -> None:
         self._resolve, self._deadline_s = resolve, deadline_s
         self._wire: _Wire | None = None
         self._target: Target | None = None
         self.node: str | None = None
+        self.opened = 0
 
     def call(self, arguments: tuple[str | int | bytes, ...], within_s: float | None = None) -> Any:
         """Send one command and give its reply, all within the deadline (or `within_s`, if that is less).
@@ -75,6 +76,7 @@ class RedisConnection:
             wire.disconnect()
             raise NotApplied(f"not connected to {target.node}: node is {_role(role)}", target.node)
         self._wire, self._target = wire, target
+        self.opened += 1
         return wire, target
 
     def _exchange(self, wire: _Wire, target: Target, arguments: tuple[str | int | bytes, ...]) -> Any:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from backends.mutant import get_then_set, stale_cas
+from backends.mutant import get_then_set, lasting_grant, stale_cas, waiting_grant
 from backends.session import Commands
 
 Step = Callable[..., Any]  # (commands, yield_, *arguments of the operation) -> its result
@@ -76,10 +76,12 @@ MUTANTS: Mapping[str, Mutant] = {
             ("extend", "redis.call('PEXPIRE', KEYS[1], ARGV[2])", f"redis.call('PEXPIRE', KEYS[1], {HALF})"),
         ),
     ),
+    "ttl-late": Mutant("a lock is free again only after twice its TTL", replaced={"grant": lasting_grant}),
     "fencing-repeats": Mutant(
         "every fencing token is given twice in a row",
         (("grant", "local token = redis.call('GET', KEYS[2])", "local token = tostring(math.ceil(redis.call('GET', KEYS[2]) / 2))"),),
     ),
+    "grant-waits": Mutant("a refused acquisition waits up to 1 s, whatever time its caller gives it", replaced={"grant": waiting_grant}),
     "versions-skip": Mutant("set raises the version by two", (("set", "'n', 1)", "'n', 2)"),)),
     "delete-resurrects": Mutant(
         "the first read after a delete answers missing and brings the old value back",

@@ -3,9 +3,14 @@
 Data: a state key is one hash {v: value, n: version} under "hw:state:" + canonical key, a lock one
 hash {owner, token} under "hw:lock:" + name, both with their expiry as the key's own; one counter
 "hw:fence" gives the fencing tokens of all locks. One physical key for one logical key: two (a
-string here, a hash there) cannot be read or replaced as one. Scripts and not single commands:
-version, value and TTL change together. EVAL with the text each time and not EVALSHA: a restarted
+string here, a hash there) cannot be read or replaced as one. An index is one sorted set "hw:index:" +
+its name, a member a canonical key, its score the time. Scripts and not single commands: version,
+value and TTL change together. EVAL with the text each time and not EVALSHA: a restarted
 server has forgotten the script, and NOSCRIPT would be one more outcome.
+
+A scan is several requests, each one SCAN with the values of what it met, and keeps SCAN's promise:
+what is there from the first page to the last is met at least once. The promise is of one process of
+the server and its hash tables, so that all pages come over one connection.
 """
 
 from __future__ import annotations
@@ -20,14 +25,16 @@ from backends.interface import Conflict, Swapped
 from backends.mutant import altered, choose
 from backends.redis.connection import RedisConnection
 from backends.redis.mutants import MUTANTS
-from backends.session import OPERATIONS, CheckedSession, Commands
+from backends.session import OPERATIONS, CheckedSession, Commands, Index
 from backends.target import Resolve, Target
-from harness.client import Unclassified
+from harness.client import NotApplied, Unclassified
 
 __all__ = ["RedisSession", "Target"]
 
 Result = TypeVar("Result")
 FENCE = "hw:fence"
+STATE = "hw:state:"
+PAGE = 500  # keys looked at in a page: the server is held for less than 4 ms, also if it gives all of them
 
 
 class RedisSession(CheckedSession):
@@ -56,7 +63,7 @@ def scripts() -> Mapping[str, str]:
 
 
 class RedisCommands:
-    """The commands of `backends.session`, each one EVAL."""
+    """The commands of `backends.session`, each one EVAL; scans one a page."""
 
     def __init__(self, connection: RedisConnection, texts: Mapping[str, str]) -> None:
         self._connection, self._scripts = connection, {name: text.encode() for name, text in texts.items()}
@@ -89,6 +96,21 @@ class RedisCommands:
     def compare_and_swap(self, key: str, expected_version: int, value: str, ttl_ms: int | None) -> Swapped | Conflict:
         return self._state("compare_and_swap", _swap, key, str(expected_version), value, _ttl(ttl_ms))
 
+    def scan(self, stem: str) -> list[tuple[str, str]]:
+        return self._pages("scan", STATE + stem)
+
+    def scan_kind(self, kind: str) -> list[tuple[str, str]]:
+        return self._pages("scan_kind", kind)
+
+    def index(self, index: Index, key: str, time_ms: int) -> None:
+        self._eval("index", _flag, (_index(index),), (str(time_ms), key))
+
+    def unindex(self, index: Index, key: str) -> None:
+        self._eval("unindex", _flag, (_index(index),), (key,))
+
+    def due(self, index: Index, now_ms: int) -> list[str]:
+        return self._eval("due", _texts, (_index(index),), (str(now_ms),))
+
     def grant(self, name: str, owner: str, ttl_ms: int, within_s: float | None) -> int | None:
         return self._eval("grant", _int_or_none, (_lock(name), FENCE), (owner, str(ttl_ms)), within_s)
 
@@ -102,7 +124,19 @@ class RedisCommands:
         return self._eval("is_held", _flag, (_lock(name),), (owner,))
 
     def _state(self, script: str, read: Callable[[Any], Result], key: str, *arguments: str) -> Result:
-        return self._eval(script, read, (f"hw:state:{key}",), arguments)
+        return self._eval(script, read, (STATE + key,), arguments)
+
+    def _pages(self, script: str, of: str) -> list[tuple[str, str]]:
+        found: dict[str, str] = {}  # SCAN may give a key in several pages
+        cursor, began = "0", None
+        while True:
+            cursor, page = self._eval(script, _page, (), (cursor, of, str(PAGE)))
+            began = began or self._connection.opened
+            if began != self._connection.opened:
+                raise NotApplied(f"{script} was cut off: its cursor means nothing on another connection", self.node)
+            found.update(page)
+            if cursor == "0":
+                return list(found.items())
 
     def _eval(
         self, script: str, read: Callable[[Any], Result], keys: tuple[str, ...], arguments: tuple[str, ...], within_s: float | None = None
@@ -117,6 +151,10 @@ class RedisCommands:
 
 def _lock(name: str) -> str:
     return f"hw:lock:{name}"
+
+
+def _index(index: Index) -> str:
+    return f"hw:index:{index}"
 
 
 def _ttl(ttl_ms: int | None) -> str:
@@ -153,6 +191,17 @@ def _swap(reply: Any) -> Swapped | Conflict:
     if _flag(swapped):
         return Swapped(int(_text(version)))
     return Conflict(_text_or_none(rest[0] if rest else None), int(_text(version)))
+
+
+def _texts(reply: Any) -> list[str]:
+    if not isinstance(reply, list):
+        raise ValueError("expected a list")
+    return [_text(each) for each in reply]
+
+
+def _page(reply: Any) -> tuple[str, list[tuple[str, str]]]:
+    cursor, *rest = _texts(reply)
+    return cursor, [(key.removeprefix(STATE), value) for key, value in zip(rest[::2], rest[1::2], strict=True)]
 
 
 def _list(reply: Any, *lengths: int) -> list[Any]:

@@ -61,7 +61,15 @@ def _machine(results: Results, width: int) -> Lines:
     cores = phrases.counted(results["cores"] or 0, "core")
     said = f"Python {results['python']}, {results['system']}, {cores}; run as root: {'yes' if results['root'] else 'no'}"
     ended = results.get("ended") or 0
-    more = wrapped(Text(f"ended here: {phrases.counted(ended, 'crashed run')}"), width, 2) if ended else []
+    more = (
+        wrapped(
+            Text(f"ended here: {phrases.counted(ended, 'process or container', 'processes or containers')} that crashed runs had left"),
+            width,
+            2,
+        )
+        if ended
+        else []
+    )
     return [*wrapped(cleaned(said), width, 2), *more]
 
 

@@ -22,9 +22,6 @@ from rich.console import Console
 from rich.text import Text
 
 FILLED, LOUD, QUIET, STRONG = "bold bright_white on red", "bold red", "dim", "bold"
-FILLED, LOUD, QUIET, STRONG = "bold bright_white on red", "bold red", "dim", "bold"
-FILLED, LOUD, QUIET, STRONG = "bold bright_white on red", "bold red", "dim", "bold"
-FILLED, LOUD, QUIET, STRONG = "bold bright_white on red", "bold red", "dim", "bold"
 MARKS: Mapping[str, tuple[str, str]] = {
     "violated": ("✗", FILLED),
     "inconclusive": ("?", "magenta"),

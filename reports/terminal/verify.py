@@ -123,13 +123,14 @@ def _facts(results: Results, claim: Results, width: int) -> Lines:
 
 
 def _observed(claim: Results) -> str:
-    counted = _rate(claim)
+    counted = rate(claim)
     if counted is None or str(counted) in claim["said"]:
         return str(claim["said"])
     return f"{counted} {claim['unit']}, 95 % interval {counted.interval}; {claim['said']}"
 
 
-def _rate(claim: Results) -> Rate | None:
+def rate(claim: Results) -> Rate | None:
+    """Give a claim's rate, None where no trial counts."""
     given = claim["rate"]
     if not given:
         return None
@@ -198,7 +199,7 @@ class _Count:
 
 
 def _count(claim: Results) -> _Count:
-    counted = _rate(claim)
+    counted = rate(claim)
     if counted is not None:
         return _Count(str(counted), clean(claim["unit"]), counted.interval)
     return _Count("–", "not run" if claim["verdict"] == "unavailable" else "no trial", "")
@@ -296,17 +297,22 @@ def _verify_end(results: Results, claims: Sequence[Results], width: int) -> Line
         lines += fact_lines(
             "elsewhere", f"{phrases.counted(len(elsewhere), 'claim')} that only another profile judges: {', '.join(elsewhere)}", width
         )
-    lines += fact_lines(
-        "took", f"{lasting(results['seconds'])}; profile {results['profile']}, seed {results['seed']}, {results['on']}", width
-    )
+    lines += fact_lines("took", f"{lasting(results['seconds'])}; profile {results['profile']}, {seeds(results)}, {results['on']}", width)
     lines += fact_lines("servers", versions_said(results), width)
     lines += place_lines(results, width)
     lines += command_lines("again", results["command"], width, 0)
-    return lines + wrapped(cleaned(f"exit {results['exit']}: {_meaning(results, claims)}", STRONG if results["exit"] else ""), width, 2)
+    return lines + wrapped(cleaned(f"exit {results['exit']}: {meaning(results)}", STRONG if results["exit"] else ""), width, 2)
 
 
-def _meaning(results: Results, claims: Sequence[Results]) -> str:
-    code = results["exit"]
+def seeds(results: Results) -> str:
+    """Say with what seed it ran, with which ones where shards were joined."""
+    found = sorted({str(shard["seed"]) for shard in results.get("shards") or ()})
+    return f"seeds {phrases.listed(found)}" if len(found) > 1 else f"seed {found[0] if found else results['seed']}"
+
+
+def meaning(results: Results) -> str:
+    """Say what the exit code says of a table, in a sentence."""
+    code, claims = results["exit"], results["claims"]
     surprising = [claim for claim in claims if not claim["expected"]]
     told = [f"{claim['id']} is {claim['verdict']}, expected {' or '.join(claim['expect'])}" for claim in surprising]
     if code == 0:

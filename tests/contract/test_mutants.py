@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
 
-from backends.interface import Conflict, LockExpired, Session, StateKey, Swapped
+from backends.interface import Conflict, LockExpired, LockTimeout, Session, StateKey, Swapped
 from backends.memory import mutants as memory_mutants
 from backends.memory.session import MemorySession
 from backends.memory.store import MemoryStore
+from backends.mutant import WAIT_S
 from backends.redis import mutants as redis_mutants
 from backends.redis.session import RedisSession
 
@@ -116,11 +118,36 @@ def test_ttl_early_ends_a_lock_at_half_its_time_in_redis(redis_single: object, n
     session.close()
 
 
+def test_ttl_late_keeps_a_lock_for_twice_its_time_in_memory(name: str) -> None:
+    now = [0]
+    session = MemorySession(MemoryStore(lambda: now[0]), "ttl-late")
+    assert session.try_acquire(name, 1_000) is not None
+    now[0] = 1_900_000_000
+    assert session.try_acquire(name, 1_000) is None
+    now[0] = 2_000_000_000
+    assert session.try_acquire(name, 1_000) is not None
+
+
+def test_ttl_late_keeps_a_lock_for_twice_its_time_in_redis(redis_single: object, name: str) -> None:
+    session = RedisSession(redis_single.target, 10.0, mutant="ttl-late")  # type: ignore[attr-defined]
+    assert session.try_acquire(name, LONG_MS) is not None
+    assert LONG_MS < redis_single.admin("PTTL", f"hw:lock:{name}") <= LONG_MS * 2  # type: ignore[attr-defined]
+    session.close()
+
+
 def test_fencing_repeats_gives_a_token_twice(opened: Open, name: str) -> None:
     session = opened("fencing-repeats")
     guards = [session.try_acquire(f"{name}-{n}", LONG_MS) for n in range(4)]
     tokens = [guard.fencing_token for guard in guards if guard]
     assert len(set(tokens)) < 4
+
+
+def test_grant_waits_for_a_lock_longer_than_its_caller_would(opened: Open, name: str) -> None:
+    assert opened().try_acquire(name, LONG_MS) is not None
+    began = time.monotonic()
+    with pytest.raises(LockTimeout):
+        opened("grant-waits").acquire(name, LONG_MS, 50)
+    assert time.monotonic() - began >= WAIT_S
 
 
 def test_versions_skip_raises_by_two(opened: Open, key: StateKey) -> None:

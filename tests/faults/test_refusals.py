@@ -15,22 +15,24 @@ from harness.run import Catalogue, run
 LINKS = {"cut", "latency", "lost-reply"}
 PROCESS = {"kill", "pause", "restart"}
 CLUSTER = {"isolate-primary", "hold-back-replication", "restart-empty"}
+CLIENTS = {"client-pause"}
+EVERY = LINKS | PROCESS | CLUSTER | CLIENTS
 REDIS_VARIANTS = ("appendfsync-always", "appendfsync-everysec", "shipped-default", "no-save")
 SENTINEL_VARIANTS = ("default", "patient", "hasty", "min-replicas-1-lag-1")
 POSSIBLE: dict[tuple[str, str], set[str]] = {
-    ("memory", "default"): set(),
-    ("memory", "child"): PROCESS,
-    **{("redis", variant): LINKS | PROCESS for variant in REDIS_VARIANTS},
-    **{("redis-sentinel", variant): (LINKS | PROCESS | CLUSTER) - {"lost-reply"} for variant in SENTINEL_VARIANTS},
+    ("memory", "default"): CLIENTS,
+    ("memory", "child"): PROCESS | CLIENTS,
+    **{("redis", variant): LINKS | PROCESS | CLIENTS for variant in REDIS_VARIANTS},
+    **{("redis-sentinel", variant): EVERY - {"lost-reply"} for variant in SENTINEL_VARIANTS},
 }
-PAIRS = [(backend, variant, fault) for (backend, variant), fault in product(POSSIBLE, sorted(LINKS | PROCESS | CLUSTER))]
+PAIRS = [(backend, variant, fault) for (backend, variant), fault in product(POSSIBLE, sorted(EVERY))]
 REFUSED = [(backend, variant, fault) for backend, variant, fault in PAIRS if fault not in POSSIBLE[backend, variant]]
 
 
 def test_the_table_names_every_variant_and_every_fault_of_the_registry() -> None:
     variants = {(name, variant) for name in registry.names("backends") for variant in registry.load("backends", name).variants}
     assert set(POSSIBLE) == variants
-    assert sorted(LINKS | PROCESS | CLUSTER) == registry.names("faults")
+    assert sorted(EVERY) == registry.names("faults")
 
 
 @pytest.mark.parametrize(("backend", "variant", "fault"), PAIRS)

@@ -1,0 +1,129 @@
+"""The store of a nightly job: the results of each night, the newest kept, and what is worth keeping longer.
+
+    STORE/index.html                   all nights on one page (reports.nightly)
+    STORE/nights/20261124-041207/      results.json, summary.md, junit.xml, evidence/ of one night
+
+A folder of plain files and not a database: a CI carries it as a cache or an artefact, and a night that is deleted by hand is
+just gone. Nights are ordered by their names, which say when they ended in UTC.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from harness import store
+from harness.plan import BadPlan
+
+NIGHTS, EVIDENCE, INDEX = "nights", "evidence", "index.html"
+KEEP = 60
+TAKEN = (store.RESULTS, "summary.md", "junit.xml", "report.html")
+STAMP = "%Y%m%d-%H%M%S"
+NAME = re.compile(r"\d{8}-\d{6}(-\d+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """A night of the store and what it concluded."""
+
+    directory: Path
+    results: Mapping[str, Any]
+
+    @property
+    def ended(self) -> datetime:
+        """Give when it ended, in UTC."""
+        return datetime.strptime(self.directory.name[:15], STAMP).replace(tzinfo=UTC)
+
+    @property
+    def surprises(self) -> tuple[str, ...]:
+        """Name the claims whose contradiction was not expected."""
+        return tuple(claim["id"] for claim in self.results["claims"] if claim["verdict"] == "violated" and not claim["expected"])
+
+
+def nights(root: Path) -> tuple[list[Night], dict[str, str]]:
+    """Give the nights of a store, oldest first, and why others cannot be read."""
+    found: list[Night] = []
+    unreadable: dict[str, str] = {}
+    for directory in _directories(root):
+        try:
+            found.append(Night(directory, store.read_verify(directory)))
+        except BadPlan as error:
+            unreadable[directory.name] = str(error)
+    return found, unreadable
+
+
+def _directories(root: Path) -> list[Path]:
+    names = [path for path in (root / NIGHTS).glob("*") if NAME.fullmatch(path.name) and path.is_dir()]
+    return sorted(names, key=lambda path: (path.name[:15], int(path.name[16:] or 1)))
+
+
+def prepare(root: Path) -> None:
+    """Make a store's folder; raise BadPlan where that cannot be: what a night found would be lost."""
+    try:
+        (root / NIGHTS).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadPlan(f"cannot write nights to {root}: {error.strerror}; choose another folder with --store") from None
+
+
+def append(root: Path, directory: Path) -> Path:
+    """Put a verify directory into the store as a night; give the night. One that is there already is not put in twice.
+
+    Raises BadPlan where the directory holds no results of a verify.
+    """
+    prepare(root)
+    results = store.read_verify(directory)
+    data = (directory / store.RESULTS).read_bytes()
+    stamp = _stamp(results, directory / store.RESULTS)
+    same = [path for path in _directories(root) if path.name.startswith(stamp)]
+    for before in same:
+        if (before / store.RESULTS).is_file() and (before / store.RESULTS).read_bytes() == data:
+            return before
+    name = f"{stamp}-{len(same) + 1}" if same else stamp
+    fresh = root / NIGHTS / f".{name}"  # at once or not at all
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir()
+    for file in TAKEN:
+        if (directory / file).is_file():
+            shutil.copyfile(directory / file, fresh / file)
+    for path, copy in _evidence(results, directory, fresh):
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copyfile(path, copy)
+    return fresh.rename(root / NIGHTS / name)
+
+
+def _stamp(results: Mapping[str, Any], path: Path) -> str:
+    try:
+        ended = datetime.fromisoformat(str(results.get("finished")))
+    except ValueError:  # written by an earlier version
+        ended = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    return ended.strftime(STAMP)
+
+
+def _evidence(results: Mapping[str, Any], directory: Path, night: Path) -> list[tuple[Path, Path]]:
+    """Give the texts of a verify directory that show its anomalies, each with its copy in a night: CLAIM-TEXT.txt, by number."""
+    found: list[tuple[Path, Path]] = []
+    for number, claim in enumerate(results["claims"]):
+        for n, recorded in enumerate(claim["evidence"]):
+            path = store.moved(recorded, results["directory"], directory)
+            if path.parent.name == "anomalies" and path.suffix == ".txt" and path.is_file():
+                found.append((path, night / EVIDENCE / f"{number}-{n}.txt"))
+    return found
+
+
+def retain(root: Path, keep: int = KEEP) -> list[Path]:
+    """Remove all but the newest nights; give what was removed. The newest with a contradiction that was not expected stays."""
+    every = _directories(root)
+    pinned = _newest_surprise(nights(root)[0])
+    old = [path for path in every[:-keep] if path != pinned]
+    for path in old:
+        shutil.rmtree(path)
+    return old
+
+
+def _newest_surprise(found: Sequence[Night]) -> Path | None:
+    return next((night.directory for night in reversed(found) if night.surprises), None)

@@ -258,7 +258,12 @@ def test_a_counterexample_counts_though_another_check_is_unknown_and_a_control_m
 def test_an_anomaly_of_a_class_that_a_promise_does_not_name_leaves_it_in_doubt() -> None:
     found = judged(PROMISES, trial(None, anomaly("lost-early")))
     assert (found.verdict, [seen.anomaly.kind for seen in found.excused]) == (Word.INCONCLUSIVE, ["lost-early"])
-    assert "lost-early, a class that the claim does not name" in found.missing[0]
+    assert "lost-early, a class that no claim names there" in found.missing[0]
+
+
+def test_an_anomaly_of_a_class_that_another_claim_judges_leaves_it_in_no_doubt() -> None:
+    evidence = ExperimentEvidence("faults", (trial(None, anomaly("lost-early")),), controls=CONTROLS, named=frozenset({"lost-early"}))
+    assert judge(PROMISES, {"faults": evidence}).verdict is Word.HOLDS
 
 
 def test_where_the_document_is_silent_an_anomaly_is_a_finding() -> None:

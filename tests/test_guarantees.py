@@ -39,7 +39,7 @@ def test_the_table_is_the_documents_word_for_word() -> None:
 def test_rows_without_claims_are_in_the_table_and_not_judged() -> None:
     rows = {row.name: [cell.verdict for cell in row.cells] for row in table(CLAIMS, [])}
     assert list(rows) == [row[0] for row in DOCUMENT]
-    assert rows["PostgreSQL"] == rows["DynamoDB"] == ["not judged"] * 3
+    assert set(map(tuple, rows.values())) == {("not judged",) * 3}
 
 
 @pytest.mark.parametrize(
@@ -115,10 +115,9 @@ def test_every_check_that_must_find_nothing_has_a_positive_control(claim: Claim)
 
 
 def test_a_control_by_a_weaker_setting_is_one_that_is_expected_to_fail() -> None:
-    expected = {name: claim.expect for claim in RUNNABLE for name in claim.experiments}
     weaker = {control.experiment for experiment in EXPERIMENTS for control in experiment.controls if control.experiment}
-    assert weaker == {"redis-restart-default", "split-brain"}
-    assert all(Word.HOLDS not in expected[name] for name in weaker)
+    assert {"redis-restart-default", "split-brain", "postgres-async", "postgres-cancelled-believed"} <= weaker
+    assert not [claim.id for claim in RUNNABLE if weaker & set(claim.experiments) and Word.HOLDS in claim.expect]
 
 
 def test_every_experiment_serves_a_claim() -> None:
@@ -127,12 +126,12 @@ def test_every_experiment_serves_a_claim() -> None:
 
 def planned_s(experiment: Experiment) -> float:
     # Measured: a start lasts 0.5 s, Sentinel's 3 s; a trial 0.5 s more than its timeline, a failover 2.5 s; a control two trials of 1.5 s.
-    start = 3.0 if experiment.deployment == "redis-sentinel" else 0.5
-    beyond = 2.5 if {"isolate-primary", "hold-back-replication"} & set(experiment.faults) else 0.5
+    start = {"redis-sentinel": 3.0, "postgres-operator": 3.0}.get(experiment.deployment, 0.8)
+    beyond = 2.5 if {"isolate-primary", "hold-back-replication", "cancel-wait"} & set(experiment.faults) else 0.5
     timeline = sum(experiment.timeline[name] for name in ("quiet_s", "fault_s", "after_s"))
     controls = sum(start + 3.5 for control in experiment.controls if control.mutant)
-    return start + experiment.trials["quick"] * (timeline + beyond) + controls
+    return start + experiment.trials.get("quick", 0) * (timeline + beyond) + controls
 
 
-def test_the_quick_profile_is_planned_to_last_less_than_seven_minutes() -> None:
-    assert sum(planned_s(experiment) for experiment in EXPERIMENTS) < 7 * 60
+def test_the_quick_profile_is_planned_to_last_less_than_seventeen_minutes() -> None:
+    assert sum(planned_s(experiment) for experiment in EXPERIMENTS if "quick" in experiment.trials) < 17 * 60

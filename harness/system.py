@@ -211,6 +211,19 @@ class PausesClients(Protocol):
 
 
 @runtime_checkable
+class HasClientClocks(Protocol):
+    """A deployment whose clients' clocks decide what has expired: what fault client-clock asks of it."""
+
+    def shift_clock(self, side: str, offset_ms: int) -> None:
+        """Let the clients of a side see now + offset from now on."""
+        ...
+
+    def clock_ahead_ms(self, side: str) -> float:
+        """Measure how far a side's clock is ahead of the harness' own."""
+        ...
+
+
+@runtime_checkable
 class HasSynchronousWaits(Protocol):
     """A deployment whose primary waits for its standbys at a commit: what fault cancel-wait asks of it."""
 

@@ -1,0 +1,60 @@
+"""Planted bugs of the DynamoDB backend: words of a request left out or changed, or an operation in two requests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from backends.mutant import get_then_set, stale_cas
+from backends.session import Commands
+
+Step = Callable[..., Any]  # (commands, yield_, *arguments of the operation) -> its result
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A bug in one sentence, and how it is made: by step, what is replaced in its request by what."""
+
+    sentence: str
+    words: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    replaced: Mapping[str, Step] = field(default_factory=dict)
+
+    def steps(self, commands: Commands, yield_: Callable[[], None]) -> dict[str, Step]:
+        """Give the operations that take several requests."""
+        return {name: partial(step, commands, yield_) for name, step in self.replaced.items()}
+
+
+def _increment_twice(commands: Commands, yield_: Callable[[], None], key: str, delta: int, ttl_ms: int | None) -> int | None:
+    first = commands.increment(key, delta, ttl_ms)
+    commands.increment(key, delta, ttl_ms)
+    return first
+
+
+def _grant_repeating(
+    commands: Commands, yield_: Callable[[], None], name: str, owner: str, ttl_ms: int, within_s: float | None = None
+) -> int | None:
+    token = commands.grant(name, owner, ttl_ms, within_s)
+    return None if token is None else (token + 1) // 2
+
+
+UNCHECKED = ("o = :o AND e > :now", "e > :now")
+
+MUTANTS: Mapping[str, Mutant] = {
+    "release-unchecked": Mutant(
+        "release and extend do not check the owner: a late holder frees or prolongs another's lock",
+        words={"release": UNCHECKED, "extend": UNCHECKED},
+    ),
+    "get-then-set": Mutant("check_and_set reads, then writes in a second request: two winners", replaced={"check_and_set": get_then_set}),
+    "stale-cas": Mutant(
+        "compare_and_swap compares a version read earlier, then writes unconditionally: lost updates",
+        replaced={"compare_and_swap": stale_cas},
+    ),
+    "increment-twice": Mutant(
+        "increment is applied twice and answers the first sum, as a retried request would", replaced={"increment": _increment_twice}
+    ),
+    "ttl-early": Mutant("a lock ends at half of its TTL or extension", words={"half": ("", "")}),
+    "fencing-repeats": Mutant("every fencing token is given twice in a row", replaced={"grant": _grant_repeating}),
+    "versions-skip": Mutant("set raises the version by two", words={"skip": ("", "")}),
+}

@@ -1,0 +1,304 @@
+"""A process' session with DynamoDB: each step one conditional request, decided by the client's own clock.
+
+With b the largest difference between two clients' clocks, an item counts as live for others until now > expires_at + b,
+and a lock for its holder until now >= expires_at: whoever waits for another waits b longer, whoever holds stops in time.
+
+    state     pk "s#namespace:tenant:kind", sk id      k kind, v value, n version, e expires_at in ms (none = never)
+    lock      pk "l#name", sk "lock"                   o owner, e expires_at; t the fencing counter of this name
+    indexes   pk "i#timeout" or "i#chain", sk key      t time in ms
+
+A lock's item is never removed: its counter must outlive every grant, and in one item with the owner a grant is one
+request. An item of a state key that has expired may stay; every condition takes it for missing. A write that depends on
+what is there (set, increment) begins with the condition that nothing is, learns from its refusal what is, and writes under
+the condition that this has not changed; it takes effect in the one request that succeeds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from backends.dynamodb.mutants import MUTANTS
+from backends.dynamodb.table import Item, Refused, Table, key
+from backends.dynamodb.transport import Transport
+from backends.interface import INT64_MAX, INT64_MIN, INTEGER, Conflict, Swapped
+from backends.mutant import altered, choose
+from backends.session import CheckedSession, Commands, Index
+from backends.target import Resolve, Target
+
+__all__ = ["DynamoSession", "Target"]
+
+MISSING = "attribute_not_exists(pk) OR e < :dead"
+LIVE = "attribute_exists(pk) AND (attribute_not_exists(e) OR e >= :dead)"
+FREE = "attribute_not_exists(o) OR e < :dead"
+HELD = "o = :o AND e > :now"
+
+
+def wall_ms() -> int:
+    """Give this machine's time, in Unix ms."""
+    return time.time_ns() // 1_000_000
+
+
+class DynamoSession(CheckedSession):
+    """A private session: connects when first used, to where `resolve` says; each operation ends within `deadline_s`.
+
+    `bound_ms` is b, `clock` this client's clock in Unix ms. `mutant` plants a known bug.
+    """
+
+    def __init__(
+        self,
+        resolve: Resolve,
+        deadline_s: float = 0.5,
+        *,
+        bound_ms: int = 0,
+        clock: Callable[[], int] = wall_ms,
+        mutant: str | None = None,
+        yield_: Callable[[], None] = lambda: time.sleep(0),
+    ) -> None:
+        table = Table(Transport(resolve, deadline_s))
+        if mutant is None:
+            super().__init__(DynamoCommands(table, bound_ms, clock))
+            return
+        bug = choose(MUTANTS, mutant)
+        commands: Commands = DynamoCommands(table, bound_ms, clock, bug.words)
+        super().__init__(altered(commands, bug.steps(commands, yield_)))
+
+
+class DynamoCommands:
+    """The commands of `backends.session`. `words` replaces parts of conditions and updates, for mutants."""
+
+    def __init__(self, table: Table, bound_ms: int, clock: Callable[[], int], words: Mapping[str, tuple[str, str]] | None = None) -> None:
+        self._table, self._bound_ms, self._clock, self._words = table, bound_ms, clock, dict(words or {})
+
+    @property
+    def node(self) -> str | None:
+        return self._table.node
+
+    def close(self) -> None:
+        self._table.close()
+
+    # State
+
+    def check_and_set(self, key: str, value: str, ttl_ms: int | None) -> bool:
+        self._table.begin()
+        return not isinstance(self._create(key, value, self._now(), ttl_ms), Refused)
+
+    def get(self, key: str) -> str | None:
+        found = self.get_versioned(key)
+        return None if found is None else found[0]
+
+    def get_versioned(self, key: str) -> tuple[str, int] | None:
+        self._table.begin()
+        dead = self._now() - self._bound_ms  # before the read: what is extended after it is not missed
+        found = self._table.read(*_place(key))
+        return None if found is None or _is_dead(found, dead) else (_text(found, "v"), _number(found, "n"))
+
+    def set(self, key: str, value: str, ttl_ms: int | None) -> None:
+        self._table.begin()
+        while True:
+            now = self._now()
+            if not isinstance(self._update(key, value, now, ttl_ms, LIVE, {":dead": _n(now - self._bound_ms)}), Refused):
+                return
+            if not isinstance(self._create(key, value, now, ttl_ms), Refused):
+                return
+
+    def delete(self, key: str) -> bool:
+        self._table.begin()
+        dead = {":dead": _n(self._now() - self._bound_ms)}
+        answer = self._table.write("delete_item", LIVE, Key=_key_of(key), ExpressionAttributeValues=dead)
+        return not isinstance(answer, Refused)
+
+    def increment(self, key: str, delta: int, ttl_ms: int | None) -> int | None:
+        self._table.begin()
+        while True:
+            now = self._now()
+            refused = self._create(key, str(delta), now, ttl_ms)
+            if not isinstance(refused, Refused):
+                return delta
+            found = refused.item
+            if found is None:
+                continue  # gone since
+            text, version = _text(found, "v"), _number(found, "n")
+            number = int(text) if len(text) <= 20 and INTEGER.fullmatch(text) else None
+            if number is None or not INT64_MIN <= number <= INT64_MAX or not INT64_MIN <= number + delta <= INT64_MAX:
+                return None
+            same = "v = :old AND n = :n AND " + ("e = :e" if "e" in found else "attribute_not_exists(e)")
+            values = {":old": {"S": text}, ":n": _n(version), **({":e": found["e"]} if "e" in found else {})}
+            keeps = ttl_ms is None
+            answer = self._update(key, str(number + delta), now, ttl_ms, same, values, keeps_expiry=keeps)
+            if not isinstance(answer, Refused):
+                return number + delta
+
+    def compare_and_swap(self, key: str, expected_version: int, value: str, ttl_ms: int | None) -> Swapped | Conflict:
+        self._table.begin()
+        now = self._now()
+        if expected_version == 0:
+            answer = self._create(key, value, now, ttl_ms)
+        else:
+            values = {":dead": _n(now - self._bound_ms), ":n": _n(expected_version)}
+            answer = self._update(key, value, now, ttl_ms, f"n = :n AND ({LIVE})", values)
+        if not isinstance(answer, Refused):
+            return Swapped(expected_version + 1)
+        if answer.item is None or _is_dead(answer.item, now - self._bound_ms):
+            return Conflict(None, 0)
+        return Conflict(_text(answer.item, "v"), _number(answer.item, "n"))
+
+    def scan(self, stem: str) -> list[tuple[str, str]]:
+        namespace, tenant, kind, prefix = stem.split(":", 3)
+        place = f"s#{namespace}:{tenant}:{kind}"
+        condition, values = "pk = :pk", {":pk": {"S": place}}
+        if prefix:
+            condition, values = "pk = :pk AND begins_with(sk, :prefix)", {**values, ":prefix": {"S": prefix}}
+        return self._live("query", KeyConditionExpression=condition, ExpressionAttributeValues=values)
+
+    def scan_kind(self, kind: str) -> list[tuple[str, str]]:
+        return self._live("scan", FilterExpression="k = :k", ExpressionAttributeValues={":k": {"S": kind}})
+
+    def _live(self, operation: str, **request: Any) -> list[tuple[str, str]]:
+        self._table.begin()
+        dead = self._now() - self._bound_ms
+        found = [item for item in self._table.pages(operation, **request) if not _is_dead(item, dead)]
+        return [(f"{_text(item, 'pk').removeprefix('s#')}:{_text(item, 'sk')}", _text(item, "v")) for item in found]
+
+    # Indexes: one item an entry, so that it has one place wherever its time moves
+
+    def index(self, index: Index, key: str, time_ms: int) -> None:
+        self._table.begin()
+        self._table.write("put_item", Item={**_entry(index, key), "t": _n(time_ms)})
+
+    def unindex(self, index: Index, key: str) -> None:
+        self._table.begin()
+        self._table.write("delete_item", Key=_entry(index, key))
+
+    def due(self, index: Index, now_ms: int) -> list[str]:
+        self._table.begin()
+        values = {":pk": {"S": f"i#{index}"}, ":now": _n(now_ms)}
+        found = self._table.pages(
+            "query",
+            KeyConditionExpression="pk = :pk",
+            FilterExpression="#t <= :now",
+            ExpressionAttributeNames={"#t": "t"},
+            ExpressionAttributeValues=values,
+        )
+        return [_text(item, "sk") for item in sorted(found, key=lambda item: _number(item, "t"))]
+
+    # Locks
+
+    def grant(self, name: str, owner: str, ttl_ms: int, within_s: float | None) -> int | None:
+        self._table.begin(within_s)
+        now = self._now()
+        answer = self._table.write(
+            "update_item",
+            FREE,
+            Key=_lock(name),
+            UpdateExpression=self._said("grant", "SET o = :o, e = :e ADD t :one"),
+            ExpressionAttributeValues={
+                ":o": {"S": owner},
+                ":e": _n(now + self._lasts(ttl_ms)),
+                ":one": _n(1),
+                ":dead": _n(now - self._bound_ms),
+            },
+            ReturnValues="ALL_NEW",
+        )
+        return None if isinstance(answer, Refused) else _number(answer, "t")
+
+    def extend(self, name: str, owner: str, duration_ms: int) -> bool:
+        now = self._now()
+        return self._if_held("extend", name, owner, now, "SET e = :e", {":e": _n(now + self._lasts(duration_ms))})
+
+    def release(self, name: str, owner: str) -> bool:
+        return self._if_held("release", name, owner, self._now(), "REMOVE o, e", {})
+
+    def is_held(self, name: str, owner: str) -> bool:
+        self._table.begin()
+        now = self._now()
+        found = self._table.read(f"l#{name}", "lock")
+        return found is not None and "o" in found and _text(found, "o") == owner and _number(found, "e") > now
+
+    def _if_held(self, step: str, name: str, owner: str, now: int, update: str, values: Item) -> bool:
+        self._table.begin()
+        condition = self._said(step, HELD)
+        named = {":o": {"S": owner}} if ":o" in condition else {}
+        answer = self._table.write(
+            "update_item",
+            condition,
+            Key=_lock(name),
+            UpdateExpression=update,
+            ExpressionAttributeValues={**named, ":now": _n(now), **values},
+        )
+        return not isinstance(answer, Refused)
+
+    # Steps
+
+    def _now(self) -> int:
+        return self._clock()
+
+    def _lasts(self, ms: int) -> int:
+        return max(1, ms // 2) if "half" in self._words else ms
+
+    def _said(self, step: str, text: str) -> str:
+        old, new = self._words.get(step, ("", ""))
+        if old not in text:
+            raise LookupError(f"{step} has no {old!r}: the mutant does not fit it any more")
+        return text.replace(old, new) if old else text
+
+    def _create(self, key: str, value: str, now: int, ttl_ms: int | None) -> Item | Refused:
+        item = {**_key_of(key), "k": {"S": key.split(":", 3)[2]}, "v": {"S": value}, "n": _n(1), **_expiry(now, ttl_ms, "e")}
+        dead = {":dead": _n(now - self._bound_ms)}
+        return self._table.write("put_item", MISSING, Item=item, ExpressionAttributeValues=dead)
+
+    def _update(
+        self, key: str, value: str, now: int, ttl_ms: int | None, condition: str, values: Item, *, keeps_expiry: bool = False
+    ) -> Item | Refused:
+        expiry = "" if keeps_expiry else ", e = :until" if ttl_ms is not None else " REMOVE e"
+        return self._table.write(
+            "update_item",
+            condition,
+            Key=_key_of(key),
+            UpdateExpression=f"SET v = :v, n = n + :by{expiry}",
+            ExpressionAttributeValues={
+                **values,
+                ":v": {"S": value},
+                ":by": _n(2 if "skip" in self._words else 1),
+                **_expiry(now, ttl_ms, ":until"),
+            },
+        )
+
+
+def _place(canonical: str) -> tuple[str, str]:
+    namespace, tenant, kind, last = canonical.split(":", 3)
+    return f"s#{namespace}:{tenant}:{kind}", last
+
+
+def _key_of(canonical: str) -> Item:
+    return key(*_place(canonical))
+
+
+def _lock(name: str) -> Item:
+    return key(f"l#{name}", "lock")
+
+
+def _entry(index: Index, canonical: str) -> Item:
+    return key(f"i#{index}", canonical)
+
+
+def _n(number: int) -> Item:
+    return {"N": str(number)}
+
+
+def _text(item: Item, name: str) -> str:
+    text: str = item[name]["S"]
+    return text
+
+
+def _number(item: Item, name: str) -> int:
+    return int(item[name]["N"])
+
+
+def _expiry(now: int, ttl_ms: int | None, name: str) -> Item:
+    return {} if ttl_ms is None else {name: _n(now + ttl_ms)}
+
+
+def _is_dead(item: Item, dead: int) -> bool:
+    return "e" in item and _number(item, "e") < dead

@@ -1,0 +1,259 @@
+"""DynamoDB's local deployment: the emulator Dynoxide as a child process, with and without a file of its own.
+
+An emulator says nothing of AWS: neither of its eventual reads nor of several regions, nor of what a failure of a zone does.
+It is run since it does what one conditional request is documented to do; what only AWS can show are claims that are unavailable.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+from backends.client import FUNCTIONS, StateClient
+from backends.dynamodb.mutants import MUTANTS
+from backends.dynamodb.session import DynamoSession, wall_ms
+from backends.dynamodb.table import Item, Refused, Table, key
+from backends.dynamodb.transport import Transport
+from backends.target import Target
+from harness.client import Client, Indeterminate, NotApplied
+from harness.deploy.install import missing, require
+from harness.deploy.local import Local, LocalNode, open_local
+from harness.deploy.ports import HOST
+from harness.deploy.process import wait_for
+from harness.deploy.proxy import ProxyLink
+from harness.system import Deployment, Infrastructure, Link, Node, Passage, Role, System
+
+NODE = "dynamodb-1"
+SIDES = ("clients-a", "clients-b")
+BOUND_MS = 100
+ADMIN_S, PASSAGE_S, START_S = 1.0, 0.6, 30.0
+MUTANT_PAUSE_S = 0.004  # between the steps of a mutant, so that its race is met
+# What a connection may pass of answers before the rest is cut: that of GET / and of one or two requests are about 260 bytes each.
+REPLY_BUDGET_BYTES = 500
+PADDING = "x" * 1000  # an answer long enough to be cut by a link that drops replies
+MARKER, PASSAGE = "marker", "passage"
+VARIANTS = {
+    "durable": "Dynoxide, an emulator, with a database file",
+    "in-memory": "Dynoxide, an emulator, without a file: gone with its process",
+}
+
+
+class Clock:
+    """A client group's clock: the machine's, with an offset that a fault sets; thread-safe."""
+
+    def __init__(self) -> None:
+        self.offset_ms = 0
+
+    def __call__(self) -> int:
+        return wall_ms() + self.offset_ms
+
+
+class Admin:
+    """Questions to the emulator past every proxy; thread-safe. What fails raises NotApplied or Indeterminate."""
+
+    def __init__(self, port: int, timeout_s: float = ADMIN_S) -> None:
+        target = Target(HOST, port, NODE)
+        self._table, self._lock = Table(Transport(lambda: target, timeout_s)), threading.Lock()
+
+    def ask(self, question: Callable[[Table], Item | Refused | None]) -> Item | None:
+        """Ask within the time-out; a condition that fails is no answer."""
+        with self._lock:
+            self._table.begin()
+            answer = question(self._table)
+        return None if isinstance(answer, Refused) else answer
+
+    def close(self) -> None:
+        with self._lock:
+            self._table.close()
+
+
+class DynamoLocal:
+    """A harness.system.System of one emulator; both sides reach it, each with a clock of its own."""
+
+    name = "dynamodb"
+    sides: tuple[str, ...] = SIDES
+    clock_bound_ms = BOUND_MS
+
+    def __init__(self, local: Local, variant: str, mutant: str | None) -> None:
+        self._local, self.variant, self._mutant = local, variant, mutant
+        self._clocks = {side: Clock() for side in SIDES}
+        found = require("dynoxide")
+        self._port = local.ports.reserve()
+        self._admin = Admin(self._port)
+        home = local.processes.home(NODE)
+        binary = home / "dynoxide"
+        binary.symlink_to(found.path)  # its arguments then name this run's directory, by which a sweep finds it
+        file = ["--db-path", str(home / "table.db")] if variant == "durable" else []
+        self._node = LocalNode(local, NODE, [str(binary), "serve", "--host", HOST, "--port", str(self._port), *file], self._missing)
+        self.nodes: Mapping[str, Node] = {NODE: self._node}
+        self._versions = {f"{found.product} (an emulator)": found.version}
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        return {**self._local.versions, **self._versions}
+
+    def launch(self) -> None:
+        """Start the emulator, make the table, and open a link for each side."""
+        self._local.start_proxy()
+        for side in SIDES:
+            self._local.link(side, NODE, self._port, reply_budget=REPLY_BUDGET_BYTES)
+        self._node.start()
+
+    def links(self, source: str | None = None, target: str | None = None) -> list[Link]:
+        return [link for link in self._local.links if source in (None, link.source) and target in (None, link.target)]
+
+    def client(self, side: str, deadline_s: float) -> Client:
+        port = next(link.port for link in self._local.links if (link.source, link.target) == (side, NODE))
+        target = Target(HOST, port, NODE)
+        return StateClient(
+            DynamoSession(
+                lambda: target,
+                deadline_s,
+                bound_ms=BOUND_MS,
+                clock=self._clocks[side],
+                mutant=self._mutant,
+                yield_=lambda: time.sleep(MUTANT_PAUSE_S),
+            )
+        )
+
+    def roles(self) -> dict[str, Role]:
+        state = self._node.state()
+        if state != "running":
+            return {NODE: Role(state)}
+        return {NODE: Role("primary", run_id=str(self._local.processes.pid(NODE))) if self._missing() is None else Role("silent")}
+
+    def primary(self) -> str | None:
+        return NODE
+
+    def steady(self) -> str | None:
+        return self._missing()
+
+    def hurried(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def passage(self, link: Link) -> Passage:
+        if not isinstance(link, ProxyLink):
+            raise Infrastructure(f"link {link.name}: no emulator at its far end to look for a marker")
+        marker, through = f"{time.monotonic_ns()}", Admin(link.port, PASSAGE_S)
+        start = time.monotonic()
+        try:
+            through.ask(lambda table: _write(table, PASSAGE, marker))
+            answered = True
+        except (NotApplied, Indeterminate):
+            answered = False
+        finally:
+            took_ms = (time.monotonic() - start) * 1000
+            through.close()
+        return Passage(self._read(PASSAGE) == marker, answered, round(took_ms, 1) if answered else None)
+
+    def keys_held(self, node: str) -> int:
+        with_table = Transport(lambda: Target(HOST, self._port, NODE), ADMIN_S)
+        table = Table(with_table)
+        try:
+            table.begin()
+            return sum(1 for _ in table.pages("scan"))
+        except (NotApplied, Indeterminate) as error:
+            raise Infrastructure(f"{node} does not count its keys: {error}") from None
+        finally:
+            table.close()
+
+    def write_marker(self, node: str, marker: str) -> None:
+        try:
+            self._admin.ask(lambda table: _write(table, MARKER, marker))
+        except (NotApplied, Indeterminate) as error:
+            raise Infrastructure(f"{node} refused a marker: {error}") from None
+
+    def read_marker(self, node: str) -> str | None:
+        return self._read(MARKER)
+
+    def lock_owner(self, node: str, name: str) -> str | None:
+        try:
+            found = self._admin.ask(lambda table: table.read(f"l#{name}", "lock"))
+        except (NotApplied, Indeterminate):
+            return None
+        return found["o"]["S"] if found and "o" in found and int(found["e"]["N"]) > wall_ms() else None
+
+    def shift_clock(self, side: str, offset_ms: int) -> None:
+        """Let the clients of a side see another time from now on."""
+        self._clocks[side].offset_ms = offset_ms
+
+    def clock_ahead_ms(self, side: str) -> float:
+        """Measure a side's clock against the harness' own wall clock."""
+        return self._clocks[side]() - time.time() * 1000
+
+    def heal_all(self) -> None:
+        for side in SIDES:
+            self.shift_clock(side, 0)
+        self._node.resume()
+        for link in self._local.links:
+            link.heal()
+        self._node.start()
+
+    def close(self) -> None:
+        """Drop the administration connection."""
+        self._admin.close()
+
+    def _read(self, name: str) -> str | None:
+        try:
+            found = self._admin.ask(lambda table: table.read("m", name))
+        except (NotApplied, Indeterminate):
+            return None
+        return found["v"]["S"] if found else None
+
+    def _missing(self) -> str | None:
+        try:
+            self._admin.ask(_create)
+            self._admin.ask(lambda table: table.read("m", MARKER))
+        except (NotApplied, Indeterminate) as error:
+            return str(error)
+        return None
+
+
+def _create(table: Table) -> None:
+    table.create()
+
+
+def _write(table: Table, name: str, text: str) -> Item | Refused:
+    values = {":v": {"S": text}, ":p": {"S": PADDING}}
+    update = "SET v = :v, p = :p"
+    return table.write("update_item", Key=key("m", name), UpdateExpression=update, ExpressionAttributeValues=values, ReturnValues="ALL_NEW")
+
+
+class DynamoBackend:
+    """The entry point of the DynamoDB row."""
+
+    name = "dynamodb"
+    variants = VARIANTS
+    mutants = {name: mutant.sentence for name, mutant in MUTANTS.items()}
+    functions = FUNCTIONS
+    undriven: frozenset[str] = frozenset()
+    grounds = ("local",)
+
+    @contextmanager
+    def open(self, deployment: Deployment) -> Iterator[System]:
+        """Start the emulator; stop it on leaving."""
+        with open_local(deployment.directory) as local:
+            system = DynamoLocal(local, deployment.variant, deployment.mutant)
+            try:
+                system.launch()
+                wait_for(system.steady, START_S, "the table is there")
+                yield system
+            finally:
+                system.close()
+
+    def refuses(self, fault: str, variant: str) -> str | None:
+        """One emulator: nothing to isolate it from, no replication."""
+        if fault in ("isolate-primary", "hold-back-replication", "cancel-wait"):
+            return f"dynamodb runs on one emulator without replicas and cannot have {fault}; use --backend postgres-operator"
+        if fault == "restart-empty":
+            return "dynamodb has no failover limit and cannot have restart-empty; use --fault restart, or --backend redis-sentinel"
+        return None
+
+    def missing(self) -> str | None:
+        """Say what to install, None if all is there."""
+        return missing("dynoxide", "toxiproxy")
+
+
+DYNAMODB = DynamoBackend()

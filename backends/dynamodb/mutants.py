@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from backends.mutant import get_then_set, stale_cas
+from backends.mutant import get_then_set, lasting_grant, stale_cas, waiting_grant
 from backends.session import Commands
 
 Step = Callable[..., Any]  # (commands, yield_, *arguments of the operation) -> its result
@@ -57,4 +57,8 @@ MUTANTS: Mapping[str, Mutant] = {
     "ttl-early": Mutant("a lock ends at half of its TTL or extension", words={"half": ("", "")}),
     "fencing-repeats": Mutant("every fencing token is given twice in a row", replaced={"grant": _grant_repeating}),
     "versions-skip": Mutant("set raises the version by two", words={"skip": ("", "")}),
+    "grant-waits": Mutant("a refused acquisition waits up to 1 s, whatever time its caller gives it", replaced={"grant": waiting_grant}),
+    "ttl-late": Mutant(
+        "a lock is free again only after twice its TTL", replaced={"grant": lasting_grant}
+    ),
 }

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from backends.mutant import get_then_set, stale_cas
+from backends.mutant import get_then_set, lasting_grant, stale_cas, waiting_grant
 from backends.session import Commands
 
 Step = Callable[..., Any]  # (commands, yield_, *arguments of the operation) -> its result
@@ -72,5 +72,9 @@ MUTANTS: Mapping[str, Mutant] = {
     "stale-snapshot": Mutant(
         "nothing waits for the other operation on a key: two read the same version, and both swap",
         (("alone", "PERFORM pg_advisory_xact_lock(hashtextextended(what || ' ' || key, 0));", "PERFORM pg_sleep(0.001);"),),
+    ),
+    "grant-waits": Mutant("a refused acquisition waits up to 1 s, whatever time its caller gives it", replaced={"grant": waiting_grant}),
+    "ttl-late": Mutant(
+        "a lock is free again only after twice its TTL", replaced={"grant": lasting_grant}
     ),
 }

@@ -24,7 +24,8 @@ class Skew:
     """How far the clock that ends leases may be from ours, in nanoseconds and parts per million.
 
     `bound_ns` is b, the largest difference between two clients' clocks where those end leases; who
-    waits for another's lease waits up to 2 b longer.
+    waits for another's lease waits up to 2 b longer, and a holder whose clock is set within b sees its own
+    end up to b early.
     """
 
     fixed_ns: int = 2 * NS_PER_MS
@@ -33,7 +34,7 @@ class Skew:
 
     def early(self, span_ms: int) -> int:
         """Give the nanoseconds by which a lease of this length may end before its time."""
-        return self.fixed_ns + span_ms * self.drift_ppm  # ms * ppm = ns
+        return self.fixed_ns + span_ms * self.drift_ppm + self.bound_ns  # ms * ppm = ns
 
     def late(self, span_ms: int) -> int:
         """Give the nanoseconds by which others may see a lease of this length end after its time."""

@@ -1,8 +1,8 @@
 """Split brain: {primary, first client side} cut from {replicas, sentinels, other client side}.
 
-Links point into nodes; cut are those of the peers and of the other side into the primary, and those of
-the first side into everything else. The primary itself dials nobody but through its peers' links, so
-that this divides the two groups in both directions.
+Links point into nodes; cut are those of the peers and of the other side into the primary, those of
+the first side into everything else, and those that the primary itself has to others (to where its manager keeps
+who leads), so that this divides the two groups in both directions.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ class Isolation:
 
     def _links(self) -> list[Link]:
         into_primary = [link for link in self.system.links(target=self.node) if link.source != self.system.sides[0]]
-        return into_primary + [link for link in self.system.links(self.system.sides[0]) if link.target != self.node]
+        of_first_side = [link for link in self.system.links(self.system.sides[0]) if link.target != self.node]
+        return into_primary + of_first_side + self.system.links(self.node)
 
     def _client_links(self) -> list[Link]:
         return [link for side in self.system.sides[1:] for link in self.system.links(side, self.node)]

@@ -58,7 +58,5 @@ MUTANTS: Mapping[str, Mutant] = {
     "fencing-repeats": Mutant("every fencing token is given twice in a row", replaced={"grant": _grant_repeating}),
     "versions-skip": Mutant("set raises the version by two", words={"skip": ("", "")}),
     "grant-waits": Mutant("a refused acquisition waits up to 1 s, whatever time its caller gives it", replaced={"grant": waiting_grant}),
-    "ttl-late": Mutant(
-        "a lock is free again only after twice its TTL", replaced={"grant": lasting_grant}
-    ),
+    "ttl-late": Mutant("a lock is free again only after twice its TTL", replaced={"grant": lasting_grant}),
 }

@@ -74,7 +74,5 @@ MUTANTS: Mapping[str, Mutant] = {
         (("alone", "PERFORM pg_advisory_xact_lock(hashtextextended(what || ' ' || key, 0));", "PERFORM pg_sleep(0.001);"),),
     ),
     "grant-waits": Mutant("a refused acquisition waits up to 1 s, whatever time its caller gives it", replaced={"grant": waiting_grant}),
-    "ttl-late": Mutant(
-        "a lock is free again only after twice its TTL", replaced={"grant": lasting_grant}
-    ),
+    "ttl-late": Mutant("a lock is free again only after twice its TTL", replaced={"grant": lasting_grant}),
 }

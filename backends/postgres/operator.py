@@ -129,13 +129,6 @@ class PostgresOperator(PostgresServers):
     def heal_all(self) -> None:
         self.heal_links()
 
-    def cancel_waits(self, node: str) -> int:
-        """Cancel every statement that waits for a standby: each answers success, and a notice that takes it back."""
-        count = "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
-        with suppress(Unanswered):
-            return int(self.nodes[node].admin.value(count) or 0)
-        return 0
-
     def close(self) -> None:
         self._stop.set()
         if self._operator.is_alive():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 from backends.client import StateClient
 from backends.postgres.admin import LOCAL, Admin, Unanswered
@@ -184,6 +185,13 @@ class PostgresServers:
             through.close()
         arrived = self._value(link.target, READ_MARKER, PASSAGE) == marker
         return Passage(arrived, answered, round(took_ms, 1) if answered else None)
+
+    def cancel_waits(self, node: str) -> int:
+        """Cancel every statement that waits for a standby: each answers success, and a notice that takes it back."""
+        count = "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+        with suppress(Unanswered):
+            return int(self.nodes[node].admin.value(count) or 0)
+        return 0
 
     def heal_links(self) -> None:
         """Heal every link, and start and resume every node."""

@@ -127,18 +127,23 @@ class Processes:
         """Give the pid of the newest process of this name; it may have ended."""
         return self._pids.get(name)
 
-    def kill(self, name: str) -> None:
-        """SIGKILL to the process and its descendants at once; returns when it is gone."""
-        self._ask({"tree": signal.SIGKILL, "name": name})
+    def kill(self, name: str, naming: str | None = None) -> None:
+        """SIGKILL to the process and its descendants at once; returns when it is gone.
+
+        `naming`, here and below: also to what names this directory in its arguments, for a node whose processes leave their parent.
+        """
+        self._tree(signal.SIGKILL, name, naming)
         wait_for(lambda: None if self.state(name) == "dead" else "still there", ANSWER_S, f"killing {name}", 0.002)
+        if naming is not None:
+            wait_for(lambda: f"{left} left" if (left := self._tree(signal.SIGKILL, name, naming)) else None, ANSWER_S, f"killing {name}")
 
-    def pause(self, name: str) -> None:
+    def pause(self, name: str, naming: str | None = None) -> None:
         """SIGSTOP to the process and its descendants."""
-        self._ask({"tree": signal.SIGSTOP, "name": name})
+        self._tree(signal.SIGSTOP, name, naming)
 
-    def resume(self, name: str) -> None:
+    def resume(self, name: str, naming: str | None = None) -> None:
         """SIGCONT to the process and its descendants."""
-        self._ask({"tree": signal.SIGCONT, "name": name})
+        self._tree(signal.SIGCONT, name, naming)
 
     def stop(self, name: str) -> None:
         """SIGTERM to the process."""
@@ -155,6 +160,10 @@ class Processes:
         except OSError:
             return "no log"
         return " | ".join(lines[-count:]) or "an empty log"
+
+    def _tree(self, number: int, name: str, naming: str | None) -> int:
+        named = {} if naming is None else {"naming": naming}
+        return int(self._ask({"tree": number, "name": name, **named})["sent"])
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         with self._lock:

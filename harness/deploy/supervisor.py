@@ -9,6 +9,7 @@ ours. One JSON object a line each way:
     {"start": NAME, "argv": [...], "log": PATH, "env": {...}}   -> {"pid": N}
     {"signal": SIGNUM, "name": NAME}                            -> {"sent": true | false}
     {"tree": SIGNUM, "name": NAME}    the process and all of its descendants -> {"sent": N}
+    with "naming": PATH               also what names this directory in its arguments, and the descendants of that
     {"state": NAME}                                             -> {"state": "running" | "paused" | "dead", "code": N | null}
 
 Why a process of its own: a parent-death signal fires when the starting *thread* ends and misses
@@ -93,13 +94,17 @@ class Supervisor:
         return {"sent": True}
 
     def tree(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Send a signal to a child and all of its descendants at once."""
+        """Send a signal to a child and all of its descendants at once; a server that has left its parent is ours by now."""
         pid = self.alive(request["name"])
-        if pid is None:
-            return {"sent": 0}
-        doomed = descendants(pid) | {pid}
-        send(-pid, request["tree"])  # its group: the kernel's own list: misses no child that was forked since we looked
-        for each in doomed - {pid}:
+        roots = {pid} if pid is not None else set()
+        if naming := request.get("naming"):
+            roots |= {row[0] for row in processes() if naming in row[3] and row[0] != os.getpid()}
+        doomed = set(roots)
+        for root in roots:
+            doomed |= descendants(root)
+        for root in roots:
+            send(-root, request["tree"])  # its group: the kernel's own list misses no child that was forked since we looked
+        for each in doomed - ({pid} if pid is not None else set()):
             send(each, request["tree"])
         return {"sent": len(doomed)}
 

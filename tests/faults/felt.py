@@ -105,7 +105,7 @@ class Standing:
 
     def __init__(self, backend: Backend, system: System) -> None:
         self.name, self.variants, self.mutants, self.functions = backend.name, backend.variants, backend.mutants, backend.functions
-        self.undriven = backend.undriven
+        self.undriven, self.grounds = backend.undriven, backend.grounds
         self._backend, self._system = backend, system
 
     @contextmanager

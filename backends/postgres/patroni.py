@@ -1,0 +1,288 @@
+"""Three PostgreSQL members under Patroni, with one etcd.
+
+    clients-a ──┐              clients-b ──┐
+                ├─> each member            ├─> each member
+    peers ──────┘   (PostgreSQL, announced)       rest ──> each member's REST (announced)
+    each member ──> etcd, a link of its own
+
+Patroni elects, promotes, demotes itself where it loses the lease, and brings members back; what the operated deployment
+does by itself is done here by what people run. Members dial etcd through a proxy, and `use_proxies` keeps them there: else
+they would ask it for its own address and walk around. etcd is no fault's target: the wheel's version has bugs on a crash.
+
+Steady with synchronous replication is Patroni's word `sync_standby`, not the server's own: in strict mode a
+server says "sync" before Patroni has named a standby, and nobody would be promoted.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from backends.client import FUNCTIONS
+from backends.postgres import patroni_launcher
+from backends.postgres.admin import Admin
+from backends.postgres.binaries import prefix, program
+from backends.postgres.finder import Finder
+from backends.postgres.mutants import MUTANTS
+from backends.postgres.servers import PEERS, SETTINGS, SIDES, PostgresNode, PostgresServers, open_links
+from backends.target import Target
+from harness.client import Client
+from harness.deploy.install import missing, require
+from harness.deploy.local import Local, LocalNode, open_local
+from harness.deploy.ports import HOST
+from harness.deploy.process import wait_for
+from harness.system import Deployment, System
+
+BACKEND = "postgres-patroni"
+NODES = ("pg-1", "pg-2", "pg-3")
+ETCD, REST = "etcd", "rest"
+REST_S, BACK_S, STEADY_S = 0.5, 90.0, 120.0
+IN_SETTINGS = ("dynamic_shared_memory_type", "shared_buffers", "max_connections", "wal_log_hints", "unix_socket_directories")
+
+VARIANTS: Mapping[str, tuple[str, bool, Mapping[str, Any]]] = {
+    "async": ("synchronous_mode off, as shipped; ttl 5 s by a patched floor", True, {}),
+    "sync": ("synchronous_mode on; ttl 5 s by a patched floor", True, {"synchronous_mode": True}),
+    "sync-strict": (
+        "synchronous_mode on and strict; ttl 5 s by a patched floor",
+        True,
+        {"synchronous_mode": True, "synchronous_mode_strict": True},
+    ),
+    "async-stock": ("synchronous_mode off, ttl 20 s, Patroni as it is", False, {}),
+    "sync-stock": ("synchronous_mode on, ttl 20 s, Patroni as it is", False, {"synchronous_mode": True}),
+}
+"""Each with its sentence, whether its timing is patched, and its settings of the dynamic configuration."""
+
+TIMING: Mapping[bool, Mapping[str, int]] = {
+    True: {"ttl": 5, "loop_wait": 1, "retry_timeout": 2},
+    False: {"ttl": 20, "loop_wait": 1, "retry_timeout": 3},
+}
+
+
+class Member(PostgresNode):
+    """Patroni and the server that it keeps, as one node: they live, stop and die together."""
+
+    def __init__(self, local: Local, name: str, port: int, rest_port: int) -> None:
+        self._local, self._name = local, name
+        self.port, self.rest_port, self.admin = port, rest_port, Admin(port, name)
+        self._home = local.processes.home(name)
+        self.data = self._home / "data"
+
+    def configure_member(self, settings: Mapping[str, Any], *, patched: bool) -> None:
+        """Write what Patroni reads, and say how it is run. JSON is YAML."""
+        file = self._home / "patroni.yml"
+        file.write_text(json.dumps(settings, indent=1), "utf-8")
+        how = [str(Path(patroni_launcher.__file__))] if patched else ["-m", "patroni"]
+        LocalNode.__init__(self, self._local, self._name, [*prefix(), sys.executable, *how, str(file)], self._missing)
+
+    def start(self) -> None:
+        self.resume()
+        self.launch()
+        wait_for(self._answer, BACK_S, f"{self.name} answers")
+        for link in self._inbound:
+            link.accept()
+
+    def kill(self) -> None:
+        self._local.processes.kill(self.name, self._naming)
+        for link in self._inbound:
+            link.refuse()
+
+    def pause(self) -> None:
+        self._local.processes.pause(self.name, self._naming)
+
+    def resume(self) -> None:
+        self._local.processes.resume(self.name, self._naming)
+
+    def cluster(self) -> list[dict[str, Any]]:
+        """Give the members as this one's Patroni knows them; none where it does not answer."""
+        connection = http.client.HTTPConnection(HOST, self.rest_port, timeout=REST_S)
+        try:
+            connection.request("GET", "/cluster")
+            answer = json.loads(connection.getresponse().read())
+        except (OSError, http.client.HTTPException, ValueError):
+            return []
+        finally:
+            connection.close()
+        members: list[dict[str, Any]] = answer.get("members", [])
+        return members
+
+    @property
+    def _naming(self) -> str:
+        return f"{self._home}/"
+
+
+class PostgresPatroni(PostgresServers):
+    """A harness.system.System of three members and one etcd."""
+
+    def __init__(self, local: Local, variant: str, mutant: str | None) -> None:
+        super().__init__(local, BACKEND, variant, mutant)
+        self._local = local
+        self._members: dict[str, Member] = {}
+        self._finders: dict[str, Finder] = {}
+        _, self._patched, self._dynamic = VARIANTS[variant]
+
+    def launch(self) -> None:
+        """Start etcd and the first member, then the others, which copy it; wait until all of them stream."""
+        self._local.start_proxy()
+        etcd_port = self._start_etcd()
+        for name in NODES:
+            member = Member(self._local, name, self._local.ports.reserve(), self._local.ports.reserve())
+            self.nodes[name] = self._members[name] = member
+            open_links(self._local, (PEERS, *SIDES), name, member.port)
+            rest = self._local.link(REST, name, member.rest_port).port
+            dcs = self._local.link(name, ETCD, etcd_port).port
+            member.configure_member(self._settings(member, rest, dcs), patched=self._patched)
+        for side in SIDES:
+            self._finders[side] = Finder({name: Target(HOST, self.port_of(side, name), name) for name in NODES})
+        first, *others = self._members.values()
+        first.launch()
+        wait_for(lambda: None if self.primary() == first.name else self._trouble(first.name), STEADY_S, "the first member leads", 0.1)
+        for member in others:
+            member.launch()
+        for member in others:
+            member.start()
+        self.install(first)
+        wait_for(self.steady, STEADY_S, "Patroni becomes steady", 0.1)
+        self._versions["Patroni"] = require("patroni").version + (", ttl 5 s by a patched floor" if self._patched else "")
+        self._versions["etcd"] = require("etcd").version
+
+    def client(self, side: str, deadline_s: float) -> Client:
+        return self.session(self._finders[side].resolve, deadline_s)
+
+    def primary(self) -> str | None:
+        told = [
+            member["name"]
+            for each in self._members.values()
+            if each.state() == "running"
+            for member in each.cluster()
+            if member["role"] == "leader" and member["state"] == "running"
+        ]
+        return max(sorted(set(told)), key=told.count, default=None)
+
+    def steady(self) -> str | None:
+        primary = self.primary()
+        if primary is None:
+            return f"Patroni names no leader ({self._trouble(NODES[0])})"
+        role = self._members[primary].role().role
+        if role != "primary":
+            return f"{primary} leads and is {role}"
+        members = {member["name"]: member for member in self._members[primary].cluster()}
+        for name in (name for name in NODES if name != primary):
+            member = members.get(name)
+            if member is None or member["state"] != "streaming" or member.get("timeline") != members[primary].get("timeline"):
+                state = "missing" if member is None else f"{member['state']} on timeline {member.get('timeline')}"
+                return f"{name} is {state}, expected streaming ({self._trouble(name)})"
+            if self._members[name].role().link != "up":
+                return f"{name}'s replication is down"
+        if self._dynamic.get("synchronous_mode") and not any(member["role"] == "sync_standby" for member in members.values()):
+            return "Patroni has named no synchronous standby yet"
+        return None
+
+    def hurried(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def heal_all(self) -> None:
+        self.heal_links()
+
+    def _trouble(self, name: str) -> str:
+        return self._local.processes.last_lines(name, 2)
+
+    def _start_etcd(self) -> int:
+        port, peer_port = self._local.ports.reserve(), self._local.ports.reserve()
+        client, peer = f"http://{HOST}:{port}", f"http://{HOST}:{peer_port}"
+        argv = [str(require("etcd").path), "--name", ETCD, "--data-dir", str(self._local.processes.home(ETCD) / "data")]
+        argv += ["--listen-client-urls", client, "--advertise-client-urls", client, "--unsafe-no-fsync", "--log-level", "warn"]
+        argv += ["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", f"{ETCD}={peer}"]
+        LocalNode(self._local, ETCD, argv, lambda: _unhealthy(port)).start()
+        return port
+
+    def _settings(self, member: Member, rest_port: int, dcs_port: int) -> dict[str, Any]:
+        parameters = {name: SETTINGS[name] for name in IN_SETTINGS}
+        parameters |= {
+            "wal_receiver_timeout": "5s",
+            "wal_sender_timeout": "5s",
+            "wal_retrieve_retry_interval": "100ms",
+            "wal_receiver_status_interval": "1s",
+        }
+        dynamic = {
+            **TIMING[self._patched],
+            "primary_start_timeout": 0,
+            "maximum_lag_on_failover": 1_048_576,
+            "postgresql": {"use_pg_rewind": True, "use_slots": True, "parameters": parameters},
+            **self._dynamic,
+        }
+        trust = [f"host all all {HOST}/32 trust", f"host replication all {HOST}/32 trust"]
+        users = {"superuser": "postgres", "replication": "replicator", "rewind": "rewinder"}
+        return {
+            "scope": "holdwater",
+            "name": member.name,
+            "restapi": {"listen": f"{HOST}:{member.rest_port}", "connect_address": f"{HOST}:{rest_port}"},
+            "etcd3": {"hosts": [f"{HOST}:{dcs_port}"], "use_proxies": True},
+            "bootstrap": {
+                "dcs": dynamic,
+                "initdb": [{"encoding": "UTF8"}, {"auth-host": "trust"}, {"auth-local": "trust"}, "no-sync", "no-locale"],
+            },
+            "postgresql": {
+                "listen": f"{HOST}:{member.port}",
+                "connect_address": f"{HOST}:{self.port_of(PEERS, member.name)}",
+                "data_dir": str(member.data),
+                "pgpass": str(member.data.parent / "pgpass"),
+                "bin_dir": str(Path(program("postgres")).parent),
+                "pg_hba": trust,
+                "authentication": {kind: {"username": user, "password": "holdwater"} for kind, user in users.items()},
+            },
+        }
+
+
+def _unhealthy(port: int) -> str | None:
+    connection = http.client.HTTPConnection(HOST, port, timeout=REST_S)
+    try:
+        connection.request("GET", "/health")
+        return None if connection.getresponse().status == 200 else "etcd is not healthy"
+    except (OSError, http.client.HTTPException) as error:
+        return str(error)
+    finally:
+        connection.close()
+
+
+class PatroniBackend:
+    """The entry point of the deployment under Patroni."""
+
+    name = BACKEND
+    variants = {name: sentence for name, (sentence, _, _) in VARIANTS.items()}
+    mutants = {name: mutant.sentence for name, mutant in MUTANTS.items()}
+    functions = FUNCTIONS
+    undriven: frozenset[str] = frozenset()
+    grounds = ("local",)
+
+    @contextmanager
+    def open(self, deployment: Deployment) -> Iterator[System]:
+        """Start etcd and the members, wait until they stream; stop all of them on leaving."""
+        with open_local(deployment.directory) as local:
+            system = PostgresPatroni(local, deployment.variant, deployment.mutant)
+            try:
+                system.launch()
+                yield system
+            finally:
+                system.close()
+
+    def refuses(self, fault: str, variant: str) -> str | None:
+        """Refuse what would not be felt as described here."""
+        if fault == "cancel-wait" and variant.startswith("async"):
+            return f"postgres-patroni {variant} waits for no standby and cannot have cancel-wait; use --option variant=sync"
+        if fault == "restart-empty":
+            return "postgres-patroni keeps its data on disk and cannot have restart-empty; use --backend redis-sentinel"
+        if fault in ("client-clock", "client-clock-beyond"):
+            return f"postgres-patroni reads no client clock and cannot have {fault}; use --backend dynamodb"
+        return None
+
+    def missing(self) -> str | None:
+        """Say what to install, None if all is there."""
+        return missing("postgres", "patroni", "etcd", "toxiproxy")
+
+
+PATRONI_DEPLOYMENT = PatroniBackend()

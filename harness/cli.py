@@ -443,7 +443,7 @@ def install(names: tuple[str, ...]) -> int:
 
 @cli.command()
 @click.option("--mutant", "mutants", multiple=True, help="only this one; may be repeated")
-@click.option("--backend", "backends", multiple=True, default=("memory", "redis"), show_default=True, help="may be repeated")
+@click.option("--backend", "backends", multiple=True, default=("memory", "redis", "postgres", "dynamodb"), show_default=True, help="may be repeated")
 @click.option("--trials", **_number(request.TRIALS), default=3, show_default=True, help="of 4 s, for each mutant")
 @seed_option
 @out_option

@@ -42,6 +42,9 @@ RULES = {
     "late-grant": "A primary that has been cut off for this long must not acknowledge any more.",
     "extra-holders": "Duplicates are rare: at most one extra holder per name and failover.",
     "not-linearizable": "All operations must fit into one order that keeps real time and gives each its answer.",
+    "lost-update": "What a lock protects is read and written by one holder at a time: every update counts.",
+    "stale-write": "Who was succeeded by a later holder must not write any more.",
+    "acquire-late": "acquire returns at its timeout, whatever the server does.",
 }
 HEADINGS = {
     "lost-early": "{key}: a lease was lost before its time",
@@ -56,6 +59,9 @@ HEADINGS = {
     "late-grant": "{key} was granted by a primary long cut off",
     "extra-holders": "{key} had more extra holders than one",
     "not-linearizable": "{key} is not linearizable",
+    "lost-update": "{key} lost updates that its lock protected",
+    "stale-write": "{key} was written by a holder that had been succeeded",
+    "acquire-late": "{key}: acquire returned late",
 }
 FINDINGS = {  # worst first; n = 1, n > 1
     "two-holders": ("Two clients held one lock once", "Two clients held one lock {times}"),
@@ -66,6 +72,9 @@ FINDINGS = {  # worst first; n = 1, n > 1
     "lost-early": ("One lease was lost before its time", "{n} leases were lost before their time"),
     "alive-too-late": ("One lease was used after its end", "{n} leases were used after their end"),
     "stranger": ("Somebody else's token took effect once", "Somebody else's token took effect {times}"),
+    "lost-update": ("One record lost updates under its lock", "{n} records lost updates under their locks"),
+    "stale-write": ("A holder that had been succeeded still wrote once", "Holders that had been succeeded still wrote {times}"),
+    "acquire-late": ("acquire returned late once", "acquire returned late {times}"),
     "late-grant": ("A cut-off primary still acknowledged once", "A cut-off primary still acknowledged {times}"),
     "extra-holders": ("One lock had more extra holders than one", "{n} locks had more extra holders than one"),
     "stuck": ("One free lock stayed refused", "Free locks stayed refused {times}"),

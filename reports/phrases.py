@@ -190,6 +190,7 @@ def _result(operation: Operation) -> str:
         "set": ("it is the first", "somebody was before"),
         "deleted": ("deleted", "nothing there"),
         "swapped": ("swapped", "refused"),
+        "written": ("taken", "refused: a later holder has come"),
     }
     told = [words[name][0 if result[name] else 1] for name in words if name in result]
     if result.get("fencing_token") is not None:

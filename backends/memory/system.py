@@ -149,6 +149,10 @@ class MemoryBackend:
         """No process of its own and no network: most faults cannot be felt."""
         if fault == "client-pause":
             return None
+        if fault in ("client-clock", "client-clock-beyond"):
+            return f"memory reads no client clock and cannot have {fault}; use --backend dynamodb"
+        if fault == "cancel-wait":
+            return "memory waits for no standby and cannot have cancel-wait; use --backend postgres-operator"
         if fault not in FAULTS_OF_A_PROCESS:
             other = "redis" if fault in FAULTS_OF_LINKS else "redis-sentinel"
             return f"memory has no network and no replicas, and cannot have {fault}; use --backend {other}"

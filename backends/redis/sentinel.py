@@ -299,6 +299,10 @@ class SentinelBackend:
         """Refuse what would not be felt as described here."""
         if fault == "lost-reply":
             return "redis-sentinel cannot have lost-reply: its handshake alone is longer than the bytes let through; use --backend redis"
+        if fault == "cancel-wait":
+            return "redis-sentinel waits for no standby and cannot have cancel-wait; use --backend postgres-operator"
+        if fault in ("client-clock", "client-clock-beyond"):
+            return f"redis-sentinel reads no client clock and cannot have {fault}; use --backend dynamodb"
         return None
 
     def missing(self) -> str | None:

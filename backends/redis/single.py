@@ -97,6 +97,10 @@ class RedisBackend:
         """One node: nothing to isolate it from and no replication to hold back."""
         if fault in ("isolate-primary", "hold-back-replication", "restart-empty"):
             return f"redis is one server without replicas and cannot have {fault}; use --backend redis-sentinel"
+        if fault == "cancel-wait":
+            return "redis waits for no standby and cannot have cancel-wait; use --backend postgres-operator"
+        if fault in ("client-clock", "client-clock-beyond"):
+            return f"redis reads no client clock and cannot have {fault}; use --backend dynamodb"
         return None
 
     def missing(self) -> str | None:

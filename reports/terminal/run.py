@@ -49,6 +49,10 @@ HEALED = {
     "restart-empty": "{node} left running",
     "pause": "{node} goes on",
     "hold-back-replication": "replication from {node} let through",
+    "cancel-wait": "replication from {node} let through",
+    "client-pause": "all clients go on",
+    "client-clock": "the clock of {node} is set back",
+    "client-clock-beyond": "the clock of {node} is set back",
 }
 NS_PER_S = 1_000_000_000
 

@@ -14,16 +14,25 @@ from harness.run import Catalogue, run
 
 LINKS = {"cut", "latency", "lost-reply"}
 PROCESS = {"kill", "pause", "restart"}
-CLUSTER = {"isolate-primary", "hold-back-replication", "restart-empty"}
+FAILOVER = {"isolate-primary", "hold-back-replication"}
+EMPTY = {"restart-empty"}
+WAITS = {"cancel-wait"}
+CLOCKS = {"client-clock", "client-clock-beyond"}
 CLIENTS = {"client-pause"}
-EVERY = LINKS | PROCESS | CLUSTER | CLIENTS
+EVERY = LINKS | PROCESS | FAILOVER | EMPTY | WAITS | CLOCKS | CLIENTS
 REDIS_VARIANTS = ("appendfsync-always", "appendfsync-everysec", "shipped-default", "no-save")
 SENTINEL_VARIANTS = ("default", "patient", "hasty", "min-replicas-1-lag-1")
 POSSIBLE: dict[tuple[str, str], set[str]] = {
     ("memory", "default"): CLIENTS,
     ("memory", "child"): PROCESS | CLIENTS,
     **{("redis", variant): LINKS | PROCESS | CLIENTS for variant in REDIS_VARIANTS},
-    **{("redis-sentinel", variant): EVERY - {"lost-reply"} for variant in SENTINEL_VARIANTS},
+    **{("redis-sentinel", variant): EVERY - {"lost-reply"} - WAITS - CLOCKS for variant in SENTINEL_VARIANTS},
+    **{("postgres", variant): LINKS | PROCESS | CLIENTS for variant in ("default", "synchronous-commit-off")},
+    ("postgres-operator", "async"): LINKS | PROCESS | FAILOVER | CLIENTS,
+    **{("postgres-operator", variant): LINKS | PROCESS | FAILOVER | WAITS | CLIENTS for variant in ("sync", "sync-believes-tag")},
+    **{("postgres-patroni", variant): LINKS | PROCESS | FAILOVER | CLIENTS for variant in ("async", "async-stock")},
+    **{("postgres-patroni", variant): LINKS | PROCESS | FAILOVER | WAITS | CLIENTS for variant in ("sync", "sync-strict", "sync-stock")},
+    **{("dynamodb", variant): LINKS | PROCESS | CLOCKS | CLIENTS for variant in ("durable", "in-memory")},
 }
 PAIRS = [(backend, variant, fault) for (backend, variant), fault in product(POSSIBLE, sorted(EVERY))]
 REFUSED = [(backend, variant, fault) for backend, variant, fault in PAIRS if fault not in POSSIBLE[backend, variant]]

@@ -54,7 +54,7 @@ def test_rows_without_claims_are_in_the_table_and_not_judged() -> None:
         ("Redis (Sentinel)", "Failover safety", ["warns", "warns", "silent", "silent", "silent"]),
         ("Redis (Sentinel)", "Recommendation", ["promises", *["silent"] * 4]),
         ("PostgreSQL", "Mutual exclusion", ["promises"]),
-        ("PostgreSQL", "Failover safety", ["silent", "silent", *["promises"] * 4, "silent", "silent"]),
+        ("PostgreSQL", "Failover safety", ["silent", "silent", *["promises"] * 4, "silent", *["promises"] * 3, "silent"]),
         ("PostgreSQL", "Recommendation", ["silent"] * 4),
         ("DynamoDB", "Mutual exclusion", ["promises"] * 3),
         ("DynamoDB", "Failover safety", ["silent", "silent", "promises"]),

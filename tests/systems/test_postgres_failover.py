@@ -1,0 +1,62 @@
+"""PostgreSQL's failover under an operator: asynchronous loses, synchronous keeps, cancelled waits lose what carried the notice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_sabotage import Silent
+
+from harness import experiment, request, store
+from harness.history import History, load
+
+OPTIONS = ("fault_s=5", "grants=2")
+
+
+def carried_out(directory: Path, fault: str, variant: str) -> tuple[dict[str, Any], History]:
+    """Run one episode; give its results and its history."""
+    asked = request.Request("lock,dedup", "postgres-operator", 7, fault, rate=30, options=(f"variant={variant}", *OPTIONS))
+    results = experiment.carry_out_and_judge(request.plan(asked), directory, Silent(), "a test")
+    assert results["broken"] is None
+    assert all(gate["met"] for gate in store.plain(results)["trials"][0]["gates"])
+    return results, load(directory / store.HISTORY)
+
+
+def found(results: dict[str, Any]) -> set[str]:
+    return {
+        anomaly["kind"] for trial in store.plain(results)["trials"] for check in trial["checks"].values() for anomaly in check["anomalies"]
+    }
+
+
+@pytest.mark.parametrize("fault", ["hold-back-replication", "isolate-primary"])
+def test_asynchronous_replication_loses_what_was_acknowledged(tmp_path: Path, fault: str) -> None:
+    results, _ = carried_out(tmp_path, fault, "async")
+    assert {"dedup-lost", "two-holders"} <= found(results)
+
+
+@pytest.mark.parametrize("fault", ["hold-back-replication", "isolate-primary"])
+def test_synchronous_replication_keeps_what_was_acknowledged(tmp_path: Path, fault: str) -> None:
+    results, _ = carried_out(tmp_path, fault, "sync")
+    assert (results["status"], found(results)) == ("valid", set())
+
+
+def test_a_client_that_believes_the_tag_of_a_cancelled_wait_loses_what_it_took_for_acknowledged(tmp_path: Path) -> None:
+    results, _ = carried_out(tmp_path, "cancel-wait", "sync-believes-tag")
+    assert "dedup-lost" in found(results)
+
+
+def test_cancelled_waits_lose_exactly_what_carried_the_notice(tmp_path: Path) -> None:
+    results, history = carried_out(tmp_path, "cancel-wait", "sync")
+    assert not {"dedup-lost", "dedup-two-winners", "two-holders", "lost-early"} & found(results)
+    tried = [each for each in history.operations() if each.f == "check_and_set"]
+    kept = {each.key: each.result["value"] for each in history.operations() if each.f == "get" and each.status == "ok"}
+    noticed = {(each.key, each.argument["value"]) for each in tried if each.error is not None and each.error.startswith("01000")}
+    won = {(each.key, each.argument["value"]) for each in tried if each.status == "ok" and each.result["set"]}
+    assert len(noticed) >= 3
+    assert lost(noticed, kept) == noticed
+    assert lost(won, kept) == set()
+
+
+def lost(written: set[tuple[Any, str]], kept: dict[Any, Any]) -> set[tuple[Any, str]]:
+    return {(key, value) for key, value in written if key in kept and kept[key] != value}

@@ -36,6 +36,7 @@ class LockGenerator:
     churn: int
     churn_ttl_ms: int
     fresh: int
+    strays: int = 1
     held: tuple[Held, ...] = ()
     spent: tuple[Held, ...] = ()
     fresh_tried: bool = False
@@ -65,7 +66,7 @@ class LockGenerator:
         if self.churn and (met := meeting(context)) is not None:
             number, at = met
             return self._acquire(context, f"{context.prefix}-churn-{number % self.churn}", self.churn_ttl_ms, at)
-        if self.spent and draw.random() < 0.12:
+        if self.strays and self.spent and draw.random() < 0.12:
             stray = draw.choice(self.spent)
             return self._use(context, stray, draw.choice(("release", "extend", "is_held")))
         churned = [held for held in self.held if "-churn-" in held.key]
@@ -110,10 +111,13 @@ class LockWorkload:
     sentence = "leases on few names: acquire, extend, look, release, expire, stray releases"
     functions = frozenset({"try_acquire", "extend", "release", "is_held"})
     checks = ("lease", "fencing")
-    options: Mapping[str, Any] = {"anchors": 2, "anchor_ttl_ms": 12_000, "churn": 3, "churn_ttl_ms": 800, "fresh": 2}
+    options: Mapping[str, Any] = {"anchors": 2, "anchor_ttl_ms": 12_000, "churn": 3, "churn_ttl_ms": 800, "fresh": 2, "strays": 1}
 
     def generator(self, options: Mapping[str, Any]) -> Generator:
-        """Give a slot's generator; its options are how many names of each kind there are, and their TTLs."""
+        """Give a slot's generator; its options are how many names of each kind there are, and their TTLs.
+
+        With `strays` 0 a token that is not this slot's for certain is never used again.
+        """
         return LockGenerator(**options)
 
 

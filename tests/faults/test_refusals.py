@@ -27,7 +27,7 @@ POSSIBLE: dict[tuple[str, str], set[str]] = {
     ("memory", "child"): PROCESS | CLIENTS,
     **{("redis", variant): LINKS | PROCESS | CLIENTS for variant in REDIS_VARIANTS},
     **{("redis-sentinel", variant): EVERY - {"lost-reply"} - WAITS - CLOCKS for variant in SENTINEL_VARIANTS},
-    **{("postgres", variant): LINKS | PROCESS | CLIENTS for variant in ("default", "synchronous-commit-off", "synchronous-commit-off-slow")},
+    **{("postgres", variant): LINKS | PROCESS | CLIENTS for variant in ("default", "synchronous-commit-off")},
     ("postgres-operator", "async"): LINKS | PROCESS | FAILOVER | CLIENTS,
     **{("postgres-operator", variant): LINKS | PROCESS | FAILOVER | WAITS | CLIENTS for variant in ("sync", "sync-believes-tag")},
     **{("postgres-patroni", variant): LINKS | PROCESS | FAILOVER | CLIENTS for variant in ("async", "async-stock")},

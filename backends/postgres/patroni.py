@@ -77,7 +77,8 @@ class Member(PostgresNode):
         file = self._home / "patroni.yml"
         file.write_text(json.dumps(settings, indent=1), "utf-8")
         how = [str(Path(patroni_launcher.__file__))] if patched else ["-m", "patroni"]
-        LocalNode.__init__(self, self._local, self._name, [*prefix(), sys.executable, *how, str(file)], self._missing)
+        # -P: else the folder of this file stands first on the path, with modules called patroni and operator.
+        LocalNode.__init__(self, self._local, self._name, [*prefix(), sys.executable, "-P", *how, str(file)], self._missing)
 
     def start(self) -> None:
         self.resume()
@@ -140,7 +141,7 @@ class PostgresPatroni(PostgresServers):
             self._finders[side] = Finder({name: Target(HOST, self.port_of(side, name), name) for name in NODES})
         first, *others = self._members.values()
         first.launch()
-        wait_for(lambda: None if self.primary() == first.name else self._trouble(first.name), STEADY_S, "the first member leads", 0.1)
+        wait_for(lambda: self._leads(first.name), STEADY_S, "the first member leads", 0.1)
         for member in others:
             member.launch()
         for member in others:
@@ -187,6 +188,10 @@ class PostgresPatroni(PostgresServers):
 
     def heal_all(self) -> None:
         self.heal_links()
+
+    def _leads(self, name: str) -> str | None:
+        waiting = self._local.died(name)
+        return None if self.primary() == name else f"{waiting} ({self._trouble(name)})"
 
     def _trouble(self, name: str) -> str:
         return self._local.processes.last_lines(name, 2)

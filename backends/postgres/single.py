@@ -18,7 +18,8 @@ from harness.system import Deployment, System
 NODE = "pg-1"
 VARIANTS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "default": ("as shipped: synchronous_commit on, fsync on", {}),
-    # The log is handed to the system page by page: killed, a server loses the page that is not full, some 40 commits. A loss of power would take more.
+    # The log is handed to the system page by page: killed, a server loses the page that is not full, some 40 commits.
+    # A loss of power would take more.
     "synchronous-commit-off": ("answers before the commit is in the log", {"synchronous_commit": "off"}),
 }
 

@@ -51,10 +51,13 @@ def test_cancelled_waits_lose_exactly_what_carried_the_notice(tmp_path: Path) ->
     assert not {"dedup-lost", "dedup-two-winners", "two-holders", "lost-early"} & found(results)
     tried = [each for each in history.operations() if each.f == "check_and_set"]
     kept = {each.key: each.result["value"] for each in history.operations() if each.f == "get" and each.status == "ok"}
-    noticed = {(each.key, each.argument["value"]) for each in tried if each.error is not None and each.error.startswith("01000")}
+    active = next(event.index for event in history.nemesis() if event.f == "cancel-wait" and event.value["phase"] == "active")
+    noticed = {each.index: (each.key, each.argument["value"]) for each in tried if (each.error or "").startswith("01000")}
     won = {(each.key, each.argument["value"]) for each in tried if each.status == "ok" and each.result["set"]}
-    assert len(noticed) >= 3
-    assert lost(noticed, kept) == noticed
+    # What was on its way to a standby when the link was cut arrived, though its answer did not.
+    cut_off = {written for index, written in noticed.items() if index > active}
+    assert len(cut_off) >= 3
+    assert lost(cut_off, kept) == cut_off
     assert lost(won, kept) == set()
 
 

@@ -200,6 +200,18 @@ def test_a_key_is_seen_within_its_ttl_and_goes_after_it(session: Session, key: S
     assert session.get_versioned(key) == ("b", 1)
 
 
+@pytest.mark.parametrize("write", ["set", "increment"])
+def test_what_is_written_after_expiry_begins_anew(session: Session, key: StateKey, write: str) -> None:
+    session.set(key, "7", None)
+    session.set(key, "7", 50)
+    wait_until(gone(session, key))
+    if write == "set":
+        session.set(key, "1", None)
+    else:
+        assert session.increment(key, 1, None) == 1
+    assert session.get_versioned(key) == ("1", 1)
+
+
 @pytest.mark.parametrize(
     "write",
     [

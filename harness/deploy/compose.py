@@ -16,7 +16,9 @@ import contextlib
 import fcntl
 import os
 import shutil
+import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -245,8 +247,8 @@ def missing() -> str | None:
 
 
 def command() -> list[str]:
-    """Find Compose: the engine's plug-in, else docker-compose on PATH. Raises Infrastructure with the remedy."""
-    for words in (["docker", "compose"], ["docker-compose"]):
+    """Find Compose: the engine's plug-in, docker-compose on PATH or in this environment. Raises Infrastructure with the remedy."""
+    for words in (["docker", "compose"], ["docker-compose"], [str(Path(sys.executable).parent / "docker-compose")]):
         if shutil.which(words[0]) is None:
             continue
         done = subprocess.run([*words, "version"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
@@ -350,8 +352,6 @@ def _free(count: int) -> list[int]:
 
 def _free_range(count: int) -> list[int]:
     """Find so many ports in a row that nobody listens on: the engine publishes ranges whole."""
-    import socket
-
     for start in range(17_101, 30_000, count):
         held = []
         try:

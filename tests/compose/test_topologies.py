@@ -1,4 +1,4 @@
-"""The topologies as containers, each with its worst fault: the verdicts of local, and nothing left. `make test-compose` brings an engine."""
+"""The topologies as containers, each with its worst fault: the verdicts of local, nothing left. `make test-compose` brings an engine."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from backends.client import FUNCTIONS
 from backends.postgres.admin import Unanswered
 from backends.postgres.binaries import run
-from backends.postgres.connection import PostgresConnection
+from backends.postgres.connection import HANDSHAKE, PostgresConnection
 from backends.postgres.finder import Finder
 from backends.postgres.mutants import MUTANTS
 from backends.postgres.servers import PEERS, SIDES, PostgresNode, PostgresServers, open_links
@@ -74,6 +74,7 @@ class PostgresOperator(PostgresServers):
         self._stop, self._lock = threading.Event(), threading.RLock()
         self._operator = threading.Thread(target=self._watch, name="operator", daemon=True)
         self._finders: dict[str, Finder] = {}
+        self._eyes: dict[str, PostgresConnection] = {}
         self._trouble: str | None = None
 
     def launch(self) -> None:
@@ -133,6 +134,8 @@ class PostgresOperator(PostgresServers):
         self._stop.set()
         if self._operator.is_alive():
             self._operator.join()
+        for connection in self._eyes.values():
+            connection.close()
         super().close()
 
     # What the operator does
@@ -168,15 +171,14 @@ class PostgresOperator(PostgresServers):
             self._trouble = f"the operator: {error}"  # tried again at the next look; `steady` says so
 
     def _answers(self, name: str) -> bool:
-        target = Target(HOST, self.port_of(PEERS, name), name)
-        connection = PostgresConnection(lambda: target, ANSWER_S)
+        """Say whether a node answers over the peers' link that it is a primary."""
+        if name not in self._eyes:
+            target = Target(HOST, self.port_of(PEERS, name), name)
+            self._eyes[name] = PostgresConnection(lambda: target, ANSWER_S)
         try:
-            connection.connect()
+            return self._eyes[name].call(HANDSHAKE, ()) == [("f",)]
         except (NotApplied, Indeterminate):
             return False
-        finally:
-            connection.close()
-        return True
 
     def _fail_over(self) -> None:
         """Promote the standby that has received the most, and let the other one follow it."""
@@ -201,7 +203,7 @@ class PostgresOperator(PostgresServers):
         primary = self._operated(self._announced)
         for name in (name for name in NODES if name != self._announced):
             node = self._operated(name)
-            if node.state() == "running" and self._answers(name):  # it says that it is a primary
+            if node.role().role == "primary" and self._answers(name):  # and can be reached from here
                 node.kill()
                 self.bring_back(node)
         if self._synchronous:

@@ -19,7 +19,7 @@ from backends.dynamodb.transport import Transport
 from backends.target import Target
 from harness.client import Client, Indeterminate, NotApplied
 from harness.deploy.install import missing, require
-from harness.deploy.local import Local, LocalNode, open_local
+from harness.deploy.local import Local, LocalNode, links_between, open_local, port_between
 from harness.deploy.ports import HOST
 from harness.deploy.process import wait_for
 from harness.deploy.proxy import ProxyLink
@@ -102,11 +102,10 @@ class DynamoLocal:
         self._node.start()
 
     def links(self, source: str | None = None, target: str | None = None) -> list[Link]:
-        return [link for link in self._local.links if source in (None, link.source) and target in (None, link.target)]
+        return links_between(self._local, source, target)
 
     def client(self, side: str, deadline_s: float) -> Client:
-        port = next(link.port for link in self._local.links if (link.source, link.target) == (side, NODE))
-        target = Target(HOST, port, NODE)
+        target = Target(HOST, port_between(self._local, side, NODE), NODE)
         return StateClient(
             DynamoSession(
                 lambda: target,

@@ -19,7 +19,7 @@ from backends.postgres.session import PostgresSession, install_schema, schema_of
 from backends.target import Resolve, Target
 from harness.client import Indeterminate, NotApplied
 from harness.deploy.install import require
-from harness.deploy.local import Ground, Local, LocalNode
+from harness.deploy.local import Ground, Local, LocalNode, links_between, port_between
 from harness.deploy.ports import HOST
 from harness.deploy.proxy import ProxyLink
 from harness.system import Infrastructure, Link, Passage, Role
@@ -122,12 +122,11 @@ class PostgresServers:
         return {**self._ground.versions, **self._versions}
 
     def links(self, source: str | None = None, target: str | None = None) -> list[Link]:
-        return [link for link in self._ground.links if source in (None, link.source) and target in (None, link.target)]
+        return links_between(self._ground, source, target)
 
     def port_of(self, source: str, target: str) -> int:
         """Give the port at which a source group reaches a target."""
-        links = (link for link in self._ground.links if isinstance(link, ProxyLink))
-        return next(link.port for link in links if (link.source, link.target) == (source, target))
+        return port_between(self._ground, source, target)
 
     def session(self, resolve: Resolve, deadline_s: float) -> StateClient:
         """Make a client over a session of the variant or mutant that is deployed."""

@@ -19,7 +19,7 @@ from backends.redis.session import RedisSession
 from backends.target import Resolve
 from harness.deploy.compose import NetworkLink
 from harness.deploy.install import require
-from harness.deploy.local import Ground, Local, LocalNode
+from harness.deploy.local import Ground, Local, LocalNode, links_between, port_between
 from harness.deploy.ports import HOST
 from harness.deploy.proxy import ProxyLink
 from harness.system import Infrastructure, Link, Node, Passage, Role
@@ -87,12 +87,11 @@ class RedisServers:
         return {**self._ground.versions, **self._versions}
 
     def links(self, source: str | None = None, target: str | None = None) -> list[Link]:
-        return [link for link in self._ground.links if source in (None, link.source) and target in (None, link.target)]
+        return links_between(self._ground, source, target)
 
     def port_of(self, source: str, target: str) -> int:
         """Give the port at which a source group reaches a target."""
-        links = (link for link in self._ground.links if isinstance(link, ProxyLink))
-        return next(link.port for link in links if (link.source, link.target) == (source, target))
+        return port_between(self._ground, source, target)
 
     def session(self, resolve: Resolve, deadline_s: float) -> RedisSession:
         """Make a session of the variant or mutant that is deployed."""

@@ -31,6 +31,16 @@ class Ground(Protocol):
     def versions(self) -> dict[str, str]: ...
 
 
+def links_between(ground: Ground, source: str | None = None, target: str | None = None) -> list[Link]:
+    """Give the links from this group into this node; None = any."""
+    return [link for link in ground.links if source in (None, link.source) and target in (None, link.target)]
+
+
+def port_between(ground: Ground, source: str, target: str) -> int:
+    """Give the port at which a source group reaches a target."""
+    return next(link.port for link in links_between(ground, source, target) if isinstance(link, ProxyLink))
+
+
 class Local:
     """The processes, ports and links of one run."""
 

@@ -38,7 +38,7 @@ from harness.verdict import Status
 OK, NOT_VALID, INCONCLUSIVE, INFRASTRUCTURE, USAGE, BUG, INTERRUPTED = 0, 1, 2, 3, 64, 70, 130
 EXIT_OF_STATUS = {Status.VALID: OK, Status.UNKNOWN: INCONCLUSIVE, Status.INVALID: NOT_VALID}
 DEFAULT_OUT = Path("runs")
-DRAWN = ("anomalies", "timeline", "junit", "summary")
+DRAWN = ("anomalies", "timeline", "latency", "rate", "junit", "summary")
 BUDGET = request.Range(float, "seconds", 0, 86_400, open=True)
 PACKAGES = ("backends", "faults", "reports", "workloads")
 BUG_FILE = "holdwater-bug.txt"
@@ -443,7 +443,9 @@ def install(names: tuple[str, ...]) -> int:
 
 @cli.command()
 @click.option("--mutant", "mutants", multiple=True, help="only this one; may be repeated")
-@click.option("--backend", "backends", multiple=True, default=("memory", "redis", "postgres", "dynamodb"), show_default=True, help="may be repeated")
+@click.option(
+    "--backend", "backends", multiple=True, default=("memory", "redis", "postgres", "dynamodb"), show_default=True, help="may be repeated"
+)
 @click.option("--trials", **_number(request.TRIALS), default=3, show_default=True, help="of 4 s, for each mutant")
 @seed_option
 @out_option

@@ -4,7 +4,7 @@ runs/20261125-0209-lock-redis-7/
   run.json       all that repeats it: command, plan, seed, versions, commit, machine
   history.jsonl  what happened, written while it happened
   results.json   what was concluded; docs/results.md has its schema
-  timeline.png   anomalies/N.txt, N.jsonl   logs/NODE.log
+  timeline.png   latency.png   rate.png   anomalies/N.txt, N.jsonl   logs/NODE.log
 runs/latest      -> the newest
 """
 

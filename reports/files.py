@@ -5,6 +5,7 @@ What was concluded is read from results.json and not judged again, so that any o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ import msgspec
 from harness import store
 from harness.history import History, Trial, encode, load
 from harness.verdict import Anomaly, Status, Verdict, combine, of_each_kind_first
+from reports import latency as latency_figure
+from reports import rate as rate_figure
 from reports.explain import explain, finding
-from reports.timeline import Title, draw
+from reports.sheet import Title
+from reports.timeline import draw
 
 MOST_TEXTS = 20
 
@@ -28,6 +32,16 @@ def timeline(directory: Path) -> list[Path]:
     path = directory / "timeline.png"
     draw(trial.history, verdict, path, Title(finding(trial.history, verdict), subtitle(results, trial.n)))
     return [path]
+
+
+def latency(directory: Path) -> list[Path]:
+    """Draw latency.png of the trial that timeline.png shows."""
+    return _panels(directory, "latency.png", latency_figure.draw)
+
+
+def rate(directory: Path) -> list[Path]:
+    """Draw rate.png of the trial that timeline.png shows."""
+    return _panels(directory, "rate.png", rate_figure.draw)
 
 
 def anomalies(directory: Path) -> list[Path]:
@@ -53,6 +67,15 @@ def subtitle(results: dict[str, Any], n: int) -> str:
     parts = [plan["backend"], plan["variant"], f"{plan['concurrency']} clients", " + ".join(plan["workloads"])]
     parts += [f"mutant {plan['mutant']}"] if plan.get("mutant") else []
     return " · ".join([*parts, f"trial {n}", f"seed {plan['seed']}"])
+
+
+def _panels(directory: Path, name: str, draw_to: Callable[[History, Verdict, Path, str], None]) -> list[Path]:
+    drawn = _drawn(directory)
+    if drawn is None:
+        return []
+    results, trial, verdict = drawn
+    draw_to(trial.history, verdict, directory / name, subtitle(results, trial.n))
+    return [directory / name]
 
 
 def _drawn(directory: Path) -> tuple[dict[str, Any], Trial, Verdict] | None:

@@ -53,16 +53,22 @@ def _round_numbers() -> Iterator[int]:
         size *= 10
 
 
+def grid(frame: Frame, top: float, bottom: float) -> list[Mark]:
+    """Give the axis without its numbers: the line at `bottom` with its ticks, and the faint lines up to `top`."""
+    marks: list[Mark] = [line(frame.left, bottom, RIGHT, bottom, INK3, 1.4)]
+    for time in ticks(frame.start, frame.end, RIGHT - frame.left)[0]:
+        x = frame.x(time)
+        marks += [line(x, top, x, bottom, RULE, 1, 1), line(x, bottom, x, bottom + 5, INK3, 1.4)]
+    return marks
+
+
 def axis(frame: Frame, top: float, bottom: float) -> list[Mark]:
     """Give the axis with its numbers below `bottom`, 34 px high, and the faint lines up to `top`."""
     at, unit, name, decimals = ticks(frame.start, frame.end, RIGHT - frame.left)
-    marks: list[Mark] = [line(frame.left, bottom, RIGHT, bottom, INK3, 1.4)]
+    marks = grid(frame, top, bottom)
     for time in at:
-        x = frame.x(time)
-        marks.append(line(x, top, x, bottom, RULE, 1, 1))
-        marks.append(line(x, bottom, x, bottom + 5, INK3, 1.4))
         text = f"{time / unit:.{decimals}f}"
-        inside = min(x, WIDTH_PX - 6 - text_width(text, SMALLEST_PX) / 2)
+        inside = min(frame.x(time), WIDTH_PX - 6 - text_width(text, SMALLEST_PX) / 2)
         marks.append(Words(inside, bottom + 24, text, colour=INK2, align="center"))
     first = text_width(f"{at[0] / unit:.{decimals}f}", SMALLEST_PX) / 2 - (frame.x(at[0]) - frame.left) if at else 0
     marks.append(Words(frame.left - max(first, 0) - 12, bottom + 24, name, colour=INK2, align="right"))

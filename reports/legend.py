@@ -18,6 +18,7 @@ from reports.marks import (
     OVERLAP,
     PAPER,
     SMALLEST_PX,
+    TINT,
     Box,
     Mark,
     Shape,
@@ -37,16 +38,15 @@ Draw = Callable[[float, float], list[Mark]]
 Item = tuple[Draw, int, str, str]  # the mark at (x, middle), its width, its words, fewer words
 
 
-def legend(drawn: tuple[Board, Sequence[FaultSeen], Sequence[NodeSeen]], frame: Frame, y: float) -> list[Mark]:
+def legend(items: Sequence[Item], left: float, y: float) -> list[Mark]:
     """Give the row; with fewer words, the last first, then closer together, where it would be too wide."""
-    items = _items(*drawn, frame)
     for short in range(len(items) + 1):  # as few as needed
         words = [item[3] if n >= len(items) - short else item[2] for n, item in enumerate(items)]
         total = sum(_width(item, text) for item, text in zip(items, words, strict=True))
         if total + 28 * (len(items) - 1) <= RIGHT - MARGIN:
             break
     apart = min(28.0, (RIGHT - MARGIN - total) / max(len(items) - 1, 1))
-    x = min(frame.left, RIGHT - total - apart * (len(items) - 1)) if items else frame.left
+    x = min(left, RIGHT - total - apart * (len(items) - 1)) if items else left
     marks: list[Mark] = []
     for item, text in zip(items, words, strict=True):
         mark, width = item[0], item[1]
@@ -60,7 +60,9 @@ def _width(item: Item, words: str) -> float:
     return item[1] + 8 + text_width(words, SMALLEST_PX)
 
 
-def _items(board: Board, seen: Sequence[FaultSeen], known: Sequence[NodeSeen], frame: Frame) -> list[Item]:
+def items(drawn: tuple[Board, Sequence[FaultSeen], Sequence[NodeSeen]], frame: Frame) -> list[Item]:
+    """Give what a timeline's legend explains."""
+    board, seen, known = drawn
     groups = (*board.groups, *board.rest)
     lanes = [lane for group in (*board.groups, *board.strips) for lane in group.lanes]
     hatched = any(frame.x(b) - frame.x(a) >= 2.5 for lane in lanes for a, b in lane.may)
@@ -73,10 +75,10 @@ def _items(board: Board, seen: Sequence[FaultSeen], known: Sequence[NodeSeen], f
         (any(group.overlaps for group in groups), (_overlap, 34, "two owners at once", "two owners")),
         (any(group.seen for group in groups), (_seen, 16, "violation", "violation")),
         (any(lane.ok for lane in lanes), (_ok, 15, "ok", "ok")),
-        (any(lane.fail for lane in lanes), (_fail, 14, "fail: no effect", "fail")),
-        (any(lane.info for lane in lanes), (_info, 12, "info: may have happened", "info")),
+        (any(lane.fail for lane in lanes), FAIL),
+        (any(lane.info for lane in lanes), UNSURE),
         (cut and sides, (_cut, 32, "the cut", "cut")),
-        (any(at > frame.start for node in known for at, _ in node.changes), (_turn, 16, "role change", "role change")),
+        (any(at > frame.start for node in known for at, _ in node.changes), TURN),
     ]
     return [item for present, item in every if present]
 
@@ -119,3 +121,13 @@ def _cut(x: float, y: float) -> list[Mark]:
 
 def _turn(x: float, y: float) -> list[Mark]:
     return [triangle(x + 8, y + 7)]
+
+
+def _tinted(x: float, y: float) -> list[Mark]:
+    return [Box(x, y - 9, x + 30, y + 9, TINT, 2), line(x, y - 9, x, y + 9, EDGE, 1.4), line(x + 30, y - 9, x + 30, y + 9, EDGE, 1.4)]
+
+
+FAIL: Item = (_fail, 14, "fail: no effect", "fail")
+UNSURE: Item = (_info, 12, "info: may have happened", "info")
+TURN: Item = (_turn, 16, "role change", "role change")
+TINTED: Item = (_tinted, 30, "fault on, as proved", "fault on")

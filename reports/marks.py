@@ -9,6 +9,7 @@ matplotlib is imported inside functions (half a second), without pyplot: no glob
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -64,6 +65,19 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
+class Points:
+    """Many equal marks, drawn as one: dots, × or ? of `px` pixels, each around its point."""
+
+    points: tuple[tuple[float, float], ...]
+    shape: Literal["dot", "cross", "question"]
+    colour: str
+    px: float
+    z: int = 5
+    opacity: float = 1
+    halo: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Words:
     """A text on a baseline; (x, y) is its left end, middle or right end as `align` says."""
 
@@ -89,7 +103,7 @@ class Words:
         return self.left + text_width(self.text, self.px, bold=self.bold)
 
 
-Mark = Box | Stroke | Shape | Words
+Mark = Box | Stroke | Shape | Points | Words
 
 
 def line(x0: float, y0: float, x1: float, y1: float, colour: str, px: float = 1, z: int = 3, **more: Any) -> Stroke:
@@ -135,11 +149,13 @@ def shorten(text: str, room: float, px: float = SMALLEST_PX, *, bold: bool = Fal
     text = printable(text)
     if text_width(text, px, bold=bold) <= room:
         return text
-    for kept in range(len(text) - 1, 1, -1):
-        short = f"{text[: (kept + 1) // 2]}…{text[len(text) - kept // 2 :]}"
-        if text_width(short, px, bold=bold) <= room:
-            return short
-    return "…"
+
+    def cut(kept: int) -> str:
+        return f"{text[: (kept + 1) // 2]}…{text[len(text) - kept // 2 :]}" if kept > 1 else "…"
+
+    # By halves: a name of 1,000 letters, measured once for each letter less, took half a minute.
+    too_many = bisect_left(range(2, len(text)), True, key=lambda kept: text_width(cut(kept), px, bold=bold) > room)
+    return cut(too_many + 1)
 
 
 def wrap(text: str, room: float, px: float, *, bold: bool = False) -> list[str]:
@@ -206,6 +222,7 @@ def render(marks: Iterable[Mark], height_px: int, path: Path) -> None:
     _boxes(axes, kinds[Box])
     _strokes(axes, kinds[Stroke])
     _shapes(axes, kinds[Shape])
+    _points(axes, kinds[Points])
     _words(axes, kinds[Words])
     canvas.print_png(str(path), metadata={"Software": "holdwater"})
 
@@ -247,6 +264,35 @@ def _shapes(axes: Any, shapes: Sequence[Shape]) -> None:
         looks[each.z, each.colour].append(each.points)
     for (z, colour), points in looks.items():
         axes.add_collection(PolyCollection(points, zorder=z, facecolors=colour, edgecolors=PAPER, linewidths=1.4), autolim=False)
+
+
+def _points(axes: Any, points: Sequence[Points]) -> None:
+    from matplotlib.lines import Line2D
+
+    for each in points:
+        x, y = zip(*each.points, strict=True) if each.points else ((), ())
+        stroke_px = 2.8 if each.shape == "cross" else 0.0
+        layers = [(PAPER, stroke_px + 3.7, each.z - 0.5)] if each.halo else []
+        for colour, width_px, z in [*layers, (each.colour, stroke_px, each.z)]:
+            look: dict[str, Any] = {
+                "markerfacecolor": colour,
+                "markeredgecolor": colour,
+                "markeredgewidth": width_px * 72 / DPI,
+                "alpha": each.opacity,
+            }
+            marker = {"dot": "o", "cross": "x", "question": _question()}[each.shape]
+            axes.add_line(Line2D(x, y, linestyle="none", marker=marker, markersize=each.px * 72 / DPI, zorder=z, **look))
+
+
+@cache
+def _question() -> Any:
+    """Give the outline of a bold ?, its middle at the origin: a thousand of them as texts take seconds."""
+    from matplotlib.textpath import TextPath
+    from matplotlib.transforms import Affine2D
+
+    outline = TextPath((0, 0), "?", prop=_font(SMALLEST_PX, True))
+    box = outline.get_extents()
+    return Affine2D().translate(-(box.x0 + box.x1) / 2, -(box.y0 + box.y1) / 2).transform_path(outline)
 
 
 def _words(axes: Any, words: Sequence[Words]) -> None:

@@ -377,7 +377,10 @@ def test_a_run_is_drawn_again(call: Call) -> None:
     picture = Path("runs/latest/timeline.png")
     picture.unlink()
     code, out, _ = call("report runs/latest")
-    assert (code, out.splitlines()) == (0, [str(picture), "runs/latest/junit.xml", "runs/latest/summary.md"])
+    assert (code, out.splitlines()) == (
+        0,
+        [str(picture), *(f"runs/latest/{name}" for name in ("latency.png", "rate.png", "junit.xml", "summary.md"))],
+    )
     assert picture.exists()
 
 

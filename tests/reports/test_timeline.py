@@ -16,8 +16,10 @@ from harness.verdict import Anomaly, Verdict, invalid, unknown, valid
 from reports import marks
 from reports.groups import LANES, Board, board
 from reports.marks import EDGE, FLAG, OVERLAP, SMALLEST_PX, WIDTH_PX, Box, Stroke, Words
+from reports.panels import Figure
 from reports.scene import faults, nodes, window
-from reports.timeline import Sheet, Title, draw, layout
+from reports.sheet import Title
+from reports.timeline import Sheet, draw, layout
 
 TITLE = Title("Two clients held one lock 36 times, first 2.25 s after the primary was cut off", "Redis Sentinel · 8 clients · seed 7")
 
@@ -38,7 +40,7 @@ def sheet(case: tuple[History, Verdict]) -> Sheet:
     return layout(*case, TITLE)
 
 
-def texts(of: Sheet) -> list[Words]:
+def texts(of: Sheet | Figure) -> list[Words]:
     return [mark for mark in of.marks if isinstance(mark, Words)]
 
 
@@ -46,7 +48,7 @@ def said(of: Sheet) -> str:
     return "\n".join(each.text for each in texts(of))
 
 
-def unreadable(of: Sheet) -> list[str]:
+def unreadable(of: Sheet | Figure) -> list[str]:
     """Every text that is too small, clipped, or on another one. A ? is a mark: it may touch another."""
     wrong = [f"small: {each.text}" for each in texts(of) if each.px < SMALLEST_PX]
     for each in texts(of):

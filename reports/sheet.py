@@ -1,0 +1,83 @@
+"""What every figure of a run has in common: its title, the flag of the first violation, and the rows of trials and faults."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from harness.history import History
+from harness.verdict import Status, Verdict
+from reports import rows
+from reports.frame import MARGIN, RIGHT, Frame
+from reports.marks import FLAG, INK, INK2, INK3, PAPER, SMALLEST_PX, WIDTH_PX, Box, Mark, Words, line, middle, text_width, wrap
+from reports.phrases import seconds
+from reports.scene import FaultSeen, has_nemesis, trial_starts
+
+TITLE_PX, SUBTITLE_PX = 26, 18
+FLAG_PX, TRIAL_PX = 32, 27
+
+
+@dataclass(frozen=True, slots=True)
+class Title:
+    """The finding, in one sentence, and what it was found in."""
+
+    finding: str
+    subtitle: str
+
+
+def heading(title: Title) -> tuple[list[Mark], float]:
+    """Give the title, at most three lines of each kind, and where it ends."""
+    marks: list[Mark] = []
+    y = 12.0
+    for text in wrap(title.finding, WIDTH_PX - 2 * MARGIN, TITLE_PX, bold=True)[:3]:
+        y += 33
+        marks.append(Words(MARGIN, y - 6, text, TITLE_PX, INK, bold=True))
+    for text in wrap(title.subtitle, WIDTH_PX - 2 * MARGIN, SUBTITLE_PX)[:3]:
+        y += 26
+        marks.append(Words(MARGIN, y - 3, text, SUBTITLE_PX, INK2))
+    return marks, y + 8
+
+
+def first_violation(verdict: Verdict) -> int | None:
+    """Give when a verdict was first contradicted, in ns; None where it is not invalid."""
+    return min((anomaly.at for anomaly in verdict.all_anomalies()), default=None) if verdict.status is Status.INVALID else None
+
+
+def flag(first: int, frame: Frame, top: float) -> Iterator[Mark]:
+    """Give the flag of the first violation; its line is the figure's."""
+    x, text = frame.x(first), f"first violation {seconds(first)} s"
+    width = text_width(text, SMALLEST_PX, bold=True) + 20
+    left = x if x + width <= RIGHT else x - width
+    yield Box(left, top, left + width, top + FLAG_PX - 6, FLAG, 7)
+    yield Words(left + 10, middle(top, top + FLAG_PX - 6), text, colour=PAPER, bold=True, z=9)
+
+
+def flag_line(first: int, frame: Frame, top: float, bottom: float) -> Mark:
+    """Give the line of the first violation."""
+    return line(frame.x(first), top, frame.x(first), bottom, FLAG, 2.6, 5)
+
+
+def surroundings(history: History, seen: Sequence[FaultSeen], frame: Frame, y: float) -> tuple[list[Mark], float]:
+    """Give the rows of trials and faults, where there are any, and where they end."""
+    marks: list[Mark] = []
+    trials = trial_starts(history)
+    if len(trials) > 1:
+        marks += _trials(trials, frame, y)
+        y += TRIAL_PX
+    if has_nemesis(history):
+        marks.append(frame.label(y, y + rows.FAULT_PX - 3, "fault"))
+        bars, count = rows.fault_rows(history, seen, frame, y)
+        marks += bars if seen else [Words(frame.left + 7, middle(y, y + rows.FAULT_PX - 3), "none", colour=INK2)]
+        y += count * rows.FAULT_PX + 2
+    return marks, y
+
+
+def _trials(trials: Sequence[tuple[int, int]], frame: Frame, y: float) -> Iterator[Mark]:
+    yield frame.label(y, y + TRIAL_PX, "trial")
+    free = 0.0
+    for n, at in trials:
+        x = frame.x(at)
+        yield line(x, y + 4, x, y + 24, INK3, 1.4)
+        if x + 5 > free and x + 5 + text_width(str(n), SMALLEST_PX) < RIGHT:
+            yield Words(x + 5, middle(y, y + TRIAL_PX), str(n), colour=INK2)
+            free = x + 12 + text_width(str(n), SMALLEST_PX)

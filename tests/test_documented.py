@@ -63,8 +63,7 @@ def test_the_seed_is_that_of_the_settings() -> None:
     assert plan_of(experiment(), QUICK).seed == 7
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
-@pytest.mark.parametrize("profile", claims.PROFILES)
+@pytest.mark.parametrize(("name", "profile"), [(name, profile) for name in EXPERIMENTS for profile in SHIPPED.experiments[name].trials])
 def test_every_shipped_experiment_is_a_plan_in_which_every_fault_has_a_turn(name: str, profile: str) -> None:
     shipped = SHIPPED.experiments[name]
     met = {str(spec) for episode in plan_of(shipped, replace(QUICK, profile=profile)).episodes for spec in episode.faults}
@@ -124,10 +123,15 @@ def test_an_unknown_row_is_refused_with_the_nearest() -> None:
 # What repeats a claim
 
 
+def settings_of(name: str, every: Claims = SHIPPED) -> documented.Settings:
+    """Give the settings of a profile in which an experiment runs."""
+    return replace(QUICK, profile=next(iter(every.experiments[name].trials)))
+
+
 def repeat(name: str, every: Claims = SHIPPED) -> str:
     """Give the command that is printed for a claim of this experiment."""
     claim = msgspec.structs.replace(SHIPPED.claims[0], experiments=(name,))
-    return documented._repeat(claim, every, documented._Done(every, QUICK, None, ""))  # type: ignore[arg-type]  # nobody listens
+    return documented._repeat(claim, every, documented._Done(every, settings_of(name, every), None, ""))  # type: ignore[arg-type]  # nobody listens
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -137,5 +141,5 @@ def test_the_command_that_repeats_an_experiment_is_one_trial_of_its_plan(
     monkeypatch.setattr(install, "find", lambda server: server)  # planned only: nothing is started
     program, *words = shlex.split(repeat(name))
     assert (program, _guarded([*words, "--dry-run"])) == ("holdwater", 0)
-    plan = plan_of(SHIPPED.experiments[name], QUICK)
+    plan = plan_of(SHIPPED.experiments[name], settings_of(name))
     assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(store.plain(replace(plan, episodes=plan.episodes[:1]))))

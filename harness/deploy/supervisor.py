@@ -115,8 +115,10 @@ class Supervisor:
         if pid is None:
             return {"state": "dead", "code": self.codes.get(name)}
         row = _read_proc(pid) if os.path.isdir("/proc/self") else next((row for row in processes() if row[0] == pid), None)
-        stat = row[2] if row else "Z"
-        return {"state": "paused" if stat.startswith("T") else "dead" if stat.startswith("Z") else "running", "code": None}
+        if row is None:
+            return {"state": "dead", "code": None}
+        # A zombie that could not be reaped has threads that are still ending: it is not gone, and nothing can start in its place.
+        return {"state": "paused" if row[2].startswith("T") else "running", "code": None}
 
     def answer(self, line: bytes) -> dict[str, Any]:
         """Carry out one request."""

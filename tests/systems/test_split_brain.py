@@ -29,7 +29,7 @@ class Opened:
     """The Sentinel backend, with the system that it opened within reach of the test."""
 
     name, variants, mutants, functions = SENTINEL.name, SENTINEL.variants, SENTINEL.mutants, SENTINEL.functions
-    undriven = SENTINEL.undriven
+    undriven, grounds = SENTINEL.undriven, SENTINEL.grounds
 
     def __init__(self) -> None:
         self.system: RedisSentinel | None = None

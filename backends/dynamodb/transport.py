@@ -90,8 +90,8 @@ def _exchange(
     connection: http.client.HTTPConnection, method: str, path: str, headers: Mapping[str, str], body: bytes
 ) -> tuple[int, dict[str, str], bytes]:
     connection.request(method, path, body or None, dict(headers))
-    response = connection.getresponse()
-    content = response.read()  # raises IncompleteRead where the answer is shorter than its header says
+    with connection.getresponse() as response:  # it keeps the socket open until it is read to its end or closed
+        content = response.read()  # raises IncompleteRead where the answer is shorter than its header says
     found = {name.lower(): value for name, value in response.getheaders()}
     if "content-length" not in found and not response.chunked:
         raise ValueError("an answer without its length: where it ends is not known")

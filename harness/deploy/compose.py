@@ -35,6 +35,7 @@ FILES = Path(__file__).resolve().parents[1] / "compose"
 RUN, NODE = "holdwater.run", "holdwater.node"
 CLUSTER = "cluster"
 PEERS = "peers"
+UNIX = "http+unix://"
 PROXY, PROXY_API = "toxiproxy", 8474
 LOCK = "compose.lock"
 UP_S, START_S, ENGINE_S = 180.0, 60.0, 20.0
@@ -260,8 +261,13 @@ def command() -> list[str]:
 def _connected() -> Any:
     import docker
     from docker.errors import DockerException
+    from docker.utils import parse_host
 
     try:
+        host = parse_host(os.environ.get("DOCKER_HOST"))
+        if host.startswith(UNIX):  # first, and closed: the client leaves its socket open where nobody listens
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.connect(host.removeprefix(UNIX))
         client = docker.from_env(timeout=int(ENGINE_S))
         client.ping()
     except (DockerException, OSError) as error:

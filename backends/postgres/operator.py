@@ -16,7 +16,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from backends.client import FUNCTIONS
 from backends.postgres.admin import Unanswered
@@ -36,6 +36,7 @@ from harness.system import Deployment, Infrastructure, System
 NODES = ("pg-1", "pg-2", "pg-3")
 DOWN_AFTER_S = 2.0
 LOOK_S, ANSWER_S = 0.1, 0.3
+CHECKPOINT_S = 30.0
 PROMOTE_S = 10
 STEADY_S = 60.0
 LAG_BYTES = 65_536  # behind by less is in sync: the primary goes on writing while it is asked
@@ -46,6 +47,7 @@ VARIANTS = {
     "sync-believes-tag": "the same, and clients take the command tag for success whatever notice stands beside it",
 }
 
+RECEIVED = "SELECT coalesce(pg_wal_lsn_diff(greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()), '0/0'), 0)"
 STANDBYS = "SELECT application_name, state, sync_state, pg_wal_lsn_diff(pg_current_wal_flush_lsn(), flush_lsn) FROM pg_stat_replication"
 
 
@@ -128,6 +130,9 @@ class PostgresOperator(PostgresServers):
         return nullcontext()
 
     def heal_all(self) -> None:
+        with self._lock:  # the primary first: the others are rewound from it
+            self.nodes[self._announced].resume()
+            self.nodes[self._announced].start()
         self.heal_links()
 
     def close(self) -> None:
@@ -157,18 +162,19 @@ class PostgresOperator(PostgresServers):
         while not self._stop.wait(LOOK_S):
             if self._answers(self._announced):
                 answered_at = time.monotonic()
-            elif time.monotonic() - answered_at > DOWN_AFTER_S:
-                self._carefully(self._fail_over)
+                self._carefully(self._look_after_others)
+            elif time.monotonic() - answered_at > DOWN_AFTER_S and self._carefully(self._fail_over):
                 answered_at = time.monotonic()
-            self._carefully(self._look_after_others)
 
-    def _carefully(self, step: Callable[[], None]) -> None:
+    def _carefully(self, step: Callable[[], None]) -> bool:
         try:
             with self._lock:
                 step()
-            self._trouble = None
         except (Infrastructure, Unanswered, OSError) as error:
             self._trouble = f"the operator: {error}"  # tried again at the next look; `steady` says so
+            return False
+        self._trouble = None
+        return True
 
     def _answers(self, name: str) -> bool:
         """Say whether a node answers over the peers' link that it is a primary."""
@@ -181,31 +187,49 @@ class PostgresOperator(PostgresServers):
             return False
 
     def _fail_over(self) -> None:
-        """Promote the standby that has received the most, and let the other one follow it."""
+        """Promote the standby that has received the most; the other one follows it from the next look on."""
+        if self._answers(self._announced):
+            return  # it was started while this waited for the lock
+        node = self.nodes[self._furthest()]
+        if node.role().role != "primary":
+            node.admin.ask("SELECT pg_promote(false)")
+        wait_for(lambda: self._unpromoted(node), PROMOTE_S, f"{node.name} is promoted")
+        self._announced = node.name
+
+    def _furthest(self) -> str:
+        """Name the standby that has received the most, once none receives any more: what it lacks nobody has."""
         received: dict[str, int] = {}
         for name in (name for name in NODES if name != self._announced):
-            with suppress(Unanswered, TypeError):
-                lsn = self.nodes[name].admin.value("SELECT pg_wal_lsn_diff(coalesce(pg_last_wal_receive_lsn(), '0/0'), '0/0')::bigint")
-                received[name] = int(lsn or 0)
+            try:
+                received[name] = self._received(self.nodes[name])
+            except Unanswered as error:
+                if self._synchronous:
+                    raise Infrastructure(f"{name} may have what the other standby lacks: {error}") from None
         if not received:
             raise Infrastructure("no standby answers that could be promoted")
-        chosen = max(sorted(received), key=lambda name: received[name])
-        node = self.nodes[chosen]
-        if node.admin.ask(f"SELECT pg_promote(true, {PROMOTE_S})", within_s=PROMOTE_S + 2)[0][0] != "t":
-            raise Infrastructure(f"{chosen} was not promoted: {self._local.processes.last_lines(chosen, 3)}")
-        self._announced = chosen
-        for name in received:
-            if name != chosen:
-                self._tell(self.nodes[name], primary_conninfo=self._conninfo(name, node))
+        return max(sorted(received), key=lambda name: received[name])
+
+    def _received(self, node: PostgresNode) -> int:
+        self._tell(node, primary_conninfo="")
+        wait_for(lambda: _receives(node), PROMOTE_S, node.name)
+        return int(node.admin.value(RECEIVED) or 0)
+
+    def _unpromoted(self, node: PostgresNode) -> str | None:
+        if self._stop.is_set():
+            raise Infrastructure("the deployment is being stopped")
+        return None if node.role().role == "primary" else self._local.processes.last_lines(node.name, 3)
 
     def _look_after_others(self) -> None:
-        """Rewind former primaries that can be reached, and let the primary wait for standbys once it has some."""
+        """Rewind former primaries that can be reached, let standbys follow the primary, and let it wait for them once it has some."""
         primary = self._operated(self._announced)
         for name in (name for name in NODES if name != self._announced):
             node = self._operated(name)
-            if node.role().role == "primary" and self._answers(name):  # and can be reached from here
+            role = node.role().role
+            if role == "primary" and self._answers(name):  # and can be reached from here
                 node.kill()
                 self.bring_back(node)
+            elif role == "replica" and node.admin.value("SHOW primary_conninfo") != (wanted := self._conninfo(name, primary)):
+                self._tell(node, primary_conninfo=wanted)
         if self._synchronous:
             self._wait_for_standbys(primary)
 
@@ -226,6 +250,11 @@ class PostgresOperator(PostgresServers):
         node.admin.ask("SELECT pg_reload_conf()")
 
     def _rewind(self, node: PostgresNode, primary: PostgresNode) -> None:
+        # pg_rewind takes the source's timeline from its last checkpoint: without this one, that from before a promotion.
+        try:
+            primary.admin.ask("CHECKPOINT", within_s=CHECKPOINT_S)
+        except Unanswered as error:
+            raise Infrastructure(f"{primary.name}, from which {node.name} would be rewound: {error}") from None
         source = f"host={HOST} port={primary.port} user=postgres dbname=postgres"
         try:
             run(["pg_rewind", f"--target-pgdata={node.data}", f"--source-server={source}", "--no-sync"], f"rewinding {node.name}")
@@ -238,6 +267,11 @@ class PostgresOperator(PostgresServers):
 
     def _conninfo(self, standby: str, primary: PostgresNode) -> str:
         return f"host={HOST} port={self.port_of(PEERS, primary.name)} user=postgres application_name={standby}"
+
+
+def _receives(node: PostgresNode) -> str | None:
+    role = node.role()
+    return None if role.role == "primary" or role.link == "down" else f"still receives, as {role.role}"
 
 
 BACKEND = "postgres-operator"

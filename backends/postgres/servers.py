@@ -13,7 +13,7 @@ from contextlib import suppress
 
 from backends.client import StateClient
 from backends.postgres.admin import LOCAL, Admin, Unanswered
-from backends.postgres.binaries import prefix, program, run
+from backends.postgres.binaries import disown, prefix, program, run
 from backends.postgres.connection import PostgresConnection
 from backends.postgres.session import PostgresSession, install_schema, schema_of
 from backends.target import Resolve, Target
@@ -45,6 +45,10 @@ SETTINGS: Mapping[str, str] = {
 }
 """Of every node; everything else is as shipped."""
 
+# In postgresql.conf, which copies inherit: pg_rewind first lets the server recover, without our command line. It needs the
+# hints, and the log since before the histories parted; so does the other standby, whose primary writes a checkpoint for each copy.
+REWINDABLE: Mapping[str, str] = {"wal_log_hints": "on", "wal_keep_size": "128MB"}
+
 ROLE = """
 SELECT pg_is_in_recovery(), pg_postmaster_start_time(),
   CASE WHEN pg_is_in_recovery() THEN NULL ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END,
@@ -67,16 +71,25 @@ class PostgresNode(LocalNode):
         argv = [*prefix(), program("postgres"), "-D", str(self.data), "-p", str(port)]
         super().__init__(local, name, [*argv, *(word for option in options for word in ("-c", option))], self._missing)
 
+    def await_answer(self) -> None:
+        super().await_answer()
+        disown(self.data)
+
     def create(self) -> None:
         """Make an empty database cluster."""
         options = ("-U", "postgres", "--auth=trust", "--no-sync", "--encoding=UTF8", "--no-locale")
         run(["initdb", "-D", str(self.data), *options], f"making {self.name}")
+        with (self.data / "postgresql.conf").open("a", encoding="utf-8") as file:
+            file.writelines(f"{key} = {value}\n" for key, value in REWINDABLE.items())
 
     def copy_from(self, port: int) -> None:
         """Make the data directory anew as a copy of the server at this port."""
-        shutil.rmtree(self.data, ignore_errors=True)
+        copy = self.data.with_name("copy")
+        shutil.rmtree(copy, ignore_errors=True)
         source = ("-h", HOST, "-p", str(port), "-U", "postgres", "-w")
-        run(["pg_basebackup", *source, "-D", str(self.data), "-c", "fast", "--no-sync"], f"copying a primary to {self.name}")
+        run(["pg_basebackup", *source, "-D", str(copy), "-c", "fast", "--no-sync"], f"copying a primary to {self.name}")
+        shutil.rmtree(self.data, ignore_errors=True)  # not before there is another one
+        copy.rename(self.data)
 
     def configure(self, settings: Mapping[str, str], *, standby: bool) -> None:
         """Say what the stopped node is told when it starts: all that was set while it ran is forgotten."""

@@ -1,0 +1,6 @@
+"""For all tests."""
+
+import signal
+
+# What a shell starts in the background ignores Ctrl-C, and so would the processes that tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)

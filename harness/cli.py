@@ -336,6 +336,9 @@ def nightly(root: Path, keep: int, source: Path | None, as_json: bool, **asked: 
 )
 @click.option("--dry-run", is_flag=True, help="check and print the plan, start nothing")
 @on_option
+@click.option(
+    "--attach", metavar="PROJECT", help="with --on compose: drive a project that is up, and leave it up; our own keys in it are removed"
+)
 @seed_option
 @out_option
 @json_option
@@ -343,7 +346,7 @@ def run(workload: str, backend: str, faults: str, **given: Any) -> int:
     """One experiment: a run directory, a verdict, and the command that repeats it."""
     from harness import experiment
 
-    names = ("time_limit", "rate", "concurrency", "repeat", "options", "on")
+    names = ("time_limit", "rate", "concurrency", "repeat", "options", "on", "attach")
     asked = request.Request(workload, backend, _seed(given["seed"]), faults, **{name: given[name] for name in names})
     plan = request.plan(asked)
     experiment.check(plan)

@@ -70,6 +70,7 @@ class Plan:
     seed: int
     mutant: str | None = None
     on: str = "local"
+    attach: str | None = None
     concurrency: int = 8
     rate: float = 15.0
     deadline_s: float = 0.5

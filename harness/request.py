@@ -83,6 +83,7 @@ class Request:
     concurrency: int = 8
     repeat: int = 1
     on: str = "local"
+    attach: str | None = None
     options: tuple[str, ...] = ()
 
 
@@ -106,6 +107,7 @@ def plan(request: Request) -> Plan:
         seed=request.seed,
         mutant=given.get("mutant"),
         on=request.on,
+        attach=request.attach,
         concurrency=request.concurrency,
         rate=request.rate,
         deadline_s=given.get("deadline_s", 0.5),

@@ -69,6 +69,8 @@ def check_plan(plan: Plan, catalogue: Catalogue) -> None:
     backend = catalogue.backend
     if plan.on not in backend.grounds:
         raise BadPlan(f"{backend.name} does not run on {plan.on}, only on {' or '.join(backend.grounds)}")
+    if plan.attach is not None and (plan.on != "compose" or "compose" not in backend.grounds):
+        raise BadPlan(f"attach {plan.attach!r}, expected --on compose with it")
     if plan.variant not in backend.variants:
         raise BadPlan(f"unknown variant {plan.variant!r} of {backend.name}, there are: {', '.join(backend.variants)}")
     if plan.mutant is not None and plan.mutant not in backend.mutants:
@@ -113,7 +115,7 @@ def run(
     check_plan(plan, catalogue)
     ran = Ran() if ran is None else ran
     started = time.monotonic()
-    deployment = Deployment(plan.variant, directory, plan.on, plan.mutant)
+    deployment = Deployment(plan.variant, directory, plan.on, plan.mutant, plan.attach)
     with catalogue.backend.open(deployment) as system, _quiet_memory():
         ran.versions = dict(system.versions)
         with Journal(directory / HISTORY, _header(plan, system)) as journal:

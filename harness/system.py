@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from harness.client import Client
 
@@ -257,10 +257,10 @@ class Backend(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What to open: variant, where, mutant and options; `directory` is the run directory."""
+    """What to open: variant, where, mutant; `directory` is the run directory."""
 
     variant: str
     directory: Path
     on: str = "local"
     mutant: str | None = None
-    options: Mapping[str, Any] | None = None
+    attach: str | None = None  # the compose project to use, which is up already

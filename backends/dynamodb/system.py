@@ -1,4 +1,4 @@
-"""DynamoDB's local deployment: the emulator Dynoxide as a child process, with and without a file of its own.
+"""DynamoDB's deployment: the emulator Dynoxide as a child process or a container, with and without a file of its own.
 
 An emulator says nothing of AWS: neither of its eventual reads nor of several regions, nor of what a failure of a zone does.
 It is run since it does what one conditional request is documented to do; what only AWS can show are claims that are unavailable.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from backends.client import FUNCTIONS, StateClient
@@ -18,14 +18,17 @@ from backends.dynamodb.table import Item, Refused, Table, key
 from backends.dynamodb.transport import Transport
 from backends.target import Target
 from harness.client import Client, Indeterminate, NotApplied
+from harness.deploy.compose import Composed, ContainerNode
+from harness.deploy.ground import Ground, Topology, links_between, open_ground, port_between
 from harness.deploy.install import missing, require
-from harness.deploy.local import Local, LocalNode, links_between, open_local, port_between
+from harness.deploy.local import Local, LocalNode
 from harness.deploy.ports import HOST
 from harness.deploy.process import wait_for
 from harness.deploy.proxy import ProxyLink
 from harness.system import Deployment, Infrastructure, Link, Node, Passage, Role, System
 
-NODE = "dynamodb-1"
+NODE, PRIVATE_PORT = "dynamodb-1", 8000
+EMULATOR = "Dynoxide"
 SIDES = ("clients-a", "clients-b")
 BOUND_MS = 100
 ADMIN_S, PASSAGE_S, START_S = 1.0, 0.6, 30.0
@@ -34,6 +37,7 @@ MUTANT_PAUSE_S = 0.004  # between the steps of a mutant, so that its race is met
 REPLY_BUDGET_BYTES = 500
 PADDING = "x" * 1000  # an answer long enough to be cut by a link that drops replies
 MARKER, PASSAGE = "marker", "passage"
+FILE_INSIDE = "--db-path /data/dynoxide.db"
 VARIANTS = {
     "durable": "Dynoxide, an emulator, with a database file",
     "in-memory": "Dynoxide, an emulator, without a file: gone with its process",
@@ -69,43 +73,72 @@ class Admin:
             self._table.close()
 
 
-class DynamoLocal:
+class EmulatorProcess(LocalNode):
+    """The emulator as a child process."""
+
+    def __init__(self, local: Local, port: int, options: Sequence[str], missing: Callable[[], str | None]) -> None:
+        binary = local.processes.home(NODE) / "dynoxide"
+        binary.symlink_to(require("dynoxide").path)  # its arguments then name this run's directory, by which a sweep finds it
+        super().__init__(local, NODE, [str(binary), "serve", "--host", HOST, "--port", str(port), *options], missing)
+
+    def run_id(self) -> str:
+        """Name this start of the emulator."""
+        return str(self._local.processes.pid(NODE))
+
+
+class DynamoSystem:
     """A harness.system.System of one emulator; both sides reach it, each with a clock of its own."""
 
     name = "dynamodb"
     sides: tuple[str, ...] = SIDES
     clock_bound_ms = BOUND_MS
 
-    def __init__(self, local: Local, variant: str, mutant: str | None) -> None:
-        self._local, self.variant, self._mutant = local, variant, mutant
+    def __init__(self, ground: Local | Composed, variant: str, mutant: str | None) -> None:
+        self._ground: Ground = ground
+        self.variant, self._mutant = variant, mutant
         self._clocks = {side: Clock() for side in SIDES}
-        found = require("dynoxide")
-        self._port = local.ports.reserve()
+        self._port = ground.port(NODE, PRIVATE_PORT) if isinstance(ground, Composed) else ground.ports.reserve()
         self._admin = Admin(self._port)
-        home = local.processes.home(NODE)
-        binary = home / "dynoxide"
-        binary.symlink_to(found.path)  # its arguments then name this run's directory, by which a sweep finds it
-        file = ["--db-path", str(home / "table.db")] if variant == "durable" else []
-        self._node = LocalNode(local, NODE, [str(binary), "serve", "--host", HOST, "--port", str(self._port), *file], self._missing)
+        self._node = self._made(ground)
         self.nodes: Mapping[str, Node] = {NODE: self._node}
-        self._versions = {f"{found.product} (an emulator)": found.version}
+        self._versions = {f"{EMULATOR} (an emulator)": self._version(ground)}
 
     @property
     def versions(self) -> Mapping[str, str]:
-        return {**self._local.versions, **self._versions}
+        return {**self._ground.versions, **self._versions}
 
-    def launch(self) -> None:
-        """Start the emulator, make the table, and open a link for each side."""
-        self._local.start_proxy()
+    def launch(self, ground: Local | Composed) -> None:
+        """Start the emulator, or take the project's over, make the table, and open a link for each side."""
+        ground.start_proxy()
+        port = PRIVATE_PORT if isinstance(ground, Composed) else self._port
         for side in SIDES:
-            self._local.link(side, NODE, self._port, reply_budget=REPLY_BUDGET_BYTES)
+            ground.link(side, NODE, port, reply_budget=REPLY_BUDGET_BYTES)
+        if ground.attached:
+            self._forget()
         self._node.start()
 
+    def _forget(self) -> None:
+        """Remove what an earlier run has left: the table is our own."""
+        try:
+            self._admin.ask(_drop)
+        except (NotApplied, Indeterminate) as error:
+            raise Infrastructure(f"{NODE} did not remove the table of an earlier run: {error}") from None
+
+    def _made(self, ground: Local | Composed) -> EmulatorProcess | ContainerNode:
+        if isinstance(ground, Composed):
+            return ContainerNode(ground, NODE, self._missing)
+        file = ["--db-path", str(ground.processes.home(NODE) / "table.db")] if self.variant == "durable" else []
+        return EmulatorProcess(ground, self._port, file, self._missing)
+
+    @staticmethod
+    def _version(ground: Local | Composed) -> str:
+        return ground.image(NODE) if isinstance(ground, Composed) else require("dynoxide").version
+
     def links(self, source: str | None = None, target: str | None = None) -> list[Link]:
-        return links_between(self._local, source, target)
+        return links_between(self._ground, source, target)
 
     def client(self, side: str, deadline_s: float) -> Client:
-        target = Target(HOST, port_between(self._local, side, NODE), NODE)
+        target = Target(HOST, port_between(self._ground, side, NODE), NODE)
         return StateClient(
             DynamoSession(
                 lambda: target,
@@ -121,7 +154,7 @@ class DynamoLocal:
         state = self._node.state()
         if state != "running":
             return {NODE: Role(state)}
-        return {NODE: Role("primary", run_id=str(self._local.processes.pid(NODE))) if self._missing() is None else Role("silent")}
+        return {NODE: Role("primary", run_id=self._node.run_id()) if self._missing() is None else Role("silent")}
 
     def primary(self) -> str | None:
         return NODE
@@ -186,7 +219,7 @@ class DynamoLocal:
         for side in SIDES:
             self.shift_clock(side, 0)
         self._node.resume()
-        for link in self._local.links:
+        for link in self._ground.links:
             link.heal()
         self._node.start()
 
@@ -210,6 +243,10 @@ class DynamoLocal:
         return None
 
 
+def _drop(table: Table) -> None:
+    table.drop()
+
+
 def _create(table: Table) -> None:
     table.create()
 
@@ -228,15 +265,16 @@ class DynamoBackend:
     mutants = {name: mutant.sentence for name, mutant in MUTANTS.items()}
     functions = FUNCTIONS
     undriven: frozenset[str] = frozenset()
-    grounds = ("local",)
+    grounds = ("local", "compose")
 
     @contextmanager
     def open(self, deployment: Deployment) -> Iterator[System]:
         """Start the emulator; stop it on leaving."""
-        with open_local(deployment.directory) as local:
-            system = DynamoLocal(local, deployment.variant, deployment.mutant)
+        environment = {"DYNAMODB_OPTIONS": FILE_INSIDE if deployment.variant == "durable" else ""}
+        with open_ground(deployment, Topology("dynamodb", environment, ("DYNAMODB_1_PORT",))) as ground:
+            system = DynamoSystem(ground, deployment.variant, deployment.mutant)
             try:
-                system.launch()
+                system.launch(ground)
                 wait_for(system.steady, START_S, "the table is there")
                 yield system
             finally:

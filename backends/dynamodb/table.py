@@ -107,6 +107,11 @@ class Table:
         if NAME not in names:
             self._ask("create_table", None, **CREATE)
 
+    def drop(self) -> None:
+        """Remove the table, if it is there."""
+        if NAME in self._ask("list_tables", None)["TableNames"]:
+            self._ask("delete_table")
+
     def _ask(self, operation: str, table: str | None = NAME, **request: Any) -> Any:
         named = request if table is None else {"TableName": table, **request}
         try:

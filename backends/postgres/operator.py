@@ -24,7 +24,7 @@ from backends.postgres.binaries import run
 from backends.postgres.connection import HANDSHAKE, PostgresConnection
 from backends.postgres.finder import Finder
 from backends.postgres.mutants import MUTANTS
-from backends.postgres.servers import PEERS, SIDES, PostgresNode, PostgresServers, open_links
+from backends.postgres.servers import PEERS, SIDES, PostgresNode, PostgresServers, ServerNode, open_links
 from backends.target import Target
 from harness.client import Client, Indeterminate, NotApplied
 from harness.deploy.install import missing
@@ -209,12 +209,12 @@ class PostgresOperator(PostgresServers):
             raise Infrastructure("no standby answers that could be promoted")
         return max(sorted(received), key=lambda name: received[name])
 
-    def _received(self, node: PostgresNode) -> int:
+    def _received(self, node: ServerNode) -> int:
         self._tell(node, primary_conninfo="")
         wait_for(lambda: _receives(node), PROMOTE_S, node.name)
         return int(node.admin.value(RECEIVED) or 0)
 
-    def _unpromoted(self, node: PostgresNode) -> str | None:
+    def _unpromoted(self, node: ServerNode) -> str | None:
         if self._stop.is_set():
             raise Infrastructure("the deployment is being stopped")
         return None if node.role().role == "primary" else self._local.processes.last_lines(node.name, 3)
@@ -243,7 +243,7 @@ class PostgresOperator(PostgresServers):
         if told != wanted and streaming not in (None, "0"):
             self._tell(primary, synchronous_standby_names=wanted)
 
-    def _tell(self, node: PostgresNode, **settings: str) -> None:
+    def _tell(self, node: ServerNode, **settings: str) -> None:
         for key, value in settings.items():
             literal = value.replace("'", "''")
             node.admin.ask(f"ALTER SYSTEM SET {key} = '{literal}'")
@@ -269,7 +269,7 @@ class PostgresOperator(PostgresServers):
         return f"host={HOST} port={self.port_of(PEERS, primary.name)} user=postgres application_name={standby}"
 
 
-def _receives(node: PostgresNode) -> str | None:
+def _receives(node: ServerNode) -> str | None:
     role = node.role()
     return None if role.role == "primary" or role.link == "down" else f"still receives, as {role.role}"
 

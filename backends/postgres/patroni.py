@@ -5,6 +5,8 @@
     peers ──────┘   (PostgreSQL, announced)       rest ──> each member's REST (announced)
     each member ──> etcd, a link of its own
 
+As containers the last three are one network, `cluster`: who is cut from it is cut from all of them.
+
 Patroni elects, promotes, demotes itself where it loses the lease, and brings members back; what the operated deployment
 does by itself is done here by what people run. Members dial etcd through a proxy, and `use_proxies` keeps them there: else
 they would ask it for its own address and walk around. etcd is no fault's target: the wheel's version has bugs on a crash.
@@ -24,31 +26,35 @@ from pathlib import Path
 from typing import Any
 
 from backends.client import FUNCTIONS
-from backends.postgres import patroni_launcher
+from backends.postgres import patroni_launcher, patroni_rest
 from backends.postgres.admin import Admin
 from backends.postgres.binaries import prefix, program
+from backends.postgres.composed import SERVER_PORT, ComposedServer
 from backends.postgres.finder import Finder
 from backends.postgres.mutants import MUTANTS
 from backends.postgres.servers import PEERS, SETTINGS, SIDES, PostgresNode, PostgresServers, open_links
 from backends.target import Target
 from harness.client import Client
+from harness.deploy.compose import Composed
+from harness.deploy.ground import Topology, open_ground
 from harness.deploy.install import missing, require
-from harness.deploy.local import Local, LocalNode, open_local
+from harness.deploy.local import Local, LocalNode
 from harness.deploy.ports import HOST
 from harness.deploy.process import wait_for
 from harness.system import Deployment, System
 
 BACKEND = "postgres-patroni"
 NODES = ("pg-1", "pg-2", "pg-3")
-ETCD, REST = "etcd", "rest"
+ETCD, REST, REST_PORT = "etcd", "rest", 8008
 REST_S, BACK_S, STEADY_S = 0.5, 90.0, 120.0
+STREAMING = ("streaming", "running")  # the latter until Patroni 3.0; whether it streams the server itself is asked too
 IN_SETTINGS = ("dynamic_shared_memory_type", "shared_buffers", "max_connections", "wal_log_hints", "unix_socket_directories")
 
 VARIANTS: Mapping[str, tuple[str, bool, Mapping[str, Any]]] = {
-    "async": ("synchronous_mode off, as shipped; ttl 5 s by a patched floor", True, {}),
-    "sync": ("synchronous_mode on; ttl 5 s by a patched floor", True, {"synchronous_mode": True}),
+    "async": ("synchronous_mode off, as shipped; ttl 5 s, below the floor that newer versions have", True, {}),
+    "sync": ("synchronous_mode on; ttl 5 s, below the floor that newer versions have", True, {"synchronous_mode": True}),
     "sync-strict": (
-        "synchronous_mode on and strict; ttl 5 s by a patched floor",
+        "synchronous_mode on and strict; ttl 5 s, below the floor that newer versions have",
         True,
         {"synchronous_mode": True, "synchronous_mode_strict": True},
     ),
@@ -100,56 +106,79 @@ class Member(PostgresNode):
 
     def cluster(self) -> list[dict[str, Any]]:
         """Give the members as this one's Patroni knows them; none where it does not answer."""
-        connection = http.client.HTTPConnection(HOST, self.rest_port, timeout=REST_S)
-        try:
-            connection.request("GET", "/cluster")
-            answer = json.loads(connection.getresponse().read())
-        except (OSError, http.client.HTTPException, ValueError):
-            return []
-        finally:
-            connection.close()
-        members: list[dict[str, Any]] = answer.get("members", [])
-        return members
+        return patroni_rest.members(self.rest_port)
 
     @property
     def _naming(self) -> str:
         return f"{self._home}/"
 
 
+class ComposedMember(ComposedServer):
+    """A container of Patroni and the server that it keeps."""
+
+    def __init__(self, composed: Composed, name: str) -> None:
+        super().__init__(composed, name)
+        self.rest_port, self._peers = composed.port(name, REST_PORT), composed.peers(name)
+
+    def _answer(self) -> str | None:
+        # Cut off from etcd a member starts no server: there is nothing to wait for until the network is healed too.
+        return super()._answer() if self._peers.connected else None
+
+    def cluster(self) -> list[dict[str, Any]]:
+        """Give the members as this one's Patroni knows them; none where it does not answer."""
+        return patroni_rest.members(self.rest_port)
+
+
 class PostgresPatroni(PostgresServers):
     """A harness.system.System of three members and one etcd."""
 
-    def __init__(self, local: Local, variant: str, mutant: str | None) -> None:
-        super().__init__(local, BACKEND, variant, mutant)
-        self._local = local
-        self._members: dict[str, Member] = {}
+    def __init__(self, ground: Local | Composed, variant: str, mutant: str | None) -> None:
+        super().__init__(ground, BACKEND, variant, mutant)
+        self._members: dict[str, Member | ComposedMember] = {}
         self._finders: dict[str, Finder] = {}
         _, self._patched, self._dynamic = VARIANTS[variant]
 
-    def launch(self) -> None:
-        """Start etcd and the first member, then the others, which copy it; wait until all of them stream."""
-        self._local.start_proxy()
-        etcd_port = self._start_etcd()
-        for name in NODES:
-            member = Member(self._local, name, self._local.ports.reserve(), self._local.ports.reserve())
-            self.nodes[name] = self._members[name] = member
-            open_links(self._local, (PEERS, *SIDES), name, member.port)
-            rest = self._local.link(REST, name, member.rest_port).port
-            dcs = self._local.link(name, ETCD, etcd_port).port
-            member.configure_member(self._settings(member, rest, dcs), patched=self._patched)
+    def launch(self, ground: Local | Composed) -> None:
+        """Start etcd and the members, or take the project's over; wait until all of them stream."""
+        ground.start_proxy()
+        first = self._take_over(ground) if isinstance(ground, Composed) else self._start(ground)
+        self.install(self._members[first])
         for side in SIDES:
             self._finders[side] = Finder({name: Target(HOST, self.port_of(side, name), name) for name in NODES})
-        first, *others = self._members.values()
+        wait_for(self.steady, STEADY_S, "Patroni becomes steady", 0.1)
+        self._versions["Patroni"] = f"{patroni_rest.version(self._members[first].rest_port)}, ttl {TIMING[self._patched]['ttl']} s"
+
+    def _start(self, local: Local) -> str:
+        """Start etcd and the first member, then the others, which copy it; give the first one."""
+        etcd_port = self._start_etcd(local)
+        made = {name: Member(local, name, local.ports.reserve(), local.ports.reserve()) for name in NODES}
+        for name, member in made.items():
+            self.nodes[name] = self._members[name] = member
+            open_links(local, (PEERS, *SIDES), name, member.port)
+            rest = local.link(REST, name, member.rest_port).port
+            dcs = local.link(name, ETCD, etcd_port).port
+            member.configure_member(self._settings(member, rest, dcs), patched=self._patched)
+        first, *others = made.values()
         first.launch()
-        wait_for(lambda: self._leads(first.name), STEADY_S, "the first member leads", 0.1)
+        wait_for(lambda: self._leads(local, first.name), STEADY_S, "the first member leads", 0.1)
         for member in others:
             member.launch()
         for member in others:
             member.start()
-        self.install(first)
-        wait_for(self.steady, STEADY_S, "Patroni becomes steady", 0.1)
-        self._versions["Patroni"] = require("patroni").version + (", ttl 5 s by a patched floor" if self._patched else "")
         self._versions["etcd"] = require("etcd").version
+        return first.name
+
+    def _take_over(self, composed: Composed) -> str:
+        """Open the links into the project's members and tell Patroni the variant's settings; give who leads."""
+        for name in NODES:
+            self.nodes[name] = self._members[name] = member = ComposedMember(composed, name)
+            open_links(composed, SIDES, name, SERVER_PORT)
+            member.await_answer()
+        wait_for(lambda: None if self.primary() else self._trouble(NODES[0]), STEADY_S, "a member leads", 0.1)
+        wanted = {**TIMING[self._patched], "synchronous_mode": False, "synchronous_mode_strict": False, **self._dynamic}
+        patroni_rest.configure(self._members[NODES[0]].rest_port, wanted)
+        self._versions["etcd"] = composed.image(ETCD)
+        return self.primary() or NODES[0]
 
     def client(self, side: str, deadline_s: float) -> Client:
         return self.session(self._finders[side].resolve, deadline_s)
@@ -174,7 +203,7 @@ class PostgresPatroni(PostgresServers):
         members = {member["name"]: member for member in self._members[primary].cluster()}
         for name in (name for name in NODES if name != primary):
             member = members.get(name)
-            if member is None or member["state"] != "streaming" or member.get("timeline") != members[primary].get("timeline"):
+            if member is None or member["state"] not in STREAMING or member.get("timeline") != members[primary].get("timeline"):
                 state = "missing" if member is None else f"{member['state']} on timeline {member.get('timeline')}"
                 return f"{name} is {state}, expected streaming ({self._trouble(name)})"
             if self._members[name].role().link != "up":
@@ -189,20 +218,20 @@ class PostgresPatroni(PostgresServers):
     def heal_all(self) -> None:
         self.heal_links()
 
-    def _leads(self, name: str) -> str | None:
-        waiting = self._local.died(name)
+    def _leads(self, local: Local, name: str) -> str | None:
+        waiting = local.died(name)
         return None if self.primary() == name else f"{waiting} ({self._trouble(name)})"
 
     def _trouble(self, name: str) -> str:
-        return self._local.processes.last_lines(name, 2)
+        return self._ground.last_lines(name, 2)
 
-    def _start_etcd(self) -> int:
-        port, peer_port = self._local.ports.reserve(), self._local.ports.reserve()
+    def _start_etcd(self, local: Local) -> int:
+        port, peer_port = local.ports.reserve(), local.ports.reserve()
         client, peer = f"http://{HOST}:{port}", f"http://{HOST}:{peer_port}"
-        argv = [str(require("etcd").path), "--name", ETCD, "--data-dir", str(self._local.processes.home(ETCD) / "data")]
+        argv = [str(require("etcd").path), "--name", ETCD, "--data-dir", str(local.processes.home(ETCD) / "data")]
         argv += ["--listen-client-urls", client, "--advertise-client-urls", client, "--unsafe-no-fsync", "--log-level", "warn"]
         argv += ["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", f"{ETCD}={peer}"]
-        LocalNode(self._local, ETCD, argv, lambda: _unhealthy(port)).start()
+        LocalNode(local, ETCD, argv, lambda: _unhealthy(port)).start()
         return port
 
     def _settings(self, member: Member, rest_port: int, dcs_port: int) -> dict[str, Any]:
@@ -254,6 +283,10 @@ def _unhealthy(port: int) -> str | None:
         connection.close()
 
 
+PORTS = [f"{name.upper().replace('-', '_')}_{kind}" for name in NODES for kind in ("PORT", "REST_PORT")]
+TOPOLOGY = Topology("postgres-patroni", {}, PORTS)
+
+
 class PatroniBackend:
     """The entry point of the deployment under Patroni."""
 
@@ -262,15 +295,15 @@ class PatroniBackend:
     mutants = {name: mutant.sentence for name, mutant in MUTANTS.items()}
     functions = FUNCTIONS
     undriven: frozenset[str] = frozenset()
-    grounds = ("local",)
+    grounds = ("local", "compose")
 
     @contextmanager
     def open(self, deployment: Deployment) -> Iterator[System]:
         """Start etcd and the members, wait until they stream; stop all of them on leaving."""
-        with open_local(deployment.directory) as local:
-            system = PostgresPatroni(local, deployment.variant, deployment.mutant)
+        with open_ground(deployment, TOPOLOGY) as ground:
+            system = PostgresPatroni(ground, deployment.variant, deployment.mutant)
             try:
-                system.launch()
+                system.launch(ground)
                 yield system
             finally:
                 system.close()

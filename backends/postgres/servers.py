@@ -1,6 +1,6 @@
-"""What the local deployments of PostgreSQL have in common: nodes with a data directory, links, probes.
+"""What the deployments of PostgreSQL have in common: nodes, links, probes.
 
-Settings stand on the command line, where neither ALTER SYSTEM nor the files that pg_rewind copies from another node can
+A local node's settings stand on the command line, where neither ALTER SYSTEM nor the files that pg_rewind copies from another node can
 change them; what a node is told while it runs (whose standby it is, for whom it waits) stands in its postgresql.auto.conf.
 """
 
@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from typing import Protocol
 
 from backends.client import StateClient
 from backends.postgres.admin import LOCAL, Admin, Unanswered
@@ -18,11 +19,12 @@ from backends.postgres.connection import PostgresConnection
 from backends.postgres.session import PostgresSession, install_schema, schema_of
 from backends.target import Resolve, Target
 from harness.client import Indeterminate, NotApplied
-from harness.deploy.install import require
-from harness.deploy.local import Ground, Local, LocalNode, links_between, port_between
+from harness.deploy.compose import Composed, NetworkLink
+from harness.deploy.ground import Ground, links_between, port_between
+from harness.deploy.local import Local, LocalNode
 from harness.deploy.ports import HOST
 from harness.deploy.proxy import ProxyLink
-from harness.system import Infrastructure, Link, Passage, Role
+from harness.system import Infrastructure, Link, Node, Passage, Role
 
 SIDES = ("clients-a", "clients-b")
 PEERS = "peers"
@@ -103,20 +105,42 @@ class PostgresNode(LocalNode):
 
     def role(self) -> Role:
         """Ask the node for its role."""
-        try:
-            recovering, started, timeline, receiver = self.admin.ask(ROLE)[0]
-        except (Unanswered, LookupError):
-            return Role("silent")
-        if recovering == "t":
-            return Role("replica", None, started, "up" if receiver == "streaming" else "down")
-        return Role("primary", None if timeline is None else int(timeline), started)
+        return role_of(self.admin)
 
     def _missing(self) -> str | None:
-        try:
-            self.admin.ask("SELECT 1")
-        except Unanswered as error:
-            return str(error)
-        return None
+        return silent(self.admin)
+
+
+class ServerNode(Node, Protocol):
+    """A node, whichever way it is run, with its administration connection."""
+
+    @property
+    def port(self) -> int: ...
+
+    @property
+    def admin(self) -> Admin: ...
+
+    def role(self) -> Role: ...
+
+
+def role_of(admin: Admin) -> Role:
+    """Ask a server for its role."""
+    try:
+        recovering, started, timeline, receiver = admin.ask(ROLE)[0]
+    except (Unanswered, LookupError):
+        return Role("silent")
+    if recovering == "t":
+        return Role("replica", None, started, "up" if receiver == "streaming" else "down")
+    return Role("primary", None if timeline is None else int(timeline), started)
+
+
+def silent(admin: Admin) -> str | None:
+    """Say why a server does not answer; None if it does."""
+    try:
+        admin.ask("SELECT 1")
+    except Unanswered as error:
+        return str(error)
+    return None
 
 
 class PostgresServers:
@@ -126,7 +150,7 @@ class PostgresServers:
 
     def __init__(self, ground: Ground, name: str, variant: str, mutant: str | None, *, believes_tag: bool = False) -> None:
         self._ground, self.name, self.variant, self._mutant, self._believes_tag = ground, name, variant, mutant, believes_tag
-        self.nodes: dict[str, PostgresNode] = {}
+        self.nodes: dict[str, ServerNode] = {}
         self.sides: tuple[str, ...] = SIDES
         self._versions: dict[str, str] = {}
 
@@ -146,11 +170,13 @@ class PostgresServers:
         pause = lambda: time.sleep(MUTANT_PAUSE_S)  # noqa: E731
         return StateClient(PostgresSession(resolve, deadline_s, mutant=self._mutant, yield_=pause, believes_tag=self._believes_tag))
 
-    def install(self, node: PostgresNode) -> None:
+    def install(self, node: ServerNode) -> None:
         """Create tables and functions, those of the mutant too."""
         for mutant in dict.fromkeys((None, self._mutant)):
+            if self._ground.attached:
+                node.admin.ask(f"DROP SCHEMA IF EXISTS {schema_of(mutant)} CASCADE")
             install_schema(HOST, node.port, mutant)
-        self._versions["PostgreSQL"] = require("postgres").version
+        self._versions["PostgreSQL"] = (node.admin.value("SHOW server_version") or "unknown").split()[0]
 
     def roles(self) -> dict[str, Role]:
         found = {}
@@ -180,6 +206,8 @@ class PostgresServers:
         return int(value)
 
     def passage(self, link: Link) -> Passage:
+        if isinstance(link, NetworkLink):
+            return link.passage(self.nodes, ["timeout", "1", "pg_isready", "-q", "-h", link.address])
         if not isinstance(link, ProxyLink) or link.target not in self.nodes:
             raise Infrastructure(f"link {link.name}: no data node at its far end to look for a marker")
         marker, target = f"{time.monotonic_ns()}", Target(HOST, link.port, link.target)
@@ -227,7 +255,7 @@ class PostgresServers:
             return None
 
 
-def open_links(local: Local, sources: Iterable[str], name: str, port: int) -> None:
+def open_links(ground: Local | Composed, sources: Iterable[str], name: str, port: int) -> None:
     """Open a link from each source group into a node."""
     for source in sources:
-        local.link(source, name, port, reply_budget=REPLY_BUDGET_BYTES)
+        ground.link(source, name, port, reply_budget=REPLY_BUDGET_BYTES)

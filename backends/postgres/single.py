@@ -6,12 +6,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from backends.client import FUNCTIONS
+from backends.postgres.composed import SERVER_PORT, ComposedServer
 from backends.postgres.mutants import MUTANTS
 from backends.postgres.servers import SIDES, PostgresNode, PostgresServers, open_links
 from backends.target import Target
 from harness.client import Client
+from harness.deploy.compose import Composed
+from harness.deploy.ground import Topology, open_ground
 from harness.deploy.install import missing
-from harness.deploy.local import Local, open_local
+from harness.deploy.local import Local
 from harness.deploy.ports import HOST
 from harness.system import Deployment, System
 
@@ -27,12 +30,17 @@ VARIANTS: Mapping[str, tuple[str, Mapping[str, str]]] = {
 class PostgresSingle(PostgresServers):
     """A harness.system.System of one server; both sides reach it."""
 
-    def launch(self, local: Local) -> None:
-        """Make the server, start it, and open a link for each side."""
-        local.start_proxy()
-        self.nodes[NODE] = node = PostgresNode(local, NODE, local.ports.reserve(), VARIANTS[self.variant][1])
-        open_links(local, SIDES, NODE, node.port)
-        node.create()
+    def launch(self, ground: Local | Composed) -> None:
+        """Make the server and start it, or take the project's over, and open a link for each side."""
+        ground.start_proxy()
+        if isinstance(ground, Composed):
+            self.nodes[NODE] = ComposedServer(ground, NODE)
+            open_links(ground, SIDES, NODE, SERVER_PORT)
+        else:
+            self.nodes[NODE] = made = PostgresNode(ground, NODE, ground.ports.reserve(), VARIANTS[self.variant][1])
+            open_links(ground, SIDES, NODE, made.port)
+            made.create()
+        node = self.nodes[NODE]
         node.start()
         self.install(node)
 
@@ -62,15 +70,16 @@ class PostgresBackend:
     mutants = {name: mutant.sentence for name, mutant in MUTANTS.items()}
     functions = FUNCTIONS
     undriven: frozenset[str] = frozenset()
-    grounds = ("local",)
+    grounds = ("local", "compose")
 
     @contextmanager
     def open(self, deployment: Deployment) -> Iterator[System]:
         """Start the server; stop it on leaving."""
-        with open_local(deployment.directory) as local:
-            system = PostgresSingle(local, self.name, deployment.variant, deployment.mutant)
+        options = " ".join(f"-c {name}={value}" for name, value in VARIANTS[deployment.variant][1].items())
+        with open_ground(deployment, Topology("postgres", {"POSTGRES_OPTIONS": options}, ("PG_1_PORT",))) as ground:
+            system = PostgresSingle(ground, self.name, deployment.variant, deployment.mutant)
             try:
-                system.launch(local)
+                system.launch(ground)
                 yield system
             finally:
                 system.close()

@@ -14,8 +14,7 @@ The sentinels run direct to each other: no fault here divides them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from typing import Any
+from contextlib import contextmanager, suppress
 
 from redis.exceptions import RedisError
 
@@ -26,9 +25,10 @@ from backends.redis.mutants import MUTANTS
 from backends.redis.servers import PEERS, PLAIN_ARGUMENTS, SIDES, DataNode, RedisNode, RedisServers
 from backends.target import Target
 from harness.client import Client, NotApplied
-from harness.deploy.compose import Composed, open_compose
+from harness.deploy.compose import Composed
+from harness.deploy.ground import Ground, Topology, open_ground
 from harness.deploy.install import missing, require
-from harness.deploy.local import Ground, Local, LocalNode, open_local
+from harness.deploy.local import Local, LocalNode
 from harness.deploy.ports import HOST
 from harness.deploy.process import wait_for
 from harness.system import Deployment, Role, System
@@ -111,12 +111,19 @@ class RedisSentinel(RedisServers):
         self.sentinels: dict[str, RedisNode] = {}
         self._by_announced: dict[Address, str] = {}
 
-    def launch_local(self, local: Local) -> None:
-        """Start the data nodes, wait until they are in sync, then start the sentinels.
+    def launch(self, ground: Local | Composed) -> None:
+        """Start nodes and sentinels, or take the project's over, and wait for the steady state."""
+        if isinstance(ground, Composed):
+            self._take_over(ground)
+        else:
+            self._start(ground)
+        wait_for(self.steady, STEADY_S, "Sentinel becomes steady", 0.1)
+        self.forget(self.primary() or NODES[0])
+        self.note_version(self.nodes[NODES[0]])
 
-        In this order since sentinels learn of replicas by INFO, every 10 s: with replicas in sync at
-        their first INFO the deployment is steady after 2.3 s, else after 10.
-        """
+    def _start(self, local: Local) -> None:
+        # The data nodes, then the sentinels: these learn of replicas by INFO, every 10 s. With replicas in sync at
+        # their first INFO the deployment is steady after 2.3 s, else after 10.
         local.start_proxy()
         nodes: dict[str, DataNode] = {}
         sentinels: dict[str, SentinelNode] = {}
@@ -144,11 +151,8 @@ class RedisSentinel(RedisServers):
             sentinels[name].launch()
         for sentinel in sentinels.values():
             sentinel.await_answer()
-        wait_for(self.steady, STEADY_S, "Sentinel becomes steady", 0.1)
-        self.note_version(self.nodes[NODES[0]])
 
-    def launch_composed(self, composed: Composed) -> None:
-        """Take the project's nodes and sentinels over, and open the links of both sides."""
+    def _take_over(self, composed: Composed) -> None:
         composed.start_proxy()
         for name, private, known in [
             *((n, DATA_PORT, self.nodes) for n in NODES),
@@ -161,8 +165,6 @@ class RedisSentinel(RedisServers):
         self._by_announced = {(composed.address(name), DATA_PORT): name for name in NODES}
         for name in NODES:
             composed.peers(name)
-        wait_for(self.steady, STEADY_S, "Sentinel becomes steady", 0.1)
-        self.note_version(self.nodes[NODES[0]])
 
     def client(self, side: str, deadline_s: float) -> Client:
         sentinels = [Target(HOST, self.port_of(side, name), name) for name in SENTINELS]
@@ -263,15 +265,14 @@ def _ask_primary(sentinel: Target) -> list[bytes] | None:
         connection.disconnect()
 
 
-def _composed(deployment: Deployment) -> AbstractContextManager[Composed]:
-    down_after_ms = DOWN_AFTER_MS.get(deployment.variant, DEFAULT_DOWN_AFTER_MS)
+def _topology(variant: str) -> Topology:
     environment = {
-        "REDIS_OPTIONS": options(['save ""', "appendonly no", *VARIANTS[deployment.variant][1]]),
-        "DOWN_AFTER_MS": str(down_after_ms),
+        "REDIS_OPTIONS": options(['save ""', "appendonly no", *VARIANTS[variant][1]]),
+        "DOWN_AFTER_MS": str(DOWN_AFTER_MS.get(variant, DEFAULT_DOWN_AFTER_MS)),
         "FAILOVER_TIMEOUT_MS": str(FAILOVER_TIMEOUT_MS),
     }
     ports = [f"{name.upper().replace('-', '_')}_PORT" for name in (*NODES, *SENTINELS)]
-    return open_compose(deployment.directory, "redis-sentinel", environment, ports)
+    return Topology("redis-sentinel", environment, ports)
 
 
 class SentinelBackend:
@@ -287,13 +288,13 @@ class SentinelBackend:
     @contextmanager
     def open(self, deployment: Deployment) -> Iterator[System]:
         """Start nodes and sentinels, wait for the steady state; stop all of them on leaving."""
-        with ExitStack() as stack:
-            composed = deployment.on == "compose"
-            ground: Any = stack.enter_context(_composed(deployment) if composed else open_local(deployment.directory))
+        with open_ground(deployment, _topology(deployment.variant)) as ground:
             system = RedisSentinel(ground, self.name, deployment.variant, deployment.mutant)
-            stack.callback(system.close)
-            (system.launch_composed if composed else system.launch_local)(ground)
-            yield system
+            try:
+                system.launch(ground)
+                yield system
+            finally:
+                system.close()
 
     def refuses(self, fault: str, variant: str) -> str | None:
         """Refuse what would not be felt as described here."""

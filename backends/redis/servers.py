@@ -18,8 +18,9 @@ from backends.redis.admin import Admin
 from backends.redis.session import RedisSession
 from backends.target import Resolve
 from harness.deploy.compose import NetworkLink
+from harness.deploy.ground import Ground, links_between, port_between
 from harness.deploy.install import require
-from harness.deploy.local import Ground, Local, LocalNode, links_between, port_between
+from harness.deploy.local import Local, LocalNode
 from harness.deploy.ports import HOST
 from harness.deploy.proxy import ProxyLink
 from harness.system import Infrastructure, Link, Node, Passage, Role
@@ -103,6 +104,17 @@ class RedisServers:
         valkey = info.get("valkey_version")
         self._versions["Valkey" if valkey else "Redis"] = valkey or info.get("redis_version", "unknown")
 
+    def forget(self, primary: str) -> None:
+        """Remove what an earlier run has left, where servers were there before: only keys with our own prefix."""
+        if not self._ground.attached:
+            return
+        cursor = ""
+        while cursor != "0":
+            found, keys = self._admin(primary, "SCAN", cursor or "0", "MATCH", "hw:*", "COUNT", 1000)
+            if keys:
+                self._admin(primary, "UNLINK", *(key.decode() for key in keys))
+            cursor = found.decode()
+
     def roles(self) -> dict[str, Role]:
         found = {}
         for name, node in self.nodes.items():
@@ -130,7 +142,7 @@ class RedisServers:
 
     def passage(self, link: Link) -> Passage:
         if isinstance(link, NetworkLink):
-            return self._passage_of_peers(link)
+            return link.passage(self.nodes, ["timeout", "1", "redis-cli", "-h", link.address, "ping"])
         if not isinstance(link, ProxyLink) or link.target not in self.nodes:
             raise Infrastructure(f"link {link.name}: no data node at its far end to look for a marker")
         marker = f"{time.monotonic_ns()}"
@@ -151,15 +163,6 @@ class RedisServers:
         except (RedisError, OSError):
             arrived = False
         return Passage(arrived, answered, round(took_ms, 1) if answered else None)
-
-    def _passage_of_peers(self, link: NetworkLink) -> Passage:
-        """Ask a node from inside the container of another one: nothing is written, an answer is its arrival."""
-        asking = next((name for name, node in self.nodes.items() if name != link.target and node.state() == "running"), None)
-        if asking is None:
-            raise Infrastructure(f"link {link.name}: no other node runs that could ask")
-        start = time.monotonic()
-        answered = link.answers(asking, ["timeout", "1", "redis-cli", "-h", link.address, "ping"])
-        return Passage(answered, answered, round((time.monotonic() - start) * 1000, 1) if answered else None)
 
     def heal_links(self) -> None:
         """Heal every link whose target lives, and start and resume every node."""

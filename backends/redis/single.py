@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from backends.client import FUNCTIONS, StateClient
 from backends.redis.composed import DATA_PORT, ComposedNode, options
@@ -12,9 +11,10 @@ from backends.redis.mutants import MUTANTS
 from backends.redis.servers import SIDES, DataNode, RedisServers
 from backends.target import Target
 from harness.client import Client
-from harness.deploy.compose import Composed, open_compose
+from harness.deploy.compose import Composed
+from harness.deploy.ground import Topology, open_ground
 from harness.deploy.install import missing
-from harness.deploy.local import Local, open_local
+from harness.deploy.local import Local
 from harness.deploy.ports import HOST
 from harness.system import Deployment, System
 
@@ -32,8 +32,14 @@ VARIANTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 class RedisSingle(RedisServers):
     """A harness.system.System of one server; both sides reach it."""
 
-    def launch_local(self, local: Local) -> None:
-        """Start the server as a child process and open a link for each side."""
+    def launch(self, ground: Local | Composed) -> None:
+        """Start the server, or take the project's over, and open a link for each side."""
+        if isinstance(ground, Composed):
+            self._take_over(ground)
+        else:
+            self._start(ground)
+
+    def _start(self, local: Local) -> None:
         local.start_proxy()
         node = DataNode(local, NODE, local.ports.reserve(), VARIANTS[self.variant][1])
         self.nodes[NODE] = node
@@ -42,13 +48,13 @@ class RedisSingle(RedisServers):
         node.start()
         self.note_version(node)
 
-    def launch_composed(self, composed: Composed) -> None:
-        """Take the project's server over and open a link for each side."""
+    def _take_over(self, composed: Composed) -> None:
         composed.start_proxy()
         self.nodes[NODE] = node = ComposedNode(composed, NODE, DATA_PORT)
         for side in SIDES:
             composed.link(side, NODE, DATA_PORT)
-        node.await_answer()
+        node.start()
+        self.forget(NODE)
         self.note_version(node)
 
     def client(self, side: str, deadline_s: float) -> Client:
@@ -82,16 +88,14 @@ class RedisBackend:
     @contextmanager
     def open(self, deployment: Deployment) -> Iterator[System]:
         """Start the server; stop it on leaving."""
-        with ExitStack() as stack:
-            if deployment.on == "compose":
-                environment = {"REDIS_OPTIONS": options(VARIANTS[deployment.variant][1])}
-                ground: Any = stack.enter_context(open_compose(deployment.directory, "redis", environment, ("REDIS_1_PORT",)))
-            else:
-                ground = stack.enter_context(open_local(deployment.directory))
+        topology = Topology("redis", {"REDIS_OPTIONS": options(VARIANTS[deployment.variant][1])}, ("REDIS_1_PORT",))
+        with open_ground(deployment, topology) as ground:
             system = RedisSingle(ground, self.name, deployment.variant, deployment.mutant)
-            stack.callback(system.close)
-            (system.launch_composed if deployment.on == "compose" else system.launch_local)(ground)
-            yield system
+            try:
+                system.launch(ground)
+                yield system
+            finally:
+                system.close()
 
     def refuses(self, fault: str, variant: str) -> str | None:
         """One node: nothing to isolate it from and no replication to hold back."""

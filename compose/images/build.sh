@@ -78,6 +78,7 @@ cat <<'EOF'
 REDIS_IMAGE=holdwater/redis:local
 ETCD_IMAGE=holdwater/etcd:local
 PATRONI_IMAGE=holdwater/patroni:local
+POSTGRES_IMAGE=holdwater/patroni:local
 TOXIPROXY_IMAGE=holdwater/toxiproxy:local
 DYNAMODB_IMAGE=holdwater/dynoxide:local
 EOF

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import ipaddress
 import os
 import shutil
 import socket
@@ -29,12 +30,14 @@ from typing import Any
 from harness.deploy.ports import HOST, Ports
 from harness.deploy.process import wait_for
 from harness.deploy.proxy import ProxyLink, ProxyServer
-from harness.system import Infrastructure, Link
+from harness.system import Infrastructure, Link, Node, Passage
 
 FILES = Path(__file__).resolve().parents[1] / "compose"
 RUN, NODE = "holdwater.run", "holdwater.node"
+PROJECT = "com.docker.compose.project"
 CLUSTER = "cluster"
 PEERS = "peers"
+PREFIXES = 100
 UNIX = "http+unix://"
 PROXY, PROXY_API = "toxiproxy", 8474
 LOCK = "compose.lock"
@@ -53,15 +56,26 @@ class NetworkLink:
     def name(self) -> str:
         return f"{self.source} -> {self.target}"
 
-    def cut(self) -> None:
-        with engine(f"cutting {self.name}"):
-            network, container = self._project.network(CLUSTER), self._project.container(self.target)
-            if network.name in container.attrs["NetworkSettings"]["Networks"]:
-                network.disconnect(container)
+    @property
+    def connected(self) -> bool:
+        """Say whether the target is on the network."""
+        with engine(f"looking at {self.name}"):
+            networks = self._project.container(self.target).attrs["NetworkSettings"]["Networks"]
+            return self._project.network(CLUSTER).name in networks
 
-    def answers(self, asking: str, argv: Sequence[str]) -> bool:
-        """Say whether a command inside another node's container succeeds."""
-        return self._project.run_in(asking, argv) == 0
+    def cut(self) -> None:
+        if self.connected:
+            with engine(f"cutting {self.name}"):
+                self._project.network(CLUSTER).disconnect(self._project.container(self.target))
+
+    def passage(self, nodes: Mapping[str, Node], argv: Sequence[str]) -> Passage:
+        """Ask the node by a command inside another one's container: nothing is written, that it succeeds is the arrival."""
+        asking = next((name for name, node in nodes.items() if name != self.target and node.state() == "running"), None)
+        if asking is None:
+            raise Infrastructure(f"link {self.name}: no other node runs that could ask")
+        start = time.monotonic()
+        answered = self._project.run_in(asking, argv) == 0
+        return Passage(answered, answered, round((time.monotonic() - start) * 1000, 1) if answered else None)
 
     def delay(self, latency_ms: int) -> None:
         raise Infrastructure(f"link {self.name}: a network cannot be delayed here")
@@ -70,10 +84,10 @@ class NetworkLink:
         raise Infrastructure(f"link {self.name}: a network cannot lose replies alone")
 
     def heal(self) -> None:
-        with engine(f"healing {self.name}"):
-            network, container = self._project.network(CLUSTER), self._project.container(self.target)
-            if network.name not in container.attrs["NetworkSettings"]["Networks"]:
-                network.connect(container, ipv4_address=self.address, aliases=[self.target])
+        if not self.connected:
+            with engine(f"healing {self.name}"):
+                container = self._project.container(self.target)
+                self._project.network(CLUSTER).connect(container, ipv4_address=self.address, aliases=[self.target])
 
 
 class ContainerNode:
@@ -132,6 +146,11 @@ class ContainerNode:
     def _inbound(self) -> list[ProxyLink]:
         return [link for link in self._project.links if isinstance(link, ProxyLink) and link.target == self._name]
 
+    def run_id(self) -> str:
+        """Name this start of the container."""
+        with engine(f"looking at {self._name}"):
+            return str(self._project.container(self._name).attrs["State"]["StartedAt"])
+
     def _answer(self) -> str | None:
         missing = self._answers()
         if missing is not None and self.state() == "dead":
@@ -141,7 +160,7 @@ class ContainerNode:
 
 @dataclass(slots=True)
 class Composed:
-    """The containers, ports and links of one run; made by `open_compose`."""
+    """The containers, ports and links of one run; made by `open_compose`, or found by `attach_compose`."""
 
     project: str
     directory: Path
@@ -151,6 +170,7 @@ class Composed:
     link_ports: list[int]
     links: list[Link]
     versions: dict[str, str]
+    attached: bool = False
     _proxy: ProxyServer | None = None
 
     def container(self, service: str) -> Any:
@@ -163,9 +183,7 @@ class Composed:
 
     def network(self, name: str) -> Any:
         """Give a network of the project. Raises Infrastructure where there is none."""
-        found = self.client.networks.list(
-            filters={"label": [f"com.docker.compose.project={self.project}", f"com.docker.compose.network={name}"]}
-        )
+        found = self.client.networks.list(filters={"label": [f"{PROJECT}={self.project}", f"com.docker.compose.network={name}"]})
         if not found:
             raise Infrastructure(f"project {self.project} has no network {name}")
         return found[0]
@@ -182,6 +200,10 @@ class Composed:
         endpoint = self.container(service).attrs["NetworkSettings"]["Networks"][self.network(CLUSTER).name]
         return str(endpoint["IPAMConfig"]["IPv4Address"])
 
+    def image(self, service: str) -> str:
+        """Name the image that a service runs, as the project's file does."""
+        return str(self.container(service).attrs["Config"]["Image"])
+
     def start_proxy(self) -> None:
         """Wait until the project's toxiproxy answers."""
         self._proxy = ProxyServer(self.port(PROXY, PROXY_API))
@@ -189,10 +211,11 @@ class Composed:
         wait_for(lambda: None if proxy.version() is not None else "no answer yet", START_S, "toxiproxy answers")
         self.versions["toxiproxy"] = proxy.version() or "unknown"
 
-    def link(self, source: str, target: str, private: int) -> ProxyLink:
-        """Open a link into a port of a service."""
+    def link(self, source: str, target: str, private: int, *, reply_budget: int | None = None) -> ProxyLink:
+        """Open a link into a port of a service; for its reply budget in bytes see `harness.deploy.proxy`."""
         assert self._proxy is not None
         made = self._proxy.link(source, target, self.link_ports.pop(0), private, upstream_host=target, listen_host="0.0.0.0")
+        made.reply_budget = made.reply_budget if reply_budget is None else reply_budget
         self.links.append(made)
         return made
 
@@ -211,19 +234,19 @@ class Composed:
         """Copy what each container wrote to logs/NODE.log of the run directory."""
         folder = self.directory / "logs"
         folder.mkdir(parents=True, exist_ok=True)
-        for container in self.client.containers.list(all=True, filters={"label": f"com.docker.compose.project={self.project}"}):
+        for container in self.client.containers.list(all=True, filters={"label": f"{PROJECT}={self.project}"}):
             with suppress(Infrastructure), engine("reading a log"):
                 (folder / f"{container.labels.get(NODE, container.name)}.log").write_bytes(container.logs(timestamps=True))
 
-    def last_lines(self, service: str, count: int = 5) -> str:
+    def last_lines(self, name: str, count: int = 5) -> str:
         """Give the end of what a service wrote, for an error message."""
         with suppress(Infrastructure), engine("reading a log"):
-            lines = self.container(service).logs(tail=count).decode("utf-8", "replace").strip().splitlines()
+            lines = self.container(name).logs(tail=count).decode("utf-8", "replace").strip().splitlines()
             return " | ".join(lines) or "an empty log"
         return "no log"
 
     def _labels(self, service: str) -> list[str]:
-        return [f"com.docker.compose.project={self.project}", f"com.docker.compose.service={service}"]
+        return [f"{PROJECT}={self.project}", f"com.docker.compose.service={service}"]
 
 
 @contextmanager
@@ -293,6 +316,7 @@ def open_compose(directory: Path, topology: str, environment: Mapping[str, str],
             **environment,
             **{name: str(port) for name, port in zip([*published, "TOXIPROXY_PORT"], _free(len(published) + 1), strict=True)},
             "LINK_PORTS": f"{links[0]}-{links[-1]}",
+            "CLUSTER_PREFIX": _free_prefix(client),
             "HOLDWATER_RUN": str(directory.resolve()),
         }
         project = f"holdwater-{os.getpid()}-{time.monotonic_ns() % 1_000_000_000}"
@@ -305,6 +329,36 @@ def open_compose(directory: Path, topology: str, environment: Mapping[str, str],
             ground.save_logs()
             _compose(ground, "down", "--volumes", "--timeout", "1")
             client.close()
+
+
+@contextmanager
+def attach_compose(directory: Path, project: str) -> Iterator[Composed]:
+    """Use a project that is up, and leave it up, without our links. Raises Infrastructure, with the projects that there are."""
+    client = _connected()
+    directory.mkdir(parents=True, exist_ok=True)
+    ground = Composed(project, directory, (), {}, client, [], [], {}, attached=True)
+    try:
+        ground.link_ports = _published_links(ground)
+        yield ground
+    finally:
+        for link in ground.links:
+            with suppress(Infrastructure):
+                link.close() if isinstance(link, ProxyLink) else link.heal()
+        ground.save_logs()
+        client.close()
+
+
+def _published_links(ground: Composed) -> list[int]:
+    """Find the ports that a project's toxiproxy publishes for links."""
+    with engine("looking for projects"):
+        projects = {each.labels.get(PROJECT) for each in ground.client.containers.list() if each.labels.get(PROJECT)}
+    if ground.project not in projects:
+        raise Infrastructure(f"no compose project {ground.project!r} is up; there are: {', '.join(sorted(projects)) or 'none'}")
+    try:
+        bound = ground.container(PROXY).attrs["HostConfig"]["PortBindings"]
+    except Infrastructure as error:
+        raise Infrastructure(f"{error}; bring it up with -f compose/toxiproxy.yaml too") from None
+    return sorted(int(name.split("/")[0]) for name in bound if name != f"{PROXY_API}/tcp")
 
 
 def _compose(ground: Composed, *words: str) -> None:
@@ -354,6 +408,19 @@ def _gone(run: str) -> bool:
 def _free(count: int) -> list[int]:
     with Ports() as ports:
         return [ports.reserve() for _ in range(count)]
+
+
+def _free_prefix(client: Any) -> str:
+    """Find a network for the addresses that nodes announce, so that projects may stand beside each other."""
+    with engine("listing networks"):
+        networks = client.networks.list()
+    taken = [ipaddress.ip_network(each["Subnet"]) for network in networks for each in (network.attrs["IPAM"]["Config"] or ())]
+    first = time.monotonic_ns() // 1_000_000
+    for n in range(PREFIXES):
+        prefix = f"172.30.{100 + (first + n) % PREFIXES}"
+        if not any(ipaddress.ip_network(f"{prefix}.0/24").overlaps(each) for each in taken if each.version == 4):
+            return prefix
+    raise Infrastructure(f"none of the networks 172.30.100.0/24 to 172.30.{99 + PREFIXES}.0/24 is free")
 
 
 def _free_range(count: int) -> list[int]:

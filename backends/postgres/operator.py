@@ -285,7 +285,7 @@ class OperatorBackend:
     mutants = {name: mutant.sentence for name, mutant in MUTANTS.items()}
     functions = FUNCTIONS
     undriven: frozenset[str] = frozenset()
-    grounds = ("local",)
+    grounds = ("local",)  # pg_rewind needs the files of a server that is dead
 
     @contextmanager
     def open(self, deployment: Deployment) -> Iterator[System]:

@@ -51,10 +51,10 @@ STREAMING = ("streaming", "running")  # the latter until Patroni 3.0; whether it
 IN_SETTINGS = ("dynamic_shared_memory_type", "shared_buffers", "max_connections", "wal_log_hints", "unix_socket_directories")
 
 VARIANTS: Mapping[str, tuple[str, bool, Mapping[str, Any]]] = {
-    "async": ("synchronous_mode off, as shipped; ttl 5 s, below the floor that newer versions have", True, {}),
-    "sync": ("synchronous_mode on; ttl 5 s, below the floor that newer versions have", True, {"synchronous_mode": True}),
+    "async": ("synchronous_mode off, as shipped; ttl 5 s, where 20 s is Patroni's floor", True, {}),
+    "sync": ("synchronous_mode on; ttl 5 s, where 20 s is Patroni's floor", True, {"synchronous_mode": True}),
     "sync-strict": (
-        "synchronous_mode on and strict; ttl 5 s, below the floor that newer versions have",
+        "synchronous_mode on and strict; ttl 5 s, where 20 s is Patroni's floor",
         True,
         {"synchronous_mode": True, "synchronous_mode_strict": True},
     ),

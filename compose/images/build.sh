@@ -2,34 +2,13 @@
 # Stand-ins for the images of the topologies, for a machine that can pull nothing: from Debian's packages and from the
 # programs that `holdwater install` has brought. Prints the variables that name them, for `docker compose --env-file`.
 #
-#   compose/images/build.sh [--engine] > images.env
+#   compose/images/build.sh > images.env
 #
-# --engine: as root on Debian, also install an engine where none is and start it where none answers. Idempotent: what is
-# there is kept. Needs nothing else but Debian's packages; the base image is made with debootstrap.
+# Needs an engine (engine.sh) and Debian's packages; the base image is made with debootstrap, as root. Idempotent: what is there is kept.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 python=${PYTHON:-$here/../../.venv/bin/python}
 say() { echo "holdwater: $*" >&2; }
-
-engine() {
-  docker version >/dev/null 2>&1 && return
-  if ! command -v dockerd >/dev/null; then
-    say "installing docker.io and debootstrap"
-    apt-get update -qq >&2
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends docker.io debootstrap >&2
-  fi
-  # After a kill -9 the pid files of a process that is only a zombie keep the engine from starting.
-  rm -f /var/run/docker.pid /var/run/docker/containerd/containerd.pid
-  say "starting an engine"
-  setsid dockerd >/var/log/holdwater-dockerd.log 2>&1 </dev/null &
-  for _ in $(seq 1 120); do
-    docker version >/dev/null 2>&1 && return
-    sleep 0.5
-  done
-  say "no engine answers; the end of its log:"
-  tail -5 /var/log/holdwater-dockerd.log >&2
-  exit 3
-}
 
 there() { docker image inspect "$1" >/dev/null 2>&1; }
 
@@ -67,7 +46,6 @@ build() { # name, [program of holdwater install, its name inside]
   rm -rf "$context"
 }
 
-[ "${1:-}" != --engine ] || engine
 base
 build redis
 build etcd

@@ -19,7 +19,8 @@ def carried_out(directory: Path, fault: str, variant: str) -> tuple[dict[str, An
     asked = request.Request("lock,dedup", "postgres-operator", 7, fault, rate=30, options=(f"variant={variant}", *OPTIONS))
     results = experiment.carry_out_and_judge(request.plan(asked), directory, Silent(), "a test")
     assert results["broken"] is None
-    assert all(gate["met"] for gate in store.plain(results)["trials"][0]["gates"])
+    unmet = {gate["name"] for gate in store.plain(results)["trials"][0]["gates"] if not gate["met"]}
+    assert {name for name in unmet if ":" not in name} == set()  # the others count what was exercised: a slow machine does less
     return results, load(directory / store.HISTORY)
 
 
@@ -32,7 +33,9 @@ def found(results: dict[str, Any]) -> set[str]:
 @pytest.mark.parametrize("fault", ["hold-back-replication", "isolate-primary"])
 def test_asynchronous_replication_loses_what_was_acknowledged(tmp_path: Path, fault: str) -> None:
     results, _ = carried_out(tmp_path, fault, "async")
-    assert {"dedup-lost", "two-holders"} <= found(results)
+    assert "dedup-lost" in found(results)
+    # Whether somebody else asks for a lost lock before its holder looks at it is chance.
+    assert {"two-holders", "lost-early"} & found(results)
 
 
 @pytest.mark.parametrize("fault", ["hold-back-replication", "isolate-primary"])

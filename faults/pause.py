@@ -39,3 +39,10 @@ def _on(system: System, target: str) -> Injection:
 
 
 PAUSE = Fault("pause", "the server's process is stopped (SIGSTOP) and goes on later", _on)
+FREEZE = Fault(
+    "freeze",
+    "the primary is stopped (SIGSTOP) until after another took its place, and then goes on",
+    _on,
+    changes_roles=True,
+    lasts_s=7.0,
+)

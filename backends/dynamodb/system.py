@@ -282,7 +282,7 @@ class DynamoBackend:
 
     def refuses(self, fault: str, variant: str) -> str | None:
         """One emulator: nothing to isolate it from, no replication."""
-        if fault in ("isolate-primary", "hold-back-replication", "cancel-wait"):
+        if fault in ("isolate-primary", "hold-back-replication", "cancel-wait", "freeze"):
             return f"dynamodb runs on one emulator without replicas and cannot have {fault}; use --backend postgres-operator"
         if fault == "restart-empty":
             return "dynamodb has no failover limit and cannot have restart-empty; use --fault restart, or --backend redis-sentinel"

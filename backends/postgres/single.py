@@ -86,7 +86,7 @@ class PostgresBackend:
 
     def refuses(self, fault: str, variant: str) -> str | None:
         """One node: nothing to isolate it from, no replication to hold back or to wait for."""
-        if fault in ("isolate-primary", "hold-back-replication", "cancel-wait"):
+        if fault in ("isolate-primary", "hold-back-replication", "cancel-wait", "freeze"):
             return f"postgres is one server without standbys and cannot have {fault}; use --backend postgres-operator"
         if fault == "restart-empty":
             return "postgres keeps its data on disk and cannot have restart-empty; use --backend redis-sentinel"

@@ -99,7 +99,7 @@ class RedisBackend:
 
     def refuses(self, fault: str, variant: str) -> str | None:
         """One node: nothing to isolate it from and no replication to hold back."""
-        if fault in ("isolate-primary", "hold-back-replication", "restart-empty"):
+        if fault in ("isolate-primary", "hold-back-replication", "restart-empty", "freeze"):
             return f"redis is one server without replicas and cannot have {fault}; use --backend redis-sentinel"
         if fault == "cancel-wait":
             return "redis waits for no standby and cannot have cancel-wait; use --backend postgres-operator"

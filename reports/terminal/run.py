@@ -48,6 +48,7 @@ HEALED = {
     "restart": "{node} started again",
     "restart-empty": "{node} left running",
     "pause": "{node} goes on",
+    "freeze": "{node} goes on",
     "hold-back-replication": "replication from {node} let through",
     "cancel-wait": "replication from {node} let through",
     "client-pause": "all clients go on",

@@ -21,7 +21,7 @@ from faults.isolate_primary import ISOLATE_PRIMARY
 from faults.kill import KILL
 from faults.latency import LATENCY
 from faults.lost_reply import LOST_REPLY
-from faults.pause import PAUSE
+from faults.pause import FREEZE, PAUSE
 from faults.restart import RESTART
 from harness.client import outcome
 from harness.nemesis import Fault, target_of
@@ -143,10 +143,11 @@ def test_without_a_failover_it_bites_it_heals_and_nobody_else_is_promoted(cluste
     assert serves_again(cluster)
 
 
-def test_a_killed_primary_comes_back_as_a_standby_of_the_promoted_one(cluster: PostgresOperator, key: str) -> None:
+@pytest.mark.parametrize("fault", [KILL, FREEZE], ids=name_of)
+def test_a_primary_that_was_replaced_comes_back_as_a_standby_of_the_promoted_one(cluster: PostgresOperator, key: str, fault: Fault) -> None:
     old = primary_of(cluster)
     assert put(cluster, key, "x").type == "ok"
-    injection = KILL.on(cluster, old)
+    injection = fault.on(cluster, old)
     injection.inject()
     proved(injection.bites)
     eventually(lambda: cluster.primary() != old, "another one is promoted")

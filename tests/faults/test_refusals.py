@@ -14,7 +14,7 @@ from harness.run import Catalogue, run
 
 LINKS = {"cut", "latency", "lost-reply"}
 PROCESS = {"kill", "pause", "restart"}
-FAILOVER = {"isolate-primary", "hold-back-replication"}
+FAILOVER = {"isolate-primary", "hold-back-replication", "freeze"}
 EMPTY = {"restart-empty"}
 WAITS = {"cancel-wait"}
 CLOCKS = {"client-clock", "client-clock-beyond"}

@@ -17,7 +17,7 @@ from faults.hold_back_replication import HOLD_BACK_REPLICATION
 from faults.isolate_primary import ISOLATE_PRIMARY
 from faults.kill import KILL
 from faults.latency import LATENCY
-from faults.pause import PAUSE
+from faults.pause import FREEZE, PAUSE
 from faults.restart_empty import RESTART_EMPTY
 from harness.client import Client, Completion, outcome
 from harness.history import load
@@ -241,6 +241,23 @@ def test_what_the_old_primary_acknowledged_in_a_split_is_gone_once_healed(split:
 def test_after_a_split_the_old_primary_is_a_replica_and_both_sides_are_served(split: Split) -> None:
     assert split.roles_after[split.old].role == "replica"
     assert split.serves
+
+
+# Frozen past the failover
+
+
+def test_a_frozen_primary_that_goes_on_finds_itself_replaced_and_becomes_a_replica(quick: RedisSentinel) -> None:
+    is_steady(quick)
+    old = primary_of(quick)
+    injection = FREEZE.on(quick, old)
+    injection.inject()
+    proved(injection.bites)
+    eventually(lambda: quick.primary() not in (None, old), "another node is promoted")
+    injection.heal()
+    proved(injection.healed)
+    is_steady(quick)
+    assert quick.roles()[old].role == "replica"
+    assert serves_again(quick)
 
 
 # Replication held back: carried out once

@@ -107,14 +107,14 @@ def require(name: str) -> Found:
     """Find a server; raise Infrastructure with the remedy where there is none."""
     found = find(name)
     if found is None:
-        raise Infrastructure(f"no {name} on this machine; {REMEDY}")
+        raise Infrastructure(_absence([name]))
     return found
 
 
 def missing(*names: str) -> str | None:
     """Say which of these servers are not there, and the command that brings them; None if all are."""
     absent = [name for name in names if find(name) is None]
-    return f"no {' and no '.join(absent)} on this machine; {REMEDY}" if absent else None
+    return _absence(absent) if absent else None
 
 
 def table() -> list[dict[str, Any]]:
@@ -152,6 +152,11 @@ def _server(name: str) -> Server:
         raise Infrastructure(f"no server {name!r} to install, there are: {', '.join(registry.names('servers'))}")
     server: Server = registry.load("servers", name)
     return server
+
+
+def _absence(names: Iterable[str]) -> str:
+    wanted = [f"no {name} {_server(name).oldest} or later" for name in names]  # an older one may be there
+    return f"{' and '.join(wanted)} on this machine; {REMEDY}"
 
 
 def _brought(server: Server, say: Say) -> Found:

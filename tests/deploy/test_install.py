@@ -123,13 +123,13 @@ def test_a_relative_path_is_made_absolute(program: Program, monkeypatch: pytest.
 
 
 def test_a_missing_server_is_an_error_with_its_remedy(program: Program) -> None:
-    with pytest.raises(Infrastructure, match="no toxiproxy on this machine; run: holdwater install"):
+    with pytest.raises(Infrastructure, match="no toxiproxy 2 or later on this machine; run: holdwater install"):
         install.require("toxiproxy")
 
 
 def test_missing_names_what_is_missing_only(program: Program) -> None:
     program("redis-server", REDIS_7)
-    assert install.missing("redis-server", "toxiproxy") == "no toxiproxy on this machine; run: holdwater install"
+    assert install.missing("redis-server", "toxiproxy") == "no toxiproxy 2 or later on this machine; run: holdwater install"
     program("toxiproxy-server", PROXY)
     assert install.missing("redis-server", "toxiproxy") is None
 

@@ -295,7 +295,9 @@ def test_a_variable_that_names_no_server_is_the_machines(
 
 def test_a_server_that_is_missing_is_answered_with_the_command_that_brings_it(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(install, "find", lambda name: None)
-    assert "no redis-server 7 or later and no toxiproxy 2 or later on this machine; run: holdwater install" in line_of(call("run lock --backend redis"), 3)
+    assert "no redis-server 7 or later and no toxiproxy 2 or later on this machine; run: holdwater install" in line_of(
+        call("run lock --backend redis"), 3
+    )
 
 
 def test_a_port_that_is_taken_is_the_machines_and_the_run_is_kept(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

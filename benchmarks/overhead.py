@@ -29,7 +29,7 @@ from harness import store
 from harness.history import load
 from harness.plan import Episode, Plan
 from harness.run import HISTORY, Catalogue, run
-from harness.system import Deployment, System
+from harness.system import Deployment, Need, System
 from workloads.counter import COUNTER
 
 TARGET_US = 40.0
@@ -48,8 +48,8 @@ class Running:
     def open(self, deployment: Deployment) -> Iterator[System]:
         yield self._system
 
-    def refuses(self, fault: str, variant: str) -> str | None:
-        return None
+    def offers(self, variant: str) -> frozenset[Need]:
+        return frozenset()
 
     def missing(self) -> str | None:
         return None

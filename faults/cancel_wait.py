@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from faults.kill import KILL
 from faults.marker import Marker
 from harness.nemesis import Fault, Injection, Probe
-from harness.system import HasSynchronousWaits, Link, Refused, System
+from harness.system import HasSynchronousWaits, Link, Need, Refused, System
 
 UNTIL_KILL_S = 1.0
 EVERY_S = 0.05
@@ -82,5 +82,6 @@ CANCEL_WAIT = Fault(
     _on,
     changes_roles=True,
     lasts_s=6.0,
+    needs=frozenset({Need.LINKS, Need.PROCESS, Need.TAKEOVER, Need.WAITS}),
     follow=((UNTIL_KILL_S, KILL),),
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.nemesis import Fault, Injection, Probe
-from harness.system import HasClientClocks, Refused, System
+from harness.system import HasClientClocks, Need, Refused, System
 
 NEAR_MS = 5.0  # reading two clocks one after the other takes time
 
@@ -57,7 +57,17 @@ def _beyond(system: System, target: str) -> Injection:
     return _shifted(system, 30)
 
 
-CLIENT_CLOCK = Fault("client-clock", "one client side's clock runs ahead by nine tenths of the configured bound", _within, lasts_s=3.0)
+CLIENT_CLOCK = Fault(
+    "client-clock",
+    "one client side's clock runs ahead by nine tenths of the configured bound",
+    _within,
+    lasts_s=3.0,
+    needs=frozenset({Need.CLIENT_CLOCKS}),
+)
 CLIENT_CLOCK_BEYOND = Fault(
-    "client-clock-beyond", "one client side's clock runs ahead by 30 times the configured bound", _beyond, lasts_s=3.0
+    "client-clock-beyond",
+    "one client side's clock runs ahead by 30 times the configured bound",
+    _beyond,
+    lasts_s=3.0,
+    needs=frozenset({Need.CLIENT_CLOCKS}),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from faults.links import OnLinks, links_of_first_side
 from harness.nemesis import Fault, Injection
-from harness.system import System
+from harness.system import Need, System
 
 
 def _on(system: System, target: str) -> Injection:
@@ -13,4 +13,4 @@ def _on(system: System, target: str) -> Injection:
     )
 
 
-CUT = Fault("cut", "one client side is cut from the server: nothing arrives, nothing is answered", _on)
+CUT = Fault("cut", "one client side is cut from the server: nothing arrives, nothing is answered", _on, needs=frozenset({Need.LINKS}))

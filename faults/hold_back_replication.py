@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from faults.kill import KILL
 from faults.marker import Marker
 from harness.nemesis import Fault, Injection, Probe
-from harness.system import Link, System
+from harness.system import Link, Need, System
 
 UNTIL_KILL_S = 0.5  # with the probe before it the peers are cut for less than a second
 
@@ -61,5 +61,6 @@ HOLD_BACK_REPLICATION = Fault(
     _on,
     changes_roles=True,
     lasts_s=6.0,
+    needs=frozenset({Need.LINKS, Need.PROCESS, Need.TAKEOVER}),
     follow=((UNTIL_KILL_S, KILL),),
 )

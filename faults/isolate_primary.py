@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from faults.marker import Marker
 from harness.nemesis import Fault, Injection, Probe
-from harness.system import Link, System
+from harness.system import Link, Need, System
 
 
 @dataclass(slots=True)
@@ -73,4 +73,5 @@ ISOLATE_PRIMARY = Fault(
     _on,
     changes_roles=True,
     lasts_s=7.0,
+    needs=frozenset({Need.LINKS, Need.TAKEOVER}),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from harness.nemesis import Fault, Injection, Probe
-from harness.system import System
+from harness.system import Need, System
 
 
 @dataclass(slots=True)
@@ -41,4 +41,6 @@ def kill(system: System, target: str) -> Injection:
     return Kill(system, target)
 
 
-KILL = Fault("kill", "the server is killed (SIGKILL) and started again when healed", kill, changes_roles=True)
+KILL = Fault(
+    "kill", "the server is killed (SIGKILL) and started again when healed", kill, changes_roles=True, needs=frozenset({Need.PROCESS})
+)

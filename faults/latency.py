@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from faults.links import OnLinks, links_of_first_side
 from harness.nemesis import Fault, Injection
-from harness.system import Passage, System
+from harness.system import Need, Passage, System
 
 LATENCY_MS = 120
 
@@ -17,4 +17,4 @@ def _on(system: System, target: str) -> Injection:
     return OnLinks(system, links_of_first_side(system, target), lambda link: link.delay(LATENCY_MS), _late)
 
 
-LATENCY = Fault("latency", f"one client side reaches the server {LATENCY_MS} ms late", _on)
+LATENCY = Fault("latency", f"one client side reaches the server {LATENCY_MS} ms late", _on, needs=frozenset({Need.LINKS}))

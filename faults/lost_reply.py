@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from faults.links import OnLinks, links_of_first_side
 from harness.nemesis import Fault, Injection
-from harness.system import System
+from harness.system import Need, System
 
 
 def _on(system: System, target: str) -> Injection:
@@ -16,4 +16,4 @@ def _on(system: System, target: str) -> Injection:
     )
 
 
-LOST_REPLY = Fault("lost-reply", "requests of one client side are applied, and their answers cut off", _on)
+LOST_REPLY = Fault("lost-reply", "requests of one client side are applied, and their answers cut off", _on, needs=frozenset({Need.REPLIES}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.nemesis import Fault, Injection, Probe
-from harness.system import System
+from harness.system import Need, System
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,12 @@ def _on(system: System, target: str) -> Injection:
     return Pause(system, target)
 
 
-PAUSE = Fault("pause", "the server's process is stopped (SIGSTOP) and goes on later", _on)
+PAUSE = Fault("pause", "the server's process is stopped (SIGSTOP) and goes on later", _on, needs=frozenset({Need.PROCESS}))
 FREEZE = Fault(
     "freeze",
     "the primary is stopped (SIGSTOP) until after another took its place, and then goes on",
     _on,
     changes_roles=True,
     lasts_s=7.0,
+    needs=frozenset({Need.PROCESS, Need.TAKEOVER}),
 )

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 
 from harness.nemesis import Fault, Injection, Probe
-from harness.system import Role, System
+from harness.system import Need, Role, System
 
 
 @dataclass(slots=True)
@@ -58,4 +58,5 @@ RESTART_EMPTY = Fault(
     _on,
     changes_roles=True,
     lasts_s=1.0,
+    needs=frozenset({Need.EMPTY_RESTART}),
 )

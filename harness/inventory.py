@@ -11,6 +11,7 @@ from harness import claims, registry
 from harness.checks import MODEL_NAMES
 from harness.deploy import compose, install
 from harness.deploy.process import sweep
+from harness.nemesis import refusal
 from harness.system import Infrastructure
 
 MODEL_SENTENCES = {
@@ -78,7 +79,7 @@ def _backend(name: str) -> dict[str, Any]:
     variants = list(backend.variants)
     faults = {}
     for fault in registry.names("faults"):
-        refusals = [backend.refuses(fault, variant) for variant in variants]
+        refusals = [refusal(registry.load("faults", fault), backend, variant) for variant in variants]
         faults[fault] = None if None in refusals else refusals[0]
     return {"name": name, "missing": backend.missing(), "faults": faults}
 

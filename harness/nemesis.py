@@ -14,10 +14,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from harness import registry
 from harness.history import NEMESIS, Event
 from harness.journal import Journal
 from harness.plan import FaultSpec
-from harness.system import Infrastructure, Role, System
+from harness.system import Backend, Infrastructure, Need, Role, System
 
 PROBE_S = 5.0
 HEAL_S = 30.0
@@ -63,7 +64,7 @@ class Fault:
     `on` makes the injection for a node's name. `on_clients`: it meets the run's own clients and no node; its
     system is `harness.system.PausesClients` too, and its target CLIENTS. `follow` are faults on the same target, each so many
     seconds after this one was proved active; they are healed with it, the last first. `lasts_s` is how
-    long it goes on where the user does not say.
+    long it goes on where the user does not say. A backend that does not offer all that it `needs` cannot have it.
     """
 
     name: str
@@ -73,6 +74,24 @@ class Fault:
     follow: tuple[tuple[float, Fault], ...] = ()
     lasts_s: float = 2.0
     on_clients: bool = False
+    needs: frozenset[Need] = frozenset()
+
+
+def refusal(fault: Fault, backend: Backend, variant: str) -> str | None:
+    """Say why a variant cannot have a fault, and which can; None if it can."""
+    missing = fault.needs - backend.offers(variant)
+    if not missing:
+        return None
+    lacking = [need for need in Need if need in missing][-1]  # the most particular one
+    if variants := _able(fault, backend):
+        return f"{backend.name}, variant {variant}, has no {lacking} and cannot have {fault.name}; use --option variant={variants[0]}"
+    others = [name for name in registry.names("backends") if _able(fault, registry.load("backends", name))]
+    instead = f"use --backend {' or '.join(others)}" if others else "no backend here can"
+    return f"{backend.name} has no {lacking} and cannot have {fault.name}; {instead}"
+
+
+def _able(fault: Fault, backend: Backend) -> list[str]:
+    return [variant for variant in backend.variants if fault.needs <= backend.offers(variant)]
 
 
 @dataclass(slots=True)

@@ -26,7 +26,7 @@ from harness.generator import NS_PER_S, Context, Generator, Mix, Phase, Workload
 from harness.history import NEMESIS, Event, Header
 from harness.journal import Journal
 from harness.lag import LagMeter
-from harness.nemesis import CLIENTS, Fault, Nemesis, Watcher, target_of
+from harness.nemesis import CLIENTS, Fault, Nemesis, Watcher, refusal, target_of
 from harness.pausing import Pauses, with_clients
 from harness.plan import BadPlan, Episode, FaultSpec, Plan
 from harness.resource import FUNCTIONS as RESOURCE_FUNCTIONS
@@ -80,9 +80,10 @@ def check_plan(plan: Plan, catalogue: Catalogue) -> None:
             raise BadPlan(f"workload {name} needs {', '.join(sorted(alien))}, which {backend.name} does not offer")
     for episode in plan.episodes:
         for spec in episode.faults:
-            if refusal := backend.refuses(spec.name, plan.variant):
-                raise BadPlan(refusal)
-            if catalogue.faults[spec.name].on_clients:
+            fault = catalogue.faults[spec.name]
+            if refused := refusal(fault, backend, plan.variant):
+                raise BadPlan(refused)
+            if fault.on_clients:
                 _check_on_clients(spec, catalogue)
 
 

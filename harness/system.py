@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -223,6 +224,18 @@ class HasClientClocks(Protocol):
         ...
 
 
+class Need(StrEnum):
+    """What a fault needs of a deployment, said as what another one lacks ("it has no ..."); the most particular last."""
+
+    PROCESS = "process of its own"
+    LINKS = "network"
+    REPLIES = "link on which an answer can be told from a handshake"
+    TAKEOVER = "node that takes over"
+    WAITS = "write that waits for a standby"
+    CLIENT_CLOCKS = "expiry by its clients' clocks"
+    EMPTY_RESTART = "primary that is back, empty, before its failover limit"
+
+
 @runtime_checkable
 class HasSynchronousWaits(Protocol):
     """A deployment whose primary waits for its standbys at a commit: what fault cancel-wait asks of it."""
@@ -246,8 +259,8 @@ class Backend(Protocol):
         """Start the deployment and wait for its steady state; stop all of it on leaving."""
         ...
 
-    def refuses(self, fault: str, variant: str) -> str | None:
-        """Say why this variant cannot have a fault and what to do instead; None if it can."""
+    def offers(self, variant: str) -> frozenset[Need]:
+        """Give what this variant has of what faults need: a fault that needs more is refused beforehand."""
         ...
 
     def missing(self) -> str | None:

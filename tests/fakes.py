@@ -12,7 +12,7 @@ from backends.memory.store import MemoryStore
 from harness.client import Client
 from harness.nemesis import Fault, Probe
 from harness.run import Catalogue
-from harness.system import Deployment, Link, Node, Passage, Role, System
+from harness.system import Deployment, Link, Need, Node, Passage, Role, System
 from workloads.acquire import ACQUIRE
 from workloads.cas import CAS
 from workloads.counter import COUNTER
@@ -100,8 +100,8 @@ class FakeBackend:
         finally:
             self.closed = True
 
-    def refuses(self, fault: str, variant: str) -> str | None:
-        return "fake cannot have latency" if fault == "latency" else None
+    def offers(self, variant: str) -> frozenset[Need]:
+        return frozenset()
 
     def missing(self) -> str | None:
         return None

@@ -68,7 +68,7 @@ def is_fault(candidate: object) -> bool:
 
 
 def is_backend(candidate: object) -> bool:
-    return not isinstance(candidate, type) and all(hasattr(candidate, name) for name in ("variants", "mutants", "open", "refuses"))
+    return not isinstance(candidate, type) and all(hasattr(candidate, name) for name in ("variants", "mutants", "open", "offers"))
 
 
 # Folders and entry points

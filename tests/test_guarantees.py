@@ -12,6 +12,7 @@ import pytest
 
 from harness.claims import CHECK_OF, Claim, Experiment, Word, needed_checks, shipped
 from harness.judge import judge, table
+from harness.nemesis import refusal
 from harness.plan import Episode, FaultSpec, Plan
 from harness.resource import FUNCTIONS as RESOURCE_FUNCTIONS
 
@@ -92,7 +93,7 @@ def test_every_name_in_an_experiment_exists(experiment: Experiment) -> None:
     for fault in experiment.faults:
         name = FaultSpec.parse(fault).name
         assert plugin("faults", name).name == name
-        assert backend.refuses(name, experiment.variant) is None
+        assert refusal(plugin("faults", name), backend, experiment.variant) is None
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda experiment: experiment.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from harness.client import BROKEN, Client, Indeterminate, NotApplied
 from harness.history import NEMESIS, Event, load
 from harness.plan import BadPlan, Episode, FaultSpec, Plan
 from harness.run import HISTORY, run
-from harness.system import Infrastructure
+from harness.system import Infrastructure, Need
 
 SHORT = Episode(quiet_s=0.2, after_s=0.1)
 LONGER = Episode(quiet_s=1.0, after_s=0.1)
@@ -184,8 +185,9 @@ def test_an_exception_of_ours_in_a_client_is_recorded_as_broken_info(tmp_path: P
 )
 def test_a_plan_that_does_not_fit_is_refused_before_anything_is_started(tmp_path: Path, bad: dict[str, Any], said: str) -> None:
     given = {"backend": "fake", "variant": "default", "workloads": ("lock",), "episodes": (SHORT,), "seed": 1, **bad}
+    needy = replace(fault(FakeInjection(), "latency"), needs=frozenset({Need.LINKS}))
     with pytest.raises(BadPlan, match=said):
-        run(Plan(**given), fake_catalogue(FakeBackend(), latency=fault(FakeInjection(), "latency")), tmp_path)
+        run(Plan(**given), fake_catalogue(FakeBackend(), latency=needy), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -25,7 +25,7 @@ from harness.deploy.local import Local, LocalNode
 from harness.deploy.ports import HOST
 from harness.deploy.process import wait_for
 from harness.deploy.proxy import ProxyLink
-from harness.system import Deployment, Infrastructure, Link, Node, Passage, Role, System
+from harness.system import Deployment, Infrastructure, Link, Need, Node, Passage, Role, System
 
 NODE, PRIVATE_PORT = "dynamodb-1", 8000
 EMULATOR = "Dynoxide"
@@ -280,13 +280,9 @@ class DynamoBackend:
             finally:
                 system.close()
 
-    def refuses(self, fault: str, variant: str) -> str | None:
-        """One emulator: nothing to isolate it from, no replication."""
-        if fault in ("isolate-primary", "hold-back-replication", "cancel-wait", "freeze"):
-            return f"dynamodb runs on one emulator without replicas and cannot have {fault}; use --backend postgres-operator"
-        if fault == "restart-empty":
-            return "dynamodb has no failover limit and cannot have restart-empty; use --fault restart, or --backend redis-sentinel"
-        return None
+    def offers(self, variant: str) -> frozenset[Need]:
+        """One emulator: no node takes over."""
+        return frozenset({Need.PROCESS, Need.LINKS, Need.REPLIES, Need.CLIENT_CLOCKS})
 
     def missing(self) -> str | None:
         """Say what to install, None if all is there."""

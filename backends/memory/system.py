@@ -17,7 +17,7 @@ from backends.target import Target
 from harness.client import Client
 from harness.deploy.local import Local, LocalNode, open_local, own_session_environment
 from harness.deploy.ports import HOST
-from harness.system import Deployment, Infrastructure, Link, Node, Passage, Role, System
+from harness.system import Deployment, Infrastructure, Link, Need, Node, Passage, Role, System
 
 NODE = "memory-1"
 MUTANT_PAUSE_S = 0.001  # between the steps of a mutant, so that its race is met
@@ -25,8 +25,6 @@ VARIANTS = {
     "default": "in the harness' own process, shared by its threads",
     "child": "in a child process, which can be killed",
 }
-FAULTS_OF_A_PROCESS = ("kill", "pause", "restart")
-FAULTS_OF_LINKS = ("cut", "latency", "lost-reply")
 
 
 class _NoNetwork:
@@ -145,20 +143,9 @@ class MemoryBackend:
         with open_local(deployment.directory) as local:
             yield MemoryChild(local, deployment.mutant)
 
-    def refuses(self, fault: str, variant: str) -> str | None:
-        """No process of its own and no network: most faults cannot be felt."""
-        if fault == "client-pause":
-            return None
-        if fault in ("client-clock", "client-clock-beyond"):
-            return f"memory reads no client clock and cannot have {fault}; use --backend dynamodb"
-        if fault == "cancel-wait":
-            return "memory waits for no standby and cannot have cancel-wait; use --backend postgres-operator"
-        if fault not in FAULTS_OF_A_PROCESS:
-            other = "redis" if fault in FAULTS_OF_LINKS else "redis-sentinel"
-            return f"memory has no network and no replicas, and cannot have {fault}; use --backend {other}"
-        if variant == "default":
-            return f"memory has no process of its own and cannot have {fault}; use --option variant=child"
-        return None
+    def offers(self, variant: str) -> frozenset[Need]:
+        """No network, no second node; the variant child can be killed."""
+        return frozenset({Need.PROCESS} if variant == "child" else ())
 
     def missing(self) -> str | None:
         """Nothing is missing: it is Python."""

@@ -31,7 +31,7 @@ from harness.deploy.install import missing
 from harness.deploy.local import Local, open_local
 from harness.deploy.ports import HOST
 from harness.deploy.process import wait_for
-from harness.system import Deployment, Infrastructure, System
+from harness.system import Deployment, Infrastructure, Need, System
 
 NODES = ("pg-1", "pg-2", "pg-3")
 DOWN_AFTER_S = 2.0
@@ -298,15 +298,10 @@ class OperatorBackend:
             finally:
                 system.close()
 
-    def refuses(self, fault: str, variant: str) -> str | None:
-        """Refuse what would not be felt as described here."""
-        if fault == "cancel-wait" and variant == "async":
-            return "postgres-operator async waits for no standby and cannot have cancel-wait; use --option variant=sync"
-        if fault == "restart-empty":
-            return "postgres-operator keeps its data on disk and cannot have restart-empty; use --backend redis-sentinel"
-        if fault in ("client-clock", "client-clock-beyond"):
-            return f"postgres-operator reads no client clock and cannot have {fault}; use --backend dynamodb"
-        return None
+    def offers(self, variant: str) -> frozenset[Need]:
+        """Its data is on disk; only a synchronous primary waits for its standbys."""
+        waits = set() if variant.startswith("async") else {Need.WAITS}
+        return frozenset({Need.PROCESS, Need.LINKS, Need.REPLIES, Need.TAKEOVER, *waits})
 
     def missing(self) -> str | None:
         """Say what to install, None if all is there."""

@@ -41,7 +41,7 @@ from harness.deploy.install import missing, require
 from harness.deploy.local import Local, LocalNode
 from harness.deploy.ports import HOST
 from harness.deploy.process import wait_for
-from harness.system import Deployment, System
+from harness.system import Deployment, Need, System
 
 BACKEND = "postgres-patroni"
 NODES = ("pg-1", "pg-2", "pg-3")
@@ -308,15 +308,10 @@ class PatroniBackend:
             finally:
                 system.close()
 
-    def refuses(self, fault: str, variant: str) -> str | None:
-        """Refuse what would not be felt as described here."""
-        if fault == "cancel-wait" and variant.startswith("async"):
-            return f"postgres-patroni {variant} waits for no standby and cannot have cancel-wait; use --option variant=sync"
-        if fault == "restart-empty":
-            return "postgres-patroni keeps its data on disk and cannot have restart-empty; use --backend redis-sentinel"
-        if fault in ("client-clock", "client-clock-beyond"):
-            return f"postgres-patroni reads no client clock and cannot have {fault}; use --backend dynamodb"
-        return None
+    def offers(self, variant: str) -> frozenset[Need]:
+        """Its data is on disk; only a synchronous primary waits for its standbys."""
+        waits = set() if variant.startswith("async") else {Need.WAITS}
+        return frozenset({Need.PROCESS, Need.LINKS, Need.REPLIES, Need.TAKEOVER, *waits})
 
     def missing(self) -> str | None:
         """Say what to install, None if all is there."""

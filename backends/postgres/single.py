@@ -16,7 +16,7 @@ from harness.deploy.ground import Topology, open_ground
 from harness.deploy.install import missing
 from harness.deploy.local import Local
 from harness.deploy.ports import HOST
-from harness.system import Deployment, System
+from harness.system import Deployment, Need, System
 
 NODE = "pg-1"
 VARIANTS: Mapping[str, tuple[str, Mapping[str, str]]] = {
@@ -84,15 +84,9 @@ class PostgresBackend:
             finally:
                 system.close()
 
-    def refuses(self, fault: str, variant: str) -> str | None:
-        """One node: nothing to isolate it from, no replication to hold back or to wait for."""
-        if fault in ("isolate-primary", "hold-back-replication", "cancel-wait", "freeze"):
-            return f"postgres is one server without standbys and cannot have {fault}; use --backend postgres-operator"
-        if fault == "restart-empty":
-            return "postgres keeps its data on disk and cannot have restart-empty; use --backend redis-sentinel"
-        if fault in ("client-clock", "client-clock-beyond"):
-            return f"postgres reads no client clock and cannot have {fault}; use --backend dynamodb"
-        return None
+    def offers(self, variant: str) -> frozenset[Need]:
+        """One server: no node takes over."""
+        return frozenset({Need.PROCESS, Need.LINKS, Need.REPLIES})
 
     def missing(self) -> str | None:
         """Say what to install, None if all is there."""

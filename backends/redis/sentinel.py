@@ -31,7 +31,7 @@ from harness.deploy.install import missing, require
 from harness.deploy.local import Local, LocalNode
 from harness.deploy.ports import HOST
 from harness.deploy.process import wait_for
-from harness.system import Deployment, Role, System
+from harness.system import Deployment, Need, Role, System
 
 GROUP = "holdwater"
 NODES = ("redis-1", "redis-2", "redis-3")
@@ -296,15 +296,9 @@ class SentinelBackend:
             finally:
                 system.close()
 
-    def refuses(self, fault: str, variant: str) -> str | None:
-        """Refuse what would not be felt as described here."""
-        if fault == "lost-reply":
-            return "redis-sentinel cannot have lost-reply: its handshake alone is longer than the bytes let through; use --backend redis"
-        if fault == "cancel-wait":
-            return "redis-sentinel waits for no standby and cannot have cancel-wait; use --backend postgres-operator"
-        if fault in ("client-clock", "client-clock-beyond"):
-            return f"redis-sentinel reads no client clock and cannot have {fault}; use --backend dynamodb"
-        return None
+    def offers(self, variant: str) -> frozenset[Need]:
+        """No lost replies: a client's handshake alone is longer than the bytes let through."""
+        return frozenset({Need.PROCESS, Need.LINKS, Need.TAKEOVER, Need.EMPTY_RESTART})
 
     def missing(self) -> str | None:
         """Say what to install, None if all is there."""

@@ -16,7 +16,7 @@ from harness.deploy.ground import Topology, open_ground
 from harness.deploy.install import missing
 from harness.deploy.local import Local
 from harness.deploy.ports import HOST
-from harness.system import Deployment, System
+from harness.system import Deployment, Need, System
 
 NODE = "redis-1"
 SHIPPED_SAVE = 'save "3600 1 300 100 60 10000"'
@@ -97,15 +97,9 @@ class RedisBackend:
             finally:
                 system.close()
 
-    def refuses(self, fault: str, variant: str) -> str | None:
-        """One node: nothing to isolate it from and no replication to hold back."""
-        if fault in ("isolate-primary", "hold-back-replication", "restart-empty", "freeze"):
-            return f"redis is one server without replicas and cannot have {fault}; use --backend redis-sentinel"
-        if fault == "cancel-wait":
-            return "redis waits for no standby and cannot have cancel-wait; use --backend postgres-operator"
-        if fault in ("client-clock", "client-clock-beyond"):
-            return f"redis reads no client clock and cannot have {fault}; use --backend dynamodb"
-        return None
+    def offers(self, variant: str) -> frozenset[Need]:
+        """One server: no node takes over."""
+        return frozenset({Need.PROCESS, Need.LINKS, Need.REPLIES})
 
     def missing(self) -> str | None:
         """Say what to install, None if all is there."""

@@ -15,7 +15,7 @@ from harness.journal import Journal
 from harness.nemesis import Fault, Injection, Nemesis, Probe
 from harness.plan import Episode, FaultSpec, Plan
 from harness.run import Catalogue, run
-from harness.system import Backend, Deployment, System
+from harness.system import Backend, Deployment, Need, System
 from workloads.counter import COUNTER
 
 CLIENT_DEADLINE_S = 0.5
@@ -112,8 +112,8 @@ class Standing:
     def open(self, deployment: Deployment) -> Iterator[System]:
         yield self._system
 
-    def refuses(self, fault: str, variant: str) -> str | None:
-        return self._backend.refuses(fault, variant)
+    def offers(self, variant: str) -> frozenset[Need]:
+        return self._backend.offers(variant)
 
     def missing(self) -> str | None:
         return None

@@ -17,7 +17,7 @@ from harness.checkers.lease import lease
 from harness.history import load
 from harness.plan import Episode, FaultSpec, Plan
 from harness.run import HISTORY, Catalogue, run
-from harness.system import Deployment, System
+from harness.system import Deployment, Need, System
 from harness.verdict import Status
 from workloads.lock import LOCK
 
@@ -41,8 +41,8 @@ class Opened:
             self.system = system
             yield system
 
-    def refuses(self, fault: str, variant: str) -> str | None:
-        return SENTINEL.refuses(fault, variant)
+    def offers(self, variant: str) -> frozenset[Need]:
+        return SENTINEL.offers(variant)
 
     def missing(self) -> str | None:
         return SENTINEL.missing()

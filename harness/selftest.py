@@ -20,7 +20,7 @@ from harness.system import Infrastructure
 QUIET_S = 4.0
 RATE = 60.0
 WORKLOADS = ("lock", "dedup", "cas", "counter")
-DRIVEN_BY = {"grant-waits": ("acquire",)}
+DRIVEN_BY = {"grant-waits": ("acquire",), "ttl-late": ("resource",)}
 """Mutants that other workloads show."""
 
 

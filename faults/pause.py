@@ -1,4 +1,7 @@
-"""Stop a server's process and let it go on later: it believes that no time has passed."""
+"""Stop a server's process and let it go on later: it believes that no time has passed.
+
+The probe of `freeze` sees the stop, as that of `pause`; whether another was promoted in time is the gate `promoted`.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,7 @@ def _on(system: System, target: str) -> Injection:
 PAUSE = Fault("pause", "the server's process is stopped (SIGSTOP) and goes on later", _on, needs=frozenset({Need.PROCESS}))
 FREEZE = Fault(
     "freeze",
-    "the primary is stopped (SIGSTOP) until after another took its place, and then goes on",
+    "the primary is stopped (SIGSTOP) for long enough that another takes its place, and then goes on",
     _on,
     changes_roles=True,
     lasts_s=7.0,

@@ -67,7 +67,7 @@ def fault(history: History, seen: FaultSeen) -> str:
         "restart": lambda: f"{seen.node} killed, then started",
         "restart-empty": lambda: f"{seen.node} killed and started empty",
         "pause": lambda: f"{seen.node} paused",
-        "freeze": lambda: f"{seen.node} paused past its failover",
+        "freeze": lambda: f"{seen.node} paused, for a failover",
         "cut": lambda: f"{_source(history, seen)} cut from {seen.node}",
         "latency": lambda: f"{_source(history, seen)} reach {seen.node} late",
         "lost-reply": lambda: f"answers from {seen.node} to {_source(history, seen)} lost",

@@ -18,7 +18,7 @@ from harness.checkers.late_grant import late_grant
 from harness.checks import guarded, verdicts
 from harness.client import BROKEN
 from harness.deploy import compose
-from harness.gates import driven, exposure, validity
+from harness.gates import DOUBTS, driven, exposure, validity
 from harness.history import History, load
 from harness.judge import TrialEvidence
 from harness.plan import Plan
@@ -125,20 +125,31 @@ def exit_code(status: Status, broken: str | None, history: History) -> int:
 
 def _status(trial: TrialEvidence) -> Status:
     """Give what a trial may be called: unknown where it was not valid, whatever was seen in it (SPEC 8)."""
-    if any(not gate.met for gate in validity(trial.history)):
+    if any(not gate.met and gate.name not in DOUBTS for gate in validity(trial.history)):
         return Status.UNKNOWN
     return combine(_with_doubt(trial)).status
 
 
 def _with_doubt(trial: TrialEvidence) -> dict[str, Verdict]:
-    """Give a trial's verdicts, and an unknown beside them where it was not valid, or its fault not proved.
+    """Give a trial's verdicts, and an unknown beside them where nothing that was not seen counts.
 
-    Whether enough was exercised is a claim's question and only shown; that nothing can be concluded
-    from a fault that did not bite is nobody's.
+    It was not valid, its fault was not proved, or it runs a planted bug that no check saw: the system is known to be wrong, so
+    that its trial is not valid. Whether enough was exercised is a claim's question and only shown.
     """
     gates = [*validity(trial.history), *(gate for gate in exposure(trial.history, ()) if gate.name in ESSENTIAL)]
-    unmet = [str(gate) for gate in gates if not gate.met]
-    return {**trial.verdicts, "gates": unknown(f"nothing can be concluded: {'; '.join(unmet)}")} if unmet else dict(trial.verdicts)
+    found = dict(trial.verdicts)
+    if unmet := [str(gate) for gate in gates if not gate.met]:
+        found["gates"] = unknown(f"nothing can be concluded: {'; '.join(unmet)}")
+    mutant = planted(trial.history)
+    if mutant is not None and not combine(found).all_anomalies():
+        found["mutant"] = unknown(f"the planted bug {mutant} was not seen: these workloads and options do not show it, or not in this time")
+    return found
+
+
+def planted(history: History) -> str | None:
+    """Give the mutant that a history was recorded with, None for a reference."""
+    mutant = history.header.options.get("mutant") if history.header else None
+    return None if mutant is None else str(mutant)
 
 
 def _described(trial: TrialEvidence) -> dict[str, Any]:

@@ -150,6 +150,9 @@ def _times(history: History, phase: str) -> list[int]:
 
 # Validity
 
+DOUBTS = frozenset({"unclassified_errors"})
+"""Validity gates that take no counterexample away: an unclassified error is an info, which is sound. They forbid `valid` and `holds`."""
+
 
 def validity(history: History) -> tuple[Gate, ...]:
     """Judge what every verdict needs: steady state first, clock sane, errors classified, no unplanned change of roles."""

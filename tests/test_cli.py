@@ -33,6 +33,7 @@ ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples" / "histories"
 INVOKE = '{"index":0,"time":1,"process":0,"type":"invoke","f":"read","value":null}\n'
 OK = '{"index":1,"time":2,"process":0,"type":"ok","f":"read","value":null}\n'
+END = '{"end":true}\n'
 CLOCK = '{"index":0,"time":1,"process":"nemesis","type":"info","f":"clock","value":{"monotonic":1,"wall":1}}\n'
 INVALID = INVOKE + OK.replace("null", '"never written"')
 DRY = "run lock --backend memory --dry-run"
@@ -243,10 +244,11 @@ def test_a_history_that_is_a_directory_is_named(call: Call, form: str) -> None:
     assert "Is a directory, expected the file of a history" in line_of(call(f"check . --format {form}"), 64)
 
 
-def test_a_torn_last_line_is_dropped_and_the_rest_judged(call: Call) -> None:
+def test_a_torn_last_line_is_dropped_the_rest_judged_and_never_called_valid(call: Call) -> None:
     Path("h.jsonl").write_text(INVOKE + OK + '{"index":2,"ti')
     code, out, _ = call("check h.jsonl --json")
-    assert (code, json.loads(out)["status"]) == (0, 0)
+    assert (code, json.loads(out)["status"]) == (2, 1)
+    assert "its last line is cut off" in json.loads(out)["summary"]
 
 
 @pytest.mark.parametrize("text", ["", CLOCK, INVOKE], ids=["empty", "nemesis only", "nothing answered"])
@@ -255,7 +257,7 @@ def test_a_history_that_shows_nothing_is_unknown(call: Call, text: str) -> None:
     assert call("check h.jsonl")[0] == 2
 
 
-@pytest.mark.parametrize(("text", "code"), [(INVOKE + OK, 0), (INVALID, 1)])
+@pytest.mark.parametrize(("text", "code"), [(INVOKE + OK + END, 0), (INVOKE + OK, 2), (INVALID, 1)])
 def test_the_exit_code_of_check_is_the_verdict(call: Call, text: str, code: int) -> None:
     Path("h.jsonl").write_text(text)
     assert call("check h.jsonl")[0] == code
@@ -413,7 +415,7 @@ def test_verify_is_2_where_a_claim_is_in_doubt(call: Call) -> None:
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*/*/*.*")), ids=lambda path: f"{path.parts[-3]}-{path.stem}")
 def test_check_condemns_the_bad_examples_and_no_good_one(call: Call, path: Path) -> None:
-    assert call(["check", str(path), "--json"])[0] == {"good": 0, "bad": 1}[path.parent.name]
+    assert call(["check", str(path), "--json"])[0] == {"good": 0, "bad": 1, "unknown": 2}[path.parent.name]
 
 
 def test_a_bug_of_ours_is_one_line_with_its_trace_in_a_file(call: Call, broken: Callable[[BaseException], None]) -> None:

@@ -15,7 +15,8 @@ then another held the lock, or held it after. Not the end of a lease by the cloc
 *Assumptions*: each process writes what it last read + 1 (else the history is refused), the record is a
 register that begins at 0. *Invalid is sound*: with one holder at a time, and reads and writes done while
 holding, values rise by one and tokens never fall. A write without an answer condemns nothing by itself: it
-may have happened or not. *Valid* is complete for what was acknowledged. *Unknown*: no write was taken.
+may have happened or not. *Valid* is complete for what was acknowledged. *Unknown*: no write was taken,
+or a read shows what nobody wrote, so that the record is no register.
 
 `lost` is exact where every write was answered and the record was read at the end: writes taken less what the
 record came to. Else it is a lower bound. O(n log n) in operations.
@@ -83,6 +84,8 @@ def resource(history: History) -> Verdict:
     if anomalies:
         what = f"{lost} of {numbers['written']} updates lost, {numbers['stale']} writes by holders that had been succeeded"
         return invalid(f"{what}; first: {anomalies[0].message}", anomalies, **numbers)
+    if strange := [read for operations in split(_own(history)).values() for read in _never_written(operations)]:
+        return unknown(f"the record is no register: {_named(strange[0])} read {strange[0].result['value']}, which nobody wrote", **numbers)
     if not numbers["written"]:
         return unknown("no write was taken", **numbers)
     return valid(f"no update lost of {numbers['written']} on {len(records)} records, {numbers['refused']} writes refused", **numbers)
@@ -138,6 +141,21 @@ def _accesses(operations: Iterable[Operation]) -> list[Access]:
                 raise MalformedHistory(f"{_named(operation)} has result {operation.result!r}, expected written of type bool")
             found.append(Access(operation, token, value, token, writes=True, taken=taken))
     return found
+
+
+def _never_written(operations: Iterable[Operation]) -> Iterator[Operation]:
+    """Give the answered reads of a value other than 0 that no write had tried by their end."""
+    tried: dict[int, int] = {}  # value -> first invocation
+    reads = []
+    for operation in operations:
+        if operation.f == "resource_write" and operation.status != "fail":
+            tried.setdefault(operation.argument["value"], operation.index)
+        elif operation.f == "resource_read" and operation.status == "ok" and operation.result["value"]:
+            reads.append(operation)
+    for read in reads:
+        since = tried.get(read.result["value"])
+        if since is None or read.end_index is None or since > read.end_index:
+            yield read
 
 
 def _field(operation: Operation, record: Any, name: str, *, optional: bool = False) -> Any:

@@ -24,6 +24,7 @@ from reports.terminal.lines import (
     STRONG,
     Lines,
     Results,
+    and_more,
     clean,
     cleaned,
     command_lines,
@@ -202,9 +203,20 @@ def _run_verdict(results: Results, recorded: History | None, found: Verdict | No
     else:
         said = "no trial was judged"
     style = LOUD if word == "invalid" else STRONG
-    lines = wrapped(Text.assemble(mark(word), cleaned(f": {said}", style)), width, 2)
+    little = _little(results["trials"]) if word == "valid" else ""
+    lines = wrapped(Text.assemble(mark(word), cleaned(f"{little}: {said}", style)), width, 2)
     lines += labelled("cut off", results.get("broken") or "", width, 2)
     return lines
+
+
+def _little(trials: Sequence[Results]) -> str:
+    """Say beside `valid` which counts were too low: what was hardly exercised shows little."""
+    told = [f"{gate_words(gate['name'])} {gate['measured']:,}, needed {gate['needed']:,}" for gate in _unmet(trials)]
+    return f", but little was exercised ({and_more(told)})" if told else ""
+
+
+def _unmet(trials: Sequence[Results]) -> list[Results]:
+    return [gate for trial in trials for gate in trial["gates"] if not gate["met"]]
 
 
 def _explained(recorded: History | None, found: Verdict | None, width: int) -> Lines:
@@ -235,7 +247,11 @@ def _checks(trials: Sequence[Results], width: int) -> Lines:
         n, worst = max(found, key=lambda each: order.index(each[1]["status"]))
         same = sum(check["status"] == worst["status"] for _, check in found)
         of = f" in {same} of {len(found)} trials. Trial {n}" if len(trials) > 1 else ""
-        lines += wrapped(Text.assemble("  ", mark(worst["status"]), "  ", cleaned(f"{name}{of}: {worst['summary']}")), width, INDENT)
+        took = [check["numbers"]["answered"] for _, check in found if "answered" in check["numbers"]]
+        of_all = f" ({phrases.counted(sum(took), 'answered operation')})" if took else ""
+        lines += wrapped(
+            Text.assemble("  ", mark(worst["status"]), "  ", cleaned(f"{name}{of}: {worst['summary']}{of_all}")), width, INDENT
+        )
     return [Text("CHECKS", STRONG), *lines] if lines else []
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from harness import store
 from harness.statistics import Rate
 from reports.phrases import counted
-from reports.terminal.lines import MARKS, clean, gate_words, lasting, versions_said
+from reports.terminal.lines import MARKS, clean, gate_words, lasting, little, versions_said
 from reports.terminal.verify import meaning, rate, seeds
 
 MOST_TOLD = 20  # reasons or anomalies; all are in results.json
@@ -153,7 +153,7 @@ def _of_run(results: Results) -> list[str]:
     gates = [(trial["n"], gate) for trial in trials for gate in trial.get("gates", ()) if not gate["met"]]
     unmet = [f"trial {n}, {_md(gate_words(gate['name']))}: {gate['measured']}, needed {gate['needed']}{_detail(gate)}" for n, gate in gates]
     return [
-        f"## {MARKS[results['status']][0]} {results['status']}: {_md(what)}",
+        f"## {MARKS[results['status']][0]} {results['status']}{_md(little(results))}: {_md(what)}",
         f"**exit {results['exit']}**: {counted(len(trials), 'trial')}, {_md(lasting(results['seconds']))}",
         _list("The machine failed", [_md(results["broken"])] if results.get("broken") else []),
         _trials(trials),

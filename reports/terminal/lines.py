@@ -213,6 +213,13 @@ def gate_words(name: str) -> str:
     return f"{words} ({workload})" if workload else words
 
 
+def little(results: Results) -> str:
+    """Say beside the word of a valid run which counts were too low: what was hardly exercised shows little."""
+    unmet = [gate for trial in results["trials"] for gate in trial.get("gates", ()) if not gate["met"]]
+    told = [f"{gate_words(gate['name'])} {gate['measured']:,}, needed {gate['needed']:,}" for gate in unmet]
+    return f", but little was exercised ({and_more(told)})" if told and results["status"] == "valid" else ""
+
+
 def fact_lines(label: str, text: object, width: int) -> Lines:
     return labelled(label, text, width, 0)
 

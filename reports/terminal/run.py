@@ -24,7 +24,6 @@ from reports.terminal.lines import (
     STRONG,
     Lines,
     Results,
-    and_more,
     clean,
     cleaned,
     command_lines,
@@ -32,6 +31,7 @@ from reports.terminal.lines import (
     gate_words,
     labelled,
     lasting,
+    little,
     mark,
     padded,
     place_lines,
@@ -203,20 +203,9 @@ def _run_verdict(results: Results, recorded: History | None, found: Verdict | No
     else:
         said = "no trial was judged"
     style = LOUD if word == "invalid" else STRONG
-    little = _little(results["trials"]) if word == "valid" else ""
-    lines = wrapped(Text.assemble(mark(word), cleaned(f"{little}: {said}", style)), width, 2)
+    lines = wrapped(Text.assemble(mark(word), cleaned(f"{little(results)}: {said}", style)), width, 2)
     lines += labelled("cut off", results.get("broken") or "", width, 2)
     return lines
-
-
-def _little(trials: Sequence[Results]) -> str:
-    """Say beside `valid` which counts were too low: what was hardly exercised shows little."""
-    told = [f"{gate_words(gate['name'])} {gate['measured']:,}, needed {gate['needed']:,}" for gate in _unmet(trials)]
-    return f", but little was exercised ({and_more(told)})" if told else ""
-
-
-def _unmet(trials: Sequence[Results]) -> list[Results]:
-    return [gate for trial in trials for gate in trial["gates"] if not gate["met"]]
 
 
 def _explained(recorded: History | None, found: Verdict | None, width: int) -> Lines:
@@ -248,9 +237,9 @@ def _checks(trials: Sequence[Results], width: int) -> Lines:
         same = sum(check["status"] == worst["status"] for _, check in found)
         of = f" in {same} of {len(found)} trials. Trial {n}" if len(trials) > 1 else ""
         took = [check["numbers"]["answered"] for _, check in found if "answered" in check["numbers"]]
-        of_all = f" ({phrases.counted(sum(took), 'answered operation')})" if took else ""
+        took_said = f", of {phrases.counted(sum(took), 'answered operation')}" if took else ""
         lines += wrapped(
-            Text.assemble("  ", mark(worst["status"]), "  ", cleaned(f"{name}{of}: {worst['summary']}{of_all}")), width, INDENT
+            Text.assemble("  ", mark(worst["status"]), "  ", cleaned(f"{name}{took_said}{of}: {worst['summary']}")), width, INDENT
         )
     return [Text("CHECKS", STRONG), *lines] if lines else []
 

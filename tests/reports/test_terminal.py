@@ -425,6 +425,26 @@ def test_a_gate_that_was_not_met_is_named_with_its_trial(cut: tuple[dict[str, An
     assert "? trial 1: promoted: 0, needed 1" in shown
 
 
+def with_little(met: bool) -> str:
+    value = run_results(split_brain(), status="valid", exit=0)
+    value["trials"][0]["gates"] = [{"name": "overlapping_pairs:lock", "needed": 20, "measured": 21 if met else 6, "met": met, "detail": ""}]
+    return terminal.outcome(value, None, colour=False)
+
+
+def test_a_valid_run_says_in_the_line_of_its_verdict_that_little_was_exercised() -> None:
+    assert "✓ valid, but little was exercised (overlapping pairs (lock) 6, needed 20): " in " ".join(with_little(met=False).split())
+
+
+def test_a_valid_run_in_which_enough_was_exercised_says_nothing_of_it() -> None:
+    assert "little" not in with_little(met=True)
+
+
+def test_each_check_of_a_run_says_how_many_answered_operations_it_took(cut: tuple[dict[str, Any], History]) -> None:
+    shown = " ".join(terminal.outcome(cut[0], cut[1], colour=False).split())
+    answered = cut[0]["trials"][0]["checks"]["lease"]["numbers"]["answered"]
+    assert f"lease, of {answered} answered operations: " in shown
+
+
 # check, list, doctor
 
 

@@ -442,7 +442,7 @@ def test_a_valid_run_in_which_enough_was_exercised_says_nothing_of_it() -> None:
 def test_each_check_of_a_run_says_how_many_answered_operations_it_took(cut: tuple[dict[str, Any], History]) -> None:
     shown = " ".join(terminal.outcome(cut[0], cut[1], colour=False).split())
     answered = cut[0]["trials"][0]["checks"]["lease"]["numbers"]["answered"]
-    assert f"lease, of {answered} answered operations: " in shown
+    assert f"lease, of {answered:,} answered operations: " in shown
 
 
 # check, list, doctor

@@ -63,7 +63,7 @@ def _family(events: Sequence[Event]) -> str | None:
         return None
     known = set().union(*FUNCTIONS_OF.values())
     alien = next((event for event in events if event.f not in known), events[0])
-    raise MalformedHistory(f"unknown f {alien.f!r} (event {alien.index}, key {alien.key!r}), {nearest(alien.f, known)}")
+    raise MalformedHistory(f"unknown f {alien.f!r} (event {alien.index}, key {alien.key!r}), {nearest(alien.f, known)}", event=alien.index)
 
 
 def _releases_a_lease(events: Sequence[Event]) -> bool:
@@ -76,7 +76,7 @@ def _refuse_foreign(events: Iterable[Event], model: str) -> None:
     for event in events:
         if event.process != NEMESIS and event.f not in known:
             place = f"(event {event.index}, key {event.key!r})"
-            raise MalformedHistory(f"f {event.f!r} {place} is not of the model {model}, {nearest(event.f, known)}")
+            raise MalformedHistory(f"f {event.f!r} {place} is not of the model {model}, {nearest(event.f, known)}", event=event.index)
 
 
 def checkers(budget: Budget) -> Mapping[str, Mapping[str, Checker]]:

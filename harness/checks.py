@@ -18,7 +18,7 @@ from harness.checkers.linearizable import Budget, linearizable
 from harness.checkers.resource import FUNCTIONS as RESOURCE_FUNCTIONS
 from harness.checkers.resource import resource
 from harness.history import NEMESIS, Event, History, MalformedHistory
-from harness.models import MODELS
+from harness.models import MODELS, Object
 from harness.plan import BadPlan
 from harness.registry import nearest
 from harness.verdict import Verdict, combine, unknown
@@ -79,10 +79,10 @@ def _refuse_foreign(events: Iterable[Event], model: str) -> None:
             raise MalformedHistory(f"f {event.f!r} {place} is not of the model {model}, {nearest(event.f, known)}", event=event.index)
 
 
-def checkers(budget: Budget) -> Mapping[str, Mapping[str, Checker]]:
-    """Give the checks of each family, by name of the check."""
+def checkers(budget: Budget, objects: Mapping[str, Object] = MODELS) -> Mapping[str, Mapping[str, Checker]]:
+    """Give the checks of each family, by name of the check; `objects` are the models in their initial states."""
     models: dict[str, Mapping[str, Checker]] = {
-        name: {"linearizable": linearizable(model, budget)} for name, model in MODELS.items() if name != "dedup"
+        name: {"linearizable": linearizable(model, budget)} for name, model in objects.items() if name != "dedup"
     }
     leases: Mapping[str, Checker] = {"lease": lease, "fencing": fencing}
     return {
@@ -105,9 +105,9 @@ FUNCTIONS_OF: Mapping[str, frozenset[str]] = {
 """What each model knows."""
 
 
-def verdicts(history: History, budget: Budget | None = None) -> dict[str, Verdict]:
+def verdicts(history: History, budget: Budget | None = None, objects: Mapping[str, Object] = MODELS) -> dict[str, Verdict]:
     """Judge a history by every check that its functions call for; a check that raises is unknown."""
-    table = checkers(budget or Budget())
+    table = checkers(budget or Budget(), objects)
     found: dict[str, dict[str, Verdict]] = {}
     for family, part in families(history).items():
         for check, checker in table[family].items():
@@ -115,18 +115,18 @@ def verdicts(history: History, budget: Budget | None = None) -> dict[str, Verdic
     return {check: next(iter(parts.values())) if len(parts) == 1 else combine(parts) for check, parts in found.items()}
 
 
-def judge(history: History, model: str | None, budget_s: float) -> Verdict:
+def judge(history: History, model: str | None, budget_s: float, objects: Mapping[str, Object] = MODELS) -> Verdict:
     """Judge a whole history by one model, or by all that its functions call for; raises BadPlan on an unknown model.
 
     An f that the model does not know raises MalformedHistory.
     """
     budget = Budget(time_s=budget_s)
     if model is None:
-        return combine(verdicts(history, budget))
+        return combine(verdicts(history, budget, objects))
     if model not in MODEL_NAMES:
         raise BadPlan(f"unknown model {model!r}, {nearest(model, MODEL_NAMES)}")
     _refuse_foreign(history.events, model)
-    return combine({check: guarded(check, checker)(history) for check, checker in checkers(budget)[model].items()})
+    return combine({check: guarded(check, checker)(history) for check, checker in checkers(budget, objects)[model].items()})
 
 
 def guarded(name: str, checker: Checker) -> Callable[[History], Verdict]:

@@ -29,7 +29,7 @@ import msgspec
 
 from harness import edn
 from harness import history as ours
-from harness.history import LARGEST, NEMESIS, Event, EventType, History, MalformedHistory, pair
+from harness.history import LARGEST, MOST_NESTED, NEMESIS, Event, EventType, History, MalformedHistory, pair
 from harness.models.register import canonical
 
 FORMATS = ("jsonl", "edn", "porcupine")
@@ -59,12 +59,13 @@ def form_of(path: Path) -> str:
 
 def value(text: str, form: str) -> Any:
     """Read one value as a history of this format has them; raises MalformedHistory where it is none."""
-    if form == "edn":
-        return edn.value(text, "value")
     try:
-        return msgspec.json.decode(text)
+        found = edn.value(text, "value") if form == "edn" else msgspec.json.decode(text.encode())
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise MalformedHistory(f"{error}, expected JSON", None, "value") from None
+    if ours.depth(found) > MOST_NESTED:
+        raise MalformedHistory(f"nested deeper than {MOST_NESTED}", None, "value")
+    return found
 
 
 def _event(index: int, time: int, process: int | str, kind: Any, f: str, value: Any, key: str | None = None) -> Event:

@@ -400,12 +400,13 @@ def _is_json(line: bytes) -> bool:
 
 def _read_event(line: bytes, number: int, source: str) -> Event:
     event = _DECODER.decode(line)
-    if line.count(b"{") + line.count(b"[") > MOST_NESTED and _depth(event.value) > MOST_NESTED:
+    if line.count(b"{") + line.count(b"[") > MOST_NESTED and depth(event.value) > MOST_NESTED:
         raise MalformedHistory(f"nested deeper than {MOST_NESTED}: {_shorten(line)}", number, source)
     return event
 
 
-def _depth(value: Any) -> int:
+def depth(value: Any) -> int:
+    """Give how deep lists and maps stand in one another."""
     depth, level = 0, [value]
     while level:
         holders = [each for each in level if isinstance(each, dict | list)]

@@ -82,7 +82,7 @@ def _form(tokens: _Tokens) -> Form:
         return Form(tag, _value(tokens), line)
     tokens.take()
     fields: dict[str, Any] = {}
-    for name, held in _pairs(_items(tokens, "}", 1), tokens):
+    for name, held in _pairs(_items(tokens, "}", 1), tokens, line):
         if not _is_keyword(name):
             raise tokens.malformed(f"key {_shown(name)} of an operation, expected a keyword", line)
         fields[name[1:]] = held
@@ -91,7 +91,7 @@ def _form(tokens: _Tokens) -> Form:
 
 _TOKEN = re.compile(
     r"""(?P<skip>[\s,]+|;[^\n]*)|(?P<open>\#?\{|\(|\[)|(?P<close>[)\]}])|(?P<string>"(?:[^"\\]|\\.)*")|(?P<discard>\#_)|(?P<meta>\^)"""
-    r"""|(?P<char>\\\S[^\s,;\[\](){}"]*)|(?P<tag>\#[^\s,;\[\](){}"]+)|(?P<atom>[^\s,;\[\](){}"\\^]+)""",
+    r"""|(?P<char>\\\S[^\s,;\[\](){}"]*)|(?P<tag>\#[^\s,;\[\](){}"]+)|(?P<atom>[^\s,;\[\](){}"\\^\#][^\s,;\[\](){}"]*)""",
     re.DOTALL,
 )
 
@@ -167,9 +167,9 @@ def _value(tokens: _Tokens, depth: int = 0) -> Any:
 
 def _collection(tokens: _Tokens, token: str, depth: int, line: int) -> Any:
     items = _items(tokens, _CLOSES[token], depth)
-    pairs = _pairs(items, tokens) if token == "{" else []
+    pairs = _pairs(items, tokens, line) if token == "{" else []
     if token == "#{":
-        _refuse_twice(items, tokens)
+        _refuse_twice(items, tokens, line)
     unread = next((item for item in items if isinstance(item, Unread)), None)
     if unread is not None:
         return unread
@@ -190,21 +190,21 @@ def _items(tokens: _Tokens, closing: str, depth: int) -> list[Any]:
     return items
 
 
-def _pairs(items: list[Any], tokens: _Tokens) -> list[tuple[Any, Any]]:
+def _pairs(items: list[Any], tokens: _Tokens, line: int) -> list[tuple[Any, Any]]:
     if len(items) % 2:
-        raise tokens.malformed("a map with a key and no value")
-    _refuse_twice(items[::2], tokens)
+        raise tokens.malformed("a map with a key and no value", line)
+    _refuse_twice(items[::2], tokens, line)
     return list(zip(items[::2], items[1::2], strict=True))
 
 
-def _refuse_twice(items: list[Any], tokens: _Tokens) -> None:
+def _refuse_twice(items: list[Any], tokens: _Tokens, line: int) -> None:
     seen = set()
     for item in items:
         if isinstance(item, Unread):
             continue
         text = canonical(item)
         if text in seen:
-            raise tokens.malformed(f"{_shown(item)} twice in one map or set")
+            raise tokens.malformed(f"{_shown(item)} twice in one map or set", line)
         seen.add(text)
 
 

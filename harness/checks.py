@@ -19,7 +19,7 @@ from harness.checkers.linearizable import Budget, linearizable
 from harness.checkers.resource import FUNCTIONS as RESOURCE_FUNCTIONS
 from harness.checkers.resource import resource
 from harness.history import NEMESIS, Event, History, MalformedHistory
-from harness.models import MODELS
+from harness.models import MODELS, Object
 from harness.plan import BadPlan
 from harness.registry import nearest
 from harness.verdict import Verdict, combine, unknown
@@ -104,7 +104,9 @@ def _refuse_unknown(history: History) -> None:
         if name is not None:
             _refuse_foreign((event for event in events if event.f not in NO_CHECK_YET), name)
         elif (alien := next((event for event in events if event.f not in known), None)) is not None:
-            raise MalformedHistory(f"unknown f {alien.f!r} (event {alien.index}, key {alien.key!r}), {nearest(alien.f, known)}")
+            raise MalformedHistory(
+                f"unknown f {alien.f!r} (event {alien.index}, key {alien.key!r}), {nearest(alien.f, known)}", event=alien.index
+            )
 
 
 def _releases_a_lease(events: Sequence[Event]) -> bool:
@@ -117,13 +119,13 @@ def _refuse_foreign(events: Iterable[Event], model: str) -> None:
     for event in events:
         if event.process != NEMESIS and event.f not in known:
             place = f"(event {event.index}, key {event.key!r})"
-            raise MalformedHistory(f"f {event.f!r} {place} is not of the model {model}, {nearest(event.f, known)}")
+            raise MalformedHistory(f"f {event.f!r} {place} is not of the model {model}, {nearest(event.f, known)}", event=event.index)
 
 
-def checkers(budget: Budget) -> Mapping[str, Mapping[str, Checker]]:
-    """Give the checks of each family, by name of the check."""
+def checkers(budget: Budget, objects: Mapping[str, Object] = MODELS) -> Mapping[str, Mapping[str, Checker]]:
+    """Give the checks of each family, by name of the check; `objects` are the models in their initial states."""
     models: dict[str, Mapping[str, Checker]] = {
-        name: {"linearizable": linearizable(model, budget)} for name, model in MODELS.items() if name != "dedup"
+        name: {"linearizable": linearizable(model, budget)} for name, model in objects.items() if name != "dedup"
     }
     leases: Mapping[str, Checker] = {"lease": lease, "fencing": fencing}
     return {
@@ -146,12 +148,12 @@ FUNCTIONS_OF: Mapping[str, frozenset[str]] = {
 """What each model knows."""
 
 
-def verdicts(history: History, budget: Budget | None = None) -> dict[str, Verdict]:
+def verdicts(history: History, budget: Budget | None = None, objects: Mapping[str, Object] = MODELS) -> dict[str, Verdict]:
     """Judge a history by every check that its functions call for; a check that raises is unknown.
 
     Numbers of each: `answered`, how many answered operations it took. What no check takes is an unknown, "untaken".
     """
-    table = checkers(budget or Budget())
+    table = checkers(budget or Budget(), objects)
     found: dict[str, dict[str, Verdict]] = {}
     for family, part in families(history).items():
         for check, checker in table[family].items():
@@ -170,7 +172,7 @@ def _joined(parts: Mapping[str, Verdict]) -> Verdict:
     return replace(combine(parts), numbers={"answered": sum(part.numbers["answered"] for part in parts.values())})
 
 
-def judge(history: History, model: str | None, budget_s: float) -> Verdict:
+def judge(history: History, model: str | None, budget_s: float, objects: Mapping[str, Object] = MODELS) -> Verdict:
     """Judge a whole history by one model, or by all that its functions call for; raises BadPlan on an unknown model.
 
     An f that the model does not know raises MalformedHistory. Without its end mark a history is never valid: a
@@ -179,12 +181,12 @@ def judge(history: History, model: str | None, budget_s: float) -> Verdict:
     budget = Budget(time_s=budget_s)
     if model is None:
         _refuse_unknown(history)
-        found = verdicts(history, budget)
+        found = verdicts(history, budget, objects)
     elif model not in MODEL_NAMES:
         raise BadPlan(f"unknown model {model!r}, {nearest(model, MODEL_NAMES)}")
     else:
         _refuse_foreign(history.events, model)
-        found = {check: _counted(guarded(check, checker)(history), history) for check, checker in checkers(budget)[model].items()}
+        found = {check: _counted(guarded(check, checker)(history), history) for check, checker in checkers(budget, objects)[model].items()}
     return combine(found if history.complete else {**found, "end": _no_end(history)})
 
 

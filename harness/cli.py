@@ -20,7 +20,7 @@ import shlex
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -71,7 +71,19 @@ class _Group(click.Group):
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and exit with its code; every error is one line on stderr."""
+    _open_what_is_closed()
     sys.exit(_guarded(arguments))
+
+
+def _open_what_is_closed() -> None:
+    """Open a standard stream that the caller closed: no file of ours may get its number, nor a server write into that file."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it gets the lowest number that is free
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 - open until the process ends
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115 - open until the process ends
 
 
 def _guarded(arguments: list[str] | None) -> int:
@@ -367,24 +379,46 @@ def run(workload: str, backend: str, faults: str, **given: Any) -> int:
 @click.option("--model", help="judge all of it by one model")
 @click.option("--format", "form", **_one_of("jsonl", "edn", "porcupine"), help="by the file's name where not given")
 @click.option("--budget", **_number(BUDGET), default=60.0, show_default=True, help="seconds of searching")
+@click.option("--initial", metavar="VALUE", help="what a register holds at first, as the file would say it; null where not given")
+@click.option("--independent/--no-independent", default=None, help="whether EDN's values are [key value]; found out where not given")
 @json_option
-def check(history: Path, model: str | None, form: str | None, budget: float, as_json: bool) -> int:
+def check(history: Path, model: str | None, form: str | None, budget: float, as_json: bool, **told: Any) -> int:
     """Judge a stored history, of ours or anyone's."""
     from harness import checks, foreign
 
+    form = form or foreign.form_of(history)
+    if told["independent"] is not None and form != "edn":
+        raise BadPlan(f"--independent is of the format edn, {history} is read as {form}")
+    objects = _objects(told["initial"], form)
     try:
-        found = checks.judge(foreign.read(history, form), model, budget)
+        loaded = foreign.read(history, form, independent=told["independent"])
+        with loaded.lines_named():
+            if told["initial"] is not None and "register" not in ([model] if model else checks.families(loaded)):
+                raise BadPlan("--initial is of the model register, expected operations of one or --model register")
+            found = checks.judge(loaded, model, budget, objects)
     except MalformedHistory as error:
         raise BadPlan(str(MalformedHistory(error.reason, error.line, str(history)))) from None
     except OSError as error:
         raise BadPlan(f"{history}: {error.strerror}, expected the file of a history") from None
-    except RecursionError:
-        raise BadPlan(f"{history}: values are nested too deep, expected a history") from None
     if as_json:
         _print(json.dumps(store.plain(found), indent=2, default=str))
     else:
         _print(_terminal().verdict(found, str(history), colour=_colour()))
     return EXIT_OF_STATUS[found.status]
+
+
+def _objects(initial: str | None, form: str) -> Mapping[str, Any]:
+    """Give the models in their initial states, the register in the one that the user names."""
+    from harness import foreign
+    from harness.models import MODELS
+    from harness.models.register import Register, canonical
+
+    if initial is None:
+        return MODELS
+    try:
+        return {**MODELS, "register": Register(canonical(foreign.value(initial, form)))}
+    except MalformedHistory as error:
+        raise BadPlan(f"--initial {initial!r}: {error.reason}") from None
 
 
 @cli.command()

@@ -221,7 +221,7 @@ ORDERS = {
 def test_worst_wins_over_families(monkeypatch: pytest.MonkeyPatch, statuses: tuple[Status, Status], worst: Status) -> None:
     made = {Status.VALID: valid("v"), Status.UNKNOWN: unknown("u"), Status.INVALID: invalid("i", [anomaly()])}
     table = {family: {"one": lambda _, said=made[status]: said} for family, status in zip(("counter", "dedup"), statuses, strict=True)}
-    monkeypatch.setattr(checks, "checkers", lambda budget: table)
+    monkeypatch.setattr(checks, "checkers", lambda *_: table)
     assert verdicts(history(COUNT, WIN))["one"].status is worst
 
 
@@ -246,7 +246,7 @@ def test_a_check_that_nests_too_deep_is_unknown() -> None:
 
 def test_a_check_that_raises_hides_no_other_checks_anomaly(monkeypatch: pytest.MonkeyPatch) -> None:
     table = {"dedup": {"dedup": raises, "other": lambda _: invalid("i", [anomaly()])}}
-    monkeypatch.setattr(checks, "checkers", lambda budget: table)
+    monkeypatch.setattr(checks, "checkers", lambda *_: table)
     assert {name: each.status for name, each in verdicts(history(WIN)).items()} == {"dedup": Status.UNKNOWN, "other": Status.INVALID}
 
 

@@ -216,8 +216,8 @@ REFUSED = {
     "no object": ("[]\n" + INVOKE, "h.jsonl:1: Expected `object`, got `array`"),
     "a wrong type": (INVOKE.replace('"time":1', '"time":"now"') + OK, "h.jsonl:1: Expected `int`, got `str`"),
     "no invocation": (OK, "h.jsonl:1: process 0 completes read without an invocation"),
-    "unknown f": ((INVOKE + OK).replace("read", "raed"), "h.jsonl: unknown f 'raed' (event 0, key None), did you mean 'read'?"),
-    "nested": (INVOKE.replace("null", "[" * 5000) + OK, "h.jsonl: values are nested too deep"),
+    "unknown f": ((INVOKE + OK).replace("read", "raed"), "h.jsonl:1: unknown f 'raed' (event 0, key None), did you mean 'read'?"),
+    "nested": (INVOKE.replace("null", "[" * 5000) + OK, "h.jsonl:1: nested deeper than 100"),
     "control characters": ("\x1b[2J\x07\n" + INVOKE, "\\x1b[2J\\x07"),
 }
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.history import NEMESIS, Event, History, Operation
+from harness.history import Event, History, Operation
 from harness.verdict import Anomaly, Verdict, invalid, unknown, valid
 
 FAULT = "isolate-primary"
@@ -83,10 +83,10 @@ def staying_side(history: History) -> str | None:
 
 def _cuts(history: History) -> list[_Cut]:
     phases: dict[object, dict[str, Event]] = {}
-    for event in history.events:
-        if event.process == NEMESIS and event.f == FAULT:
+    for event in history.nemesis():
+        if event.f == FAULT:
             phases.setdefault(event.value.get("id"), {}).setdefault(event.value["phase"], event)
-    proved = [found for found in phases.values() if "begin" in found and "active" in found]
+    proved = [found for found in phases.values() if "begin" in found and "active" in found and found["begin"].value.get("targets")]
     return [_Cut(found["begin"].value["targets"][0], found["begin"], found.get("healing")) for found in proved]
 
 

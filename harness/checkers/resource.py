@@ -32,7 +32,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-from harness.history import History, MalformedHistory, Operation, split
+from harness.history import History, Operation, split
+from harness.models.fields import malformed
 from harness.verdict import Anomaly, Verdict, invalid, unknown, valid
 
 FUNCTIONS = frozenset({"resource_read", "resource_write"})
@@ -85,7 +86,10 @@ def resource(history: History) -> Verdict:
         what = f"{lost} of {numbers['written']} updates lost, {numbers['stale']} writes by holders that had been succeeded"
         return invalid(f"{what}; first: {anomalies[0].message}", anomalies, **numbers)
     if strange := [read for operations in split(_own(history)).values() for read in _never_written(operations)]:
-        return unknown(f"the record is no register: {_named(strange[0])} read {strange[0].result['value']}, which nobody wrote", **numbers)
+        return unknown(
+            f"the record is no register: the read invoked at index {strange[0].index} shows {strange[0].result['value']}, which nobody wrote",
+            **numbers,
+        )
     if not numbers["written"]:
         return unknown("no write was taken", **numbers)
     return valid(f"no update lost of {numbers['written']} on {len(records)} records, {numbers['refused']} writes refused", **numbers)
@@ -123,22 +127,22 @@ def _accesses(operations: Iterable[Operation]) -> list[Access]:
     found = []
     last: dict[int, int] = {}
     for operation in operations:
-        token = _field(operation, operation.argument, "fencing_token", optional=operation.f == "resource_read")
+        token = _field(operation, "argument", "fencing_token", optional=operation.f == "resource_read")
         if operation.f == "resource_write":
-            value = _field(operation, operation.argument, "value")
+            value = _field(operation, "argument", "value")
             if last.get(operation.process, value - 1) != value - 1:
-                raise MalformedHistory(f"{_named(operation)} writes {value} after it read {last[operation.process]}, expected that + 1")
+                raise malformed(operation, f"writes {value} after it read {last[operation.process]}, expected that + 1")
         if operation.status != "ok":
             continue
         if operation.f == "resource_read":
-            value = _field(operation, operation.result, "value")
+            value = _field(operation, "result", "value")
             last[operation.process] = value
-            seen = [each for each in (token, _field(operation, operation.result, "token", optional=True)) if each is not None]
+            seen = [each for each in (token, _field(operation, "result", "token", optional=True)) if each is not None]
             found.append(Access(operation, token, value, max(seen, default=None), writes=False, taken=False))
         else:
             taken = operation.result.get("written") if isinstance(operation.result, dict) else None
             if not isinstance(taken, bool):
-                raise MalformedHistory(f"{_named(operation)} has result {operation.result!r}, expected written of type bool")
+                raise malformed(operation, f"result {operation.result!r}, expected written of type bool", "result")
             found.append(Access(operation, token, value, token, writes=True, taken=taken))
     return found
 
@@ -158,15 +162,12 @@ def _never_written(operations: Iterable[Operation]) -> Iterator[Operation]:
             yield read
 
 
-def _field(operation: Operation, record: Any, name: str, *, optional: bool = False) -> Any:
+def _field(operation: Operation, part: str, name: str, *, optional: bool = False) -> Any:
+    record = getattr(operation, part)
     value = record.get(name) if isinstance(record, dict) else None
     if (value is None and optional and isinstance(record, dict)) or type(value) is int:
         return value
-    raise MalformedHistory(f"{_named(operation)} has {record!r}, expected {name} of type int")
-
-
-def _named(operation: Operation) -> str:
-    return f"{operation.f} invoked at index {operation.index}"
+    raise malformed(operation, f"{part} {record!r}, expected {name} of type int", part)
 
 
 def _taken(accesses: Iterable[Access]) -> list[Access]:

@@ -430,7 +430,7 @@ def test_an_operation_without_owner_span_or_answer_is_malformed(f: str, argument
         Event(index=0, time=0, process=0, type="invoke", f=f, key="lock", value=argument),
         Event(index=1, time=1, process=0, type="ok", f=f, key="lock", value=result),
     )
-    with pytest.raises(MalformedHistory, match="index 0"):
+    with pytest.raises(MalformedHistory, match=r"\(event [01], process 0\)"):
         lease(History(events))
 
 

@@ -19,7 +19,7 @@ from harness import registry, store
 from harness.claims import Claim, Claims, Control, Experiment
 from harness.experiment import Progress, check, judge_trials, lacking, load_if_there, write_results
 from harness.experiment import carry_out as carry_out_plan
-from harness.judge import ControlResult, ExperimentEvidence, Judgement, Seen, exit_code, headline, judge, table, unavailable
+from harness.judge import ControlResult, ExperimentEvidence, Judgement, Seen, exit_code, headline, judge, left_out, table
 from harness.plan import BadPlan, Episode, FaultSpec, Plan
 from harness.verdict import Status, Verdict, combine, of_each_kind_first, unknown
 
@@ -33,13 +33,17 @@ CONTROL_RATE = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the user chose. `trials` None = as the claims file says for the profile."""
+    """What the user chose. `trials` None = as the claims file says for the profile.
+
+    `asked`: these claims were asked for, so that one whose servers this machine lacks is not as expected.
+    """
 
     profile: str
     seed: int
     out: Path
     on: str = "local"
     trials: int | None = None
+    asked: bool = False
 
 
 class Listener(Progress, Protocol):
@@ -113,7 +117,7 @@ def carry_out(
     started = time.monotonic()
     done = _Done(claims, settings, listener, command)
     for experiment in experiments:
-        if (absent := lacking(registry.load("backends", experiment.deployment), settings.on)) is not None:
+        if (absent := _lacking(experiment, settings)) is not None:
             done.absent[experiment.name] = absent
     waiting = list(chosen)
     for number, experiment in enumerate(experiments, 1):
@@ -137,7 +141,7 @@ def check_experiment(experiment: Experiment, settings: Settings) -> None:
     Raises Infrastructure where a variable names a server that is none.
     """
     backend = registry.load("backends", experiment.deployment)
-    lacking(backend, settings.on)
+    _lacking(experiment, settings)
     for fault in experiment.faults:
         registry.load("faults", FaultSpec.parse(fault).name)
     for control in experiment.controls:
@@ -145,6 +149,11 @@ def check_experiment(experiment: Experiment, settings: Settings) -> None:
             raise BadPlan(f"unknown mutant {control.mutant!r} of a control, {registry.nearest(control.mutant, backend.mutants)}")
     if settings.on in backend.grounds:
         check(plan_of(experiment, settings))
+
+
+def _lacking(experiment: Experiment, settings: Settings) -> str | None:
+    faults = [FaultSpec.parse(fault) for fault in experiment.faults]
+    return lacking(registry.load("backends", experiment.deployment), settings.on, experiment.variant, faults)
 
 
 class _Done:
@@ -181,8 +190,12 @@ class _Done:
     def judge(self, claim: Claim) -> None:
         """Judge a claim by what there is."""
         absent = next((self.absent[name] for name in claim.experiments if name in self.absent), None)
-        self.judgements[claim.id] = judge(claim, self.evidence) if absent is None else unavailable(claim, *absent.split("; ", 1))
+        self.judgements[claim.id] = judge(claim, self.evidence) if absent is None else self._left_out(claim, absent)
         self.listener.judged(self.judgements[claim.id])
+
+    def _left_out(self, claim: Claim, absent: str) -> Judgement:
+        needed, _, remedy = absent.partition("; ")
+        return left_out(claim, needed, remedy or None, asked=self.settings.asked)
 
     def _bound_ns(self, experiment: Experiment) -> int | None:
         # An experiment that is another's control for late grants is judged by that claim's bound.
@@ -304,6 +317,7 @@ def _claim(judgement: Judgement, claims: Claims, done: _Done) -> dict[str, Any]:
         "said": judgement.sentence,
         "missing": list(judgement.missing),
         "remedy": judgement.remedy,
+        "absent": judgement.absent,
         "infrastructure": judgement.infrastructure,
         "bug": judgement.bug,
         "gates": list(judgement.gates),

@@ -7,7 +7,7 @@ this version or a later one, also where the run was killed in the middle.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,9 +21,9 @@ from harness.deploy import compose
 from harness.gates import DOUBTS, driven, exposure, validity
 from harness.history import History, load
 from harness.judge import TrialEvidence
-from harness.plan import Plan
+from harness.plan import BadPlan, FaultSpec, Plan
 from harness.run import Catalogue, Ran, check_plan, run
-from harness.system import Backend, Infrastructure
+from harness.system import Backend, Infrastructure, Need
 from harness.verdict import Status, Verdict, combine, unknown
 
 ESSENTIAL = ("settled", "faults_proved")
@@ -67,16 +67,22 @@ def check(plan: Plan) -> None:
 
 
 def require_servers(plan: Plan) -> None:
-    """Raise Infrastructure, with the remedy, where the machine lacks a server of the plan."""
-    if missing := lacking(registry.load("backends", plan.backend), plan.on):
+    """Raise Infrastructure, with the remedy, where the machine lacks a server of the plan; BadPlan where only its faults cannot be."""
+    backend = registry.load("backends", plan.backend)
+    if missing := lacking(backend, plan.on, plan.variant):
         raise Infrastructure(missing)
+    if refused := lacking(backend, plan.on, plan.variant, [spec for episode in plan.episodes for spec in episode.faults]):
+        raise BadPlan(refused)
 
 
-def lacking(backend: Backend, on: str) -> str | None:
-    """Say what this machine lacks to run a backend there, and after a semicolon the remedy; None if nothing."""
+def lacking(backend: Backend, on: str, variant: str, faults: Iterable[FaultSpec] = ()) -> str | None:
+    """Say what this machine lacks to run a variant with these faults there, and after a semicolon the remedy; None if nothing."""
     if on not in backend.grounds:
         return f"{backend.name} does not run on {on}; use --on {' or --on '.join(backend.grounds)}"
-    return compose.missing() if on == "compose" else backend.missing()
+    if on == "compose":
+        return compose.missing()
+    needs: frozenset[Need] = frozenset().union(*(registry.load("faults", spec.name).needs for spec in faults))
+    return backend.missing(variant, needs)
 
 
 def carry_out_and_judge(plan: Plan, directory: Path, progress: Progress, command: str) -> dict[str, Any]:

@@ -11,7 +11,9 @@ from harness import claims, registry
 from harness.checks import MODEL_NAMES
 from harness.deploy import compose, install
 from harness.deploy.process import sweep
+from harness.experiment import lacking
 from harness.nemesis import refusal
+from harness.plan import FaultSpec
 from harness.system import Infrastructure
 
 MODEL_SENTENCES = {
@@ -44,11 +46,9 @@ def rows(what: str) -> list[tuple[str, ...]]:
 def machine(runs: Path) -> dict[str, Any]:
     """Say what this machine can run and what it lacks; ends what crashed runs below `runs` have left."""
     backends = [_backend(name) for name in registry.names("backends")]
-    able = {backend["name"] for backend in backends if backend["missing"] is None}
     loaded = claims.shipped()
-    runnable = [
-        claim.id for claim in loaded.claims if claim.experiments and {loaded.experiments[n].deployment for n in claim.experiments} <= able
-    ]
+    able = {each.name for each in loaded.experiments.values() if _missing(each) is None}
+    runnable = [claim.id for claim in loaded.claims if claim.experiments and set(claim.experiments) <= able]
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()}",
@@ -62,7 +62,7 @@ def machine(runs: Path) -> dict[str, Any]:
             "unavailable": [claim.id for claim in loaded.claims if claim.id not in runnable],
         },
         "ended": (sweep(runs) if runs.is_dir() else 0) + _containers_removed(),
-        "exit": 0 if len(able) == len(backends) else 3,
+        "exit": 0 if all(backend["missing"] is None for backend in backends) else 3,
     }
 
 
@@ -81,7 +81,12 @@ def _backend(name: str) -> dict[str, Any]:
     for fault in registry.names("faults"):
         refusals = [refusal(registry.load("faults", fault), backend, variant) for variant in variants]
         faults[fault] = None if None in refusals else refusals[0]
-    return {"name": name, "missing": backend.missing(), "faults": faults}
+    return {"name": name, "missing": backend.missing(variants[0], frozenset()), "faults": faults}
+
+
+def _missing(experiment: claims.Experiment) -> str | None:
+    faults = [FaultSpec.parse(fault) for fault in experiment.faults]
+    return lacking(registry.load("backends", experiment.deployment), "local", experiment.variant, faults)
 
 
 def _mutants() -> list[tuple[str, ...]]:

@@ -263,8 +263,8 @@ class Backend(Protocol):
         """Give what this variant has of what faults need: a fault that needs more is refused beforehand."""
         ...
 
-    def missing(self) -> str | None:
-        """Say what this machine lacks to run it, and the command that brings it; None if nothing."""
+    def missing(self, variant: str, needs: frozenset[Need]) -> str | None:
+        """Say what this machine lacks to run a variant with faults of these needs, and after a semicolon the remedy; None if nothing."""
         ...
 
 

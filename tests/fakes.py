@@ -103,7 +103,7 @@ class FakeBackend:
     def offers(self, variant: str) -> frozenset[Need]:
         return frozenset()
 
-    def missing(self) -> str | None:
+    def missing(self, variant: str, needs: frozenset[Need]) -> str | None:
         return None
 
 

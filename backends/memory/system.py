@@ -147,7 +147,7 @@ class MemoryBackend:
         """No network, no second node; the variant child can be killed."""
         return frozenset({Need.PROCESS} if variant == "child" else ())
 
-    def missing(self) -> str | None:
+    def missing(self, variant: str, needs: frozenset[Need]) -> str | None:
         """Nothing is missing: it is Python."""
         return None
 

@@ -313,7 +313,7 @@ class PatroniBackend:
         waits = set() if variant.startswith("async") else {Need.WAITS}
         return frozenset({Need.PROCESS, Need.LINKS, Need.REPLIES, Need.TAKEOVER, *waits})
 
-    def missing(self) -> str | None:
+    def missing(self, variant: str, needs: frozenset[Need]) -> str | None:
         """Say what to install, None if all is there."""
         return missing("postgres", "patroni", "etcd", "toxiproxy")
 

@@ -300,7 +300,7 @@ class SentinelBackend:
         """No lost replies: a client's handshake alone is longer than the bytes let through."""
         return frozenset({Need.PROCESS, Need.LINKS, Need.TAKEOVER, Need.EMPTY_RESTART})
 
-    def missing(self) -> str | None:
+    def missing(self, variant: str, needs: frozenset[Need]) -> str | None:
         """Say what to install, None if all is there."""
         return missing("redis-server", "toxiproxy")
 

@@ -101,7 +101,7 @@ class RedisBackend:
         """One server: no node takes over."""
         return frozenset({Need.PROCESS, Need.LINKS, Need.REPLIES})
 
-    def missing(self) -> str | None:
+    def missing(self, variant: str, needs: frozenset[Need]) -> str | None:
         """Say what to install, None if all is there."""
         return missing("redis-server", "toxiproxy")
 

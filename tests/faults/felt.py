@@ -115,7 +115,7 @@ class Standing:
     def offers(self, variant: str) -> frozenset[Need]:
         return self._backend.offers(variant)
 
-    def missing(self) -> str | None:
+    def missing(self, variant: str, needs: frozenset[Need]) -> str | None:
         return None
 
 

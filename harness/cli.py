@@ -29,7 +29,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from harness import registry, request, store
+from harness import heartbeat, registry, request, store
 from harness.history import MalformedHistory
 from harness.plan import BadPlan
 from harness.system import Infrastructure
@@ -350,10 +350,10 @@ def run(workload: str, backend: str, faults: str, **given: Any) -> int:
     asked = request.Request(workload, backend, _seed(given["seed"]), faults, **{name: given[name] for name in names})
     plan = request.plan(asked)
     experiment.check(plan)
-    experiment.require_servers(plan)
     if given["dry_run"]:
         _print(json.dumps(store.plain(plan), indent=2))
         return OK
+    experiment.require_servers(plan, heartbeat.on_stderr)
     directory = store.create(given["out"], f"{'-'.join(plan.workloads)}-{plan.backend}-{plan.seed}")
     with _kept(directory), _live(len(plan.episodes)) as live:
         live.experiment(f"{workload} on {backend}", 1, 1, len(plan.episodes))
@@ -373,7 +373,8 @@ def check(history: Path, model: str | None, form: str | None, budget: float, as_
     from harness import checks, foreign
 
     try:
-        found = checks.judge(foreign.read(history, form), model, budget)
+        with heartbeat.doing(f"judging {history}"):
+            found = checks.judge(foreign.read(history, form), model, budget)
     except MalformedHistory as error:
         raise BadPlan(str(MalformedHistory(error.reason, error.line, str(history)))) from None
     except OSError as error:
@@ -427,7 +428,8 @@ def doctor(as_json: bool) -> int:
     """What this machine can run, and the remedy where it cannot; ends what crashed runs have left."""
     from harness import inventory
 
-    found = inventory.machine(DEFAULT_OUT)
+    with heartbeat.doing("looking at this machine"):
+        found = inventory.machine(DEFAULT_OUT)
     _print(json.dumps(found, indent=2) if as_json else _terminal().doctor(found, colour=_colour()))
     return int(found["exit"])
 
@@ -490,7 +492,8 @@ def _colour() -> bool:
 def _draw(directory: Path) -> list[Path]:
     """Let every report that writes files do so; what was recorded and judged is on disk already."""
     runs = [*sorted((directory / "experiments").glob("*/")), directory]
-    return [path for each in runs if (each / store.RESULTS).exists() for name in DRAWN for path in registry.load("reports", name)(each)]
+    with heartbeat.doing(f"drawing the pictures of {directory}"):
+        return [path for each in runs if (each / store.RESULTS).exists() for name in DRAWN for path in registry.load("reports", name)(each)]
 
 
 def _tell(directory: Path, results: Any, text: Callable[[], str] | None) -> int:

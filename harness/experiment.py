@@ -17,15 +17,17 @@ from harness.checkers.extra_holders import extra_holders
 from harness.checkers.late_grant import late_grant
 from harness.checks import guarded, verdicts
 from harness.client import BROKEN
-from harness.deploy import compose
+from harness.deploy import compose, install
 from harness.gates import driven, exposure, validity
+from harness.heartbeat import Say
 from harness.history import History, load
 from harness.judge import TrialEvidence
 from harness.plan import Plan
-from harness.run import Catalogue, Ran, check_plan, run
-from harness.system import Backend, Infrastructure
+from harness.run import Catalogue, Ran, check_plan, run, through_links
+from harness.system import Infrastructure
 from harness.verdict import Status, Verdict, combine, unknown
 
+PROXY = "toxiproxy"  # which a run may do without
 ESSENTIAL = ("settled", "faults_proved")
 
 
@@ -66,22 +68,34 @@ def check(plan: Plan) -> None:
     check_plan(plan, catalogue(plan))
 
 
-def require_servers(plan: Plan) -> None:
-    """Raise Infrastructure, with the remedy, where the machine lacks a server of the plan."""
-    if missing := lacking(registry.load("backends", plan.backend), plan.on):
+def needed(plan: Plan) -> tuple[str, ...]:
+    """Name the servers that this machine must have for a plan; a proxy only where clients go through it."""
+    backend = registry.load("backends", plan.backend)
+    if plan.on != "local" or plan.on not in backend.grounds:
+        return ()
+    return tuple(name for name in backend.servers(plan.variant) if name != PROXY or through_links(plan, catalogue(plan)))
+
+
+def require_servers(plan: Plan, say: Say) -> None:
+    """Bring what the machine lacks for a plan; raise Infrastructure, with the remedy, where it cannot be had."""
+    if gone := install.absent(needed(plan)):
+        install.install(gone, say)
+    if plan.on == "compose" and (missing := compose.missing()):
         raise Infrastructure(missing)
 
 
-def lacking(backend: Backend, on: str) -> str | None:
-    """Say what this machine lacks to run a backend there, and after a semicolon the remedy; None if nothing."""
-    if on not in backend.grounds:
-        return f"{backend.name} does not run on {on}; use --on {' or --on '.join(backend.grounds)}"
-    return compose.missing() if on == "compose" else backend.missing()
+def lacking(plan: Plan) -> str | None:
+    """Say what this machine lacks for a plan, and after a semicolon the remedy; None if nothing."""
+    backend = registry.load("backends", plan.backend)
+    if plan.on not in backend.grounds:
+        return f"{backend.name} does not run on {plan.on}; use --on {' or --on '.join(backend.grounds)}"
+    return compose.missing() if plan.on == "compose" else install.missing(*needed(plan))
 
 
 def carry_out_and_judge(plan: Plan, directory: Path, progress: Progress, command: str) -> dict[str, Any]:
     """Run a plan, judge every trial, write results.json (docs/results.md); give its content."""
     ran, broken = carry_out(plan, directory, progress)
+    progress.step("judging")
     history = load_if_there(directory / store.HISTORY)
     return write_results(plan, ran, broken, judge_trials(history), history, directory, command)
 

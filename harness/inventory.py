@@ -81,7 +81,8 @@ def _backend(name: str) -> dict[str, Any]:
     for fault in registry.names("faults"):
         refusals = [refusal(registry.load("faults", fault), backend, variant) for variant in variants]
         faults[fault] = None if None in refusals else refusals[0]
-    return {"name": name, "missing": backend.missing(), "faults": faults}
+    servers = dict.fromkeys(server for variant in variants for server in backend.servers(variant))
+    return {"name": name, "missing": install.missing(*servers), "faults": faults}
 
 
 def _mutants() -> list[tuple[str, ...]]:

@@ -263,17 +263,18 @@ class Backend(Protocol):
         """Give what this variant has of what faults need: a fault that needs more is refused beforehand."""
         ...
 
-    def missing(self) -> str | None:
-        """Say what this machine lacks to run it, and the command that brings it; None if nothing."""
+    def servers(self, variant: str) -> tuple[str, ...]:
+        """Name the servers (harness.deploy.install) that this variant starts on a machine itself; they are brought before it is opened."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What to open: variant, where, mutant; `directory` is the run directory."""
+    """What to open: variant, where, mutant; `directory` is the run directory. Without `links` clients connect to the server itself."""
 
     variant: str
     directory: Path
     on: str = "local"
     mutant: str | None = None
     attach: str | None = None  # the compose project to use, which is up already
+    links: bool = True

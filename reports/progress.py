@@ -1,10 +1,11 @@
-"""How far a run is, on stderr: a few lines redrawn in place on a terminal, plain lines as claims end elsewhere.
+"""How far a run is, on stderr: a few lines redrawn in place on a terminal, plain lines elsewhere.
 
     [317/500] ━━━━━━━━━━━━━━━━╸──────────   63 %   26 min 03 s   15 min left
     now  postgres-async (6 of 11): trial 4: waiting for the steady state (1.9 s)
     so far  ✗ violated 1   △ as-documented 3   ✓ holds 7
 
-A log gets one entry as an experiment begins and one as a claim ends, and no cursor movement. The bar counts
+A log gets one entry as an experiment begins and one as a claim ends, what is done now where nothing else was said for some
+seconds, and no cursor movement. The bar counts
 planned trials: controls and repeated void trials take time and fill nothing. What is left is told from the
 trials done, and not before one is.
 """
@@ -21,6 +22,7 @@ from rich.console import Console
 from rich.live import Live as Redrawn
 from rich.text import Text
 
+from harness.heartbeat import Heartbeat
 from reports.terminal.lines import MARKS, QUIET, clean, lasting, mark, packed, wrapped
 
 WIDTH = 80
@@ -60,6 +62,7 @@ class Live:
         # Every word from the start: the dict is read by rich's thread and never grows.
         self._counts = dict.fromkeys(MARKS, 0)
         self._redrawn = self._prepared() if self._stream.isatty() else None
+        self._heartbeat = Heartbeat(lambda _: self._print(self._now())) if self._redrawn is None else None
 
     def _prepared(self) -> Redrawn | None:
         console = Console(file=self._stream, force_terminal=True)
@@ -77,9 +80,13 @@ class Live:
     def __enter__(self) -> Self:
         if self._redrawn is not None:
             self._redrawn.start()
+        if self._heartbeat is not None:
+            self._heartbeat.__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._heartbeat is not None:
+            self._heartbeat.__exit__(kind, error, trace)
         self.close()
 
     def close(self) -> None:
@@ -112,8 +119,9 @@ class Live:
     # Elsewhere
 
     def _print(self, text: Text) -> None:
-        if self._redrawn is not None:
+        if self._heartbeat is None:
             return
+        self._heartbeat.said()
         whole = int(self._elapsed())
         stamp = f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}  "
         lines = wrapped(Text.assemble(stamp, text), WIDTH, STAMP)

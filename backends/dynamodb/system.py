@@ -20,7 +20,7 @@ from backends.target import Target
 from harness.client import Client, Indeterminate, NotApplied
 from harness.deploy.compose import Composed, ContainerNode
 from harness.deploy.ground import Ground, Topology, links_between, open_ground, port_between
-from harness.deploy.install import missing, require
+from harness.deploy.install import require
 from harness.deploy.local import Local, LocalNode
 from harness.deploy.ports import HOST
 from harness.deploy.process import wait_for
@@ -284,9 +284,9 @@ class DynamoBackend:
         """One emulator: no node takes over."""
         return frozenset({Need.PROCESS, Need.LINKS, Need.REPLIES, Need.CLIENT_CLOCKS})
 
-    def missing(self) -> str | None:
-        """Say what to install, None if all is there."""
-        return missing("dynoxide", "toxiproxy")
+    def servers(self, variant: str) -> tuple[str, ...]:
+        """Name what it starts."""
+        return ("dynoxide", "toxiproxy")
 
 
 DYNAMODB = DynamoBackend()

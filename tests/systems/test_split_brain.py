@@ -44,8 +44,8 @@ class Opened:
     def offers(self, variant: str) -> frozenset[Need]:
         return SENTINEL.offers(variant)
 
-    def missing(self) -> str | None:
-        return SENTINEL.missing()
+    def servers(self, variant: str) -> tuple[str, ...]:
+        return SENTINEL.servers(variant)
 
 
 class Observer:

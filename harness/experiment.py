@@ -64,8 +64,9 @@ def carry_out(plan: Plan, directory: Path, progress: Progress) -> tuple[Ran, str
 
 
 def check(plan: Plan) -> None:
-    """Raise BadPlan where the parts of a plan do not fit each other."""
+    """Raise BadPlan where the parts of a plan do not fit each other, Infrastructure where a variable names a server that is none."""
     check_plan(plan, catalogue(plan))
+    install.absent(needed(plan))
 
 
 def needed(plan: Plan) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ EVERY_S = 2.5
 ROLLBACK_S = 10.0  # what pip needs at most to undo an installation that is interrupted
 WIDTH = 60  # characters of a command's last line
 POLL_S = 0.2
+OURS = "holdwater: "
 
 Say = Callable[[str], None]
 
@@ -61,7 +62,7 @@ class Heartbeat:
 def on_stderr(line: str) -> None:
     """Say a line on stderr; a stderr that is gone is told nothing."""
     with suppress(OSError, ValueError):
-        print(f"holdwater: {line}", file=sys.stderr, flush=True)
+        print(f"{OURS}{line}", file=sys.stderr, flush=True)
 
 
 def doing(what: str, say: Say = on_stderr) -> Heartbeat:
@@ -113,7 +114,7 @@ class Child:
         with pipe:
             for line in pipe:
                 lines.append(line)
-                self.last = line.strip() or self.last
+                self.last = line.strip().removeprefix(OURS) or self.last
 
 
 def run(command: Sequence[str], what: str, say: Say, environment: Mapping[str, str] | None = None, timeout_s: float | None = None) -> Child:

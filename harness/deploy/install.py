@@ -38,7 +38,7 @@ REMEDY = "run: holdwater install"
 ASK_S = 30.0
 BRING_S = 1200.0
 CONSTRAINTS = Path(__file__).resolve().parents[2] / "constraints.txt"  # of a checkout; an installed wheel has none
-FAILED = "holdwater: the machine: "
+FAILED = "the machine: "
 WATCHED = "--watched"  # as a command: end when stdin does
 
 Say = heartbeat.Say
@@ -265,7 +265,7 @@ def main() -> None:
     try:
         install(names, lambda line: print(line, file=sys.stderr, flush=True))
     except Infrastructure as error:
-        print(f"{FAILED}{error}", file=sys.stderr)
+        heartbeat.on_stderr(f"{FAILED}{error}")
         sys.exit(3)
     except KeyboardInterrupt:
         sys.exit(130)  # what was under way is undone

@@ -250,12 +250,13 @@ def _verified(
     """Carry out the main job; give its directory and its results."""
     from harness import claims, documented
 
-    loaded = claims.of_profile(claims.load(claims_file) if claims_file else claims.shipped(), profile)
-    chosen = documented.choose(loaded, rows)
-    seed = _seed(seed)
-    settings = documented.Settings(profile, seed, out, on, trials)
-    for each in documented.experiments_of(chosen, loaded.experiments):
-        _check_experiment(each, loaded.source, settings)
+    with heartbeat.doing("reading the claims"):
+        loaded = claims.of_profile(claims.load(claims_file) if claims_file else claims.shipped(), profile)
+        chosen = documented.choose(loaded, rows)
+        seed = _seed(seed)
+        settings = documented.Settings(profile, seed, out, on, trials)
+        for each in documented.experiments_of(chosen, loaded.experiments):
+            _check_experiment(each, loaded.source, settings)
     directory = store.create(out, f"verify-{seed}")
     settings = replace(settings, out=directory)
     with _kept(directory), _live(documented.total_trials(loaded, chosen, settings)) as live:
@@ -344,12 +345,13 @@ def nightly(root: Path, keep: int, source: Path | None, as_json: bool, **asked: 
 @json_option
 def run(workload: str, backend: str, faults: str, **given: Any) -> int:
     """One experiment: a run directory, a verdict, and the command that repeats it."""
-    from harness import experiment
+    with heartbeat.doing("reading the plan"):
+        from harness import experiment
 
-    names = ("time_limit", "rate", "concurrency", "repeat", "options", "on", "attach")
-    asked = request.Request(workload, backend, _seed(given["seed"]), faults, **{name: given[name] for name in names})
-    plan = request.plan(asked)
-    experiment.check(plan)
+        names = ("time_limit", "rate", "concurrency", "repeat", "options", "on", "attach")
+        asked = request.Request(workload, backend, _seed(given["seed"]), faults, **{name: given[name] for name in names})
+        plan = request.plan(asked)
+        experiment.check(plan)
     if given["dry_run"]:
         _print(json.dumps(store.plain(plan), indent=2))
         return OK
@@ -358,8 +360,11 @@ def run(workload: str, backend: str, faults: str, **given: Any) -> int:
     with _kept(directory), _live(len(plan.episodes)) as live:
         live.experiment(f"{workload} on {backend}", 1, 1, len(plan.episodes))
         results = experiment.carry_out_and_judge(plan, directory, live, _command_line(plan.seed))
-    history = experiment.load_if_there(directory / store.HISTORY)
-    return _tell(directory, results, None if given["as_json"] else lambda: _terminal().outcome(results, history, colour=_colour()))
+
+    def outcome() -> str:
+        return str(_terminal().outcome(results, experiment.load_if_there(directory / store.HISTORY), colour=_colour()))
+
+    return _tell(directory, results, None if given["as_json"] else outcome)
 
 
 @cli.command()
@@ -395,7 +400,8 @@ def report(directories: tuple[Path, ...]) -> int:
     for directory in directories:
         store.check_results(directory)
     for directory in directories:
-        paths = _draw_again(directory)
+        with heartbeat.doing(f"drawing the pictures of {directory}"):
+            paths = _draw_again(directory)
         if not paths:
             raise BadPlan(f"{directory}: nothing to draw, expected a run or a verify")
         for path in paths:
@@ -492,16 +498,16 @@ def _colour() -> bool:
 def _draw(directory: Path) -> list[Path]:
     """Let every report that writes files do so; what was recorded and judged is on disk already."""
     runs = [*sorted((directory / "experiments").glob("*/")), directory]
-    with heartbeat.doing(f"drawing the pictures of {directory}"):
-        return [path for each in runs if (each / store.RESULTS).exists() for name in DRAWN for path in registry.load("reports", name)(each)]
+    return [path for each in runs if (each / store.RESULTS).exists() for name in DRAWN for path in registry.load("reports", name)(each)]
 
 
 def _tell(directory: Path, results: Any, text: Callable[[], str] | None) -> int:
     """Draw, and print the result (as JSON without `text`), also where drawing failed: it took long to come by. Give its exit code."""
-    try:
-        _draw(directory)
-    finally:
-        _print(text() if text else json.dumps(results, indent=2, default=str))
+    with heartbeat.doing(f"drawing the pictures of {directory}", first_s=heartbeat.FIRST_S):
+        try:
+            _draw(directory)
+        finally:
+            _print(text() if text else json.dumps(results, indent=2, default=str))
     return int(results["exit"])
 
 

@@ -18,7 +18,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import IO, Self
 
-EVERY_S = 2.5
+EVERY_S = 2.0
+FIRST_S = 0.9  # of what follows on something that may have been silent just as long: together they stay below 3 s
 ROLLBACK_S = 10.0  # what pip needs at most to undo an installation that is interrupted
 WIDTH = 60  # characters of a command's last line
 POLL_S = 0.2
@@ -28,14 +29,15 @@ Say = Callable[[str], None]
 
 
 class Heartbeat:
-    """Call `tell` with the seconds that have passed, in a thread of its own, whenever nothing was said for EVERY_S.
+    """Call `tell` with the seconds that have passed, in a thread of its own, whenever nothing was said for EVERY_S, at first for `first_s`.
 
     A context manager. `tell` runs beside the caller, must not raise, and counts as something said.
     """
 
-    def __init__(self, tell: Callable[[float], None], every_s: float = EVERY_S) -> None:
+    def __init__(self, tell: Callable[[float], None], first_s: float = EVERY_S, every_s: float = EVERY_S) -> None:
         self._tell, self._every_s = tell, every_s
-        self._began = self._last = time.monotonic()
+        self._began = time.monotonic()
+        self._next = self._began + first_s
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
@@ -49,13 +51,13 @@ class Heartbeat:
 
     def said(self) -> None:
         """Count from now: something else was said."""
-        self._last = time.monotonic()
+        self._next = time.monotonic() + self._every_s
 
     def _beat(self) -> None:
-        while not self._ended.wait(max(0.0, self._last + self._every_s - time.monotonic())):
+        while not self._ended.wait(max(0.0, self._next - time.monotonic())):
             now = time.monotonic()
-            if now - self._last >= self._every_s:
-                self._last = now
+            if now >= self._next:
+                self.said()
                 self._tell(now - self._began)
 
 
@@ -65,9 +67,9 @@ def on_stderr(line: str) -> None:
         print(f"{OURS}{line}", file=sys.stderr, flush=True)
 
 
-def doing(what: str, say: Say = on_stderr) -> Heartbeat:
+def doing(what: str, say: Say = on_stderr, first_s: float = EVERY_S) -> Heartbeat:
     """Say what is done and for how long, while nothing else is said."""
-    return Heartbeat(lambda seconds: say(f"{what}, {seconds:.0f} s"))
+    return Heartbeat(lambda seconds: say(f"{what}, {seconds:.0f} s"), first_s)
 
 
 class Child:
@@ -117,10 +119,15 @@ class Child:
                 self.last = line.strip().removeprefix(OURS) or self.last
 
 
+def told(what: str, seconds: float, child: Child) -> str:
+    """Give the line that is said while a command runs."""
+    return ": ".join(filter(None, (f"{what}, {seconds:.0f} s", child.last[:WIDTH])))
+
+
 def run(command: Sequence[str], what: str, say: Say, environment: Mapping[str, str] | None = None, timeout_s: float | None = None) -> Child:
     """Run a command to its end, and say what it does meanwhile; give it, ended. Raises OSError and subprocess.TimeoutExpired."""
     child = Child(command, environment)
-    with Heartbeat(lambda seconds: say(": ".join(filter(None, (f"{what}, {seconds:.0f} s", child.last[:WIDTH]))))):
+    with Heartbeat(lambda seconds: say(told(what, seconds, child))):
         try:
             child.wait(timeout_s)
         except BaseException:

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.live import Live as Redrawn
 from rich.text import Text
 
-from harness.heartbeat import Heartbeat
+from harness.heartbeat import EVERY_S, Heartbeat
 from reports.terminal.lines import MARKS, QUIET, clean, lasting, mark, packed, wrapped
 
 WIDTH = 80
@@ -54,7 +54,9 @@ class Judged(Protocol):
 class Live:
     """Tell how far a run is; used by one thread, drawn by rich's. A stream that breaks is told nothing more: no run ends by it."""
 
-    def __init__(self, total_trials: int, stream: TextIO | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, total_trials: int, stream: TextIO | None = None, *, clock: Callable[[], float] = time.monotonic, every_s: float = EVERY_S
+    ) -> None:
         self._stream = sys.stderr if stream is None else stream
         self._clock, self._began, self._step_began = clock, clock(), clock()
         self._total, self._before, self._here, self._planned_here = total_trials, 0, 0, 0
@@ -62,7 +64,7 @@ class Live:
         # Every word from the start: the dict is read by rich's thread and never grows.
         self._counts = dict.fromkeys(MARKS, 0)
         self._redrawn = self._prepared() if self._stream.isatty() else None
-        self._heartbeat = Heartbeat(lambda _: self._print(self._now())) if self._redrawn is None else None
+        self._heartbeat = Heartbeat(lambda _: self._print(self._now()), every_s, every_s) if self._redrawn is None else None
 
     def _prepared(self) -> Redrawn | None:
         console = Console(file=self._stream, force_terminal=True)

@@ -64,7 +64,7 @@ class Live:
         # Every word from the start: the dict is read by rich's thread and never grows.
         self._counts = dict.fromkeys(MARKS, 0)
         self._redrawn = self._prepared() if self._stream.isatty() else None
-        self._heartbeat = Heartbeat(lambda _: self._print(self._now()), every_s, every_s) if self._redrawn is None else None
+        self._heartbeat = Heartbeat(lambda _: self._print(Text.assemble("  ", self._step_said())), every_s, every_s) if self._redrawn is None else None
 
     def _prepared(self) -> Redrawn | None:
         console = Console(file=self._stream, force_terminal=True)
@@ -152,9 +152,12 @@ class Live:
         return Text.assemble((f"[{done}/{self._total}]", "bold"), f" {bar}  {int(share * 100):3d} %   {lasting(self._elapsed())}{left}")
 
     def _now(self) -> Text:
+        before = f"now  {clean(self._experiment)}: " if self._experiment else "now  "
+        return Text.assemble(before, self._step_said())
+
+    def _step_said(self) -> Text:
         took = self._clock() - self._step_began
-        what = f"{self._experiment}: {self._step}" if self._experiment else self._step
-        return Text.assemble("now  ", Text(clean(what)), (f" ({took:.1f} s)" if took < 100 else f" ({lasting(took)})", QUIET))
+        return Text.assemble(clean(self._step), (f" ({took:.1f} s)" if took < 100 else f" ({lasting(took)})", QUIET))
 
     def _elapsed(self) -> float:
         return self._clock() - self._began

@@ -79,7 +79,7 @@ def test_elsewhere_what_is_done_now_is_told_where_nothing_else_is_said() -> None
         live.step("trial 1: waiting for the steady state")
         clock.now = 3
         wait_for(lambda: None if "steady" in stream.getvalue() else "nothing said", 20, "a line")
-    assert "00:00:03  now  split-brain (6 of 11): trial 1: waiting for the steady" in stream.getvalue()
+    assert "00:00:03    trial 1: waiting for the steady state (3.0 s)\n" in stream.getvalue()
 
 
 def test_elsewhere_there_is_no_escape_and_no_line_over_80_columns() -> None:

@@ -64,7 +64,9 @@ class Live:
         # Every word from the start: the dict is read by rich's thread and never grows.
         self._counts = dict.fromkeys(MARKS, 0)
         self._redrawn = self._prepared() if self._stream.isatty() else None
-        self._heartbeat = Heartbeat(lambda _: self._print(Text.assemble("  ", self._step_said())), every_s, every_s) if self._redrawn is None else None
+        self._heartbeat = (
+            Heartbeat(lambda _: self._print(Text.assemble("  ", self._step_said())), every_s, every_s) if self._redrawn is None else None
+        )
 
     def _prepared(self) -> Redrawn | None:
         console = Console(file=self._stream, force_terminal=True)

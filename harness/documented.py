@@ -10,14 +10,16 @@ from __future__ import annotations
 import re
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from harness import registry, store
 from harness.claims import Claim, Claims, Control, Experiment
-from harness.experiment import Progress, check, judge_trials, lacking, load_if_there, write_results
+from harness.deploy import install
+from harness.deploy.bringing import Bringing
+from harness.experiment import Progress, check, judge_trials, lacking, load_if_there, needed, write_results
 from harness.experiment import carry_out as carry_out_plan
 from harness.judge import ControlResult, ExperimentEvidence, Judgement, Seen, exit_code, headline, judge, left_out, table
 from harness.plan import BadPlan, Episode, FaultSpec, Plan
@@ -116,23 +118,37 @@ def carry_out(
         check_experiment(experiment, settings)
     started = time.monotonic()
     done = _Done(claims, settings, listener, command)
-    for experiment in experiments:
-        if (absent := _lacking(experiment, settings)) is not None:
-            done.absent[experiment.name] = absent
     waiting = list(chosen)
-    for number, experiment in enumerate(experiments, 1):
-        trials = settings.trials or experiment.trials[settings.profile]
-        listener.experiment(experiment.name, number, len(experiments), trials)
-        if experiment.name not in done.absent:
-            done.run(experiment)
-        for claim in [claim for claim in waiting if set(claim.experiments) <= set(done.evidence) | set(done.absent)]:
-            waiting.remove(claim)
-            done.judge(claim)
+    servers = {experiment.name: needed(plan_of(experiment, settings)) for experiment in experiments}
+    with Bringing(install.absent(dict.fromkeys(name for names in servers.values() for name in names))) as bringing:
+        for number, experiment in enumerate(_in_order(experiments, servers, bringing), 1):
+            trials = settings.trials or experiment.trials[settings.profile]
+            listener.experiment(experiment.name, number, len(experiments), trials)
+            bringing.wait(servers[experiment.name], listener.step)
+            done.run_where_possible(experiment, bringing.failures)
+            for claim in [claim for claim in waiting if set(claim.experiments) <= set(done.evidence) | set(done.absent)]:
+                waiting.remove(claim)
+                done.judge(claim)
     for claim in waiting:
         done.judge(claim)
     results = _results(claims, chosen, done, strict=strict, command=command, seconds=round(time.monotonic() - started, 1))
     store.write(settings.out / store.RESULTS, results)
     return dict(store.plain(results))
+
+
+def _in_order(experiments: Sequence[Experiment], servers: Mapping[str, Sequence[str]], bringing: Bringing) -> Iterator[Experiment]:
+    """Give each experiment once: the first one whose servers are there and whose controls have run, else the first one."""
+    left = list(experiments)
+    while left:
+        ahead = {experiment.name for experiment in left}
+        ready = (
+            experiment
+            for experiment in left
+            if not bringing.pending(servers[experiment.name]) and ahead.isdisjoint(control.experiment for control in experiment.controls)
+        )
+        chosen = next(ready, left[0])
+        left.remove(chosen)
+        yield chosen
 
 
 def check_experiment(experiment: Experiment, settings: Settings) -> None:
@@ -141,7 +157,6 @@ def check_experiment(experiment: Experiment, settings: Settings) -> None:
     Raises Infrastructure where a variable names a server that is none.
     """
     backend = registry.load("backends", experiment.deployment)
-    _lacking(experiment, settings)
     for fault in experiment.faults:
         registry.load("faults", FaultSpec.parse(fault).name)
     for control in experiment.controls:
@@ -149,11 +164,6 @@ def check_experiment(experiment: Experiment, settings: Settings) -> None:
             raise BadPlan(f"unknown mutant {control.mutant!r} of a control, {registry.nearest(control.mutant, backend.mutants)}")
     if settings.on in backend.grounds:
         check(plan_of(experiment, settings))
-
-
-def _lacking(experiment: Experiment, settings: Settings) -> str | None:
-    faults = [FaultSpec.parse(fault) for fault in experiment.faults]
-    return lacking(registry.load("backends", experiment.deployment), settings.on, experiment.variant, faults)
 
 
 class _Done:
@@ -167,13 +177,22 @@ class _Done:
         self.absent: dict[str, str] = {}  # why an experiment cannot run on this machine
         self._controls: dict[tuple[str, str, str], ControlResult] = {}
 
-    def run(self, experiment: Experiment) -> None:
-        """Run an experiment and its controls, and judge its trials."""
+    def run_where_possible(self, experiment: Experiment, failures: Mapping[str, str]) -> None:
+        """Run an experiment, or keep why it cannot run here: what the machine lacks, or why that could not be had."""
         plan = plan_of(experiment, self.settings)
+        absent = lacking(plan)
+        if absent is None:
+            self._run(experiment, plan)
+        else:
+            self.absent[experiment.name] = next((failures[name] for name in needed(plan) if name in failures), absent)
+
+    def _run(self, experiment: Experiment, plan: Plan) -> None:
+        """Run an experiment and its controls, and judge its trials."""
         directory = self.settings.out / "experiments" / experiment.name
         directory.mkdir(parents=True)
         ran, broken = carry_out_plan(plan, directory, self.listener)
         self.versions |= ran.versions
+        self.listener.step("judging")
         history = load_if_there(directory / store.HISTORY)
         trials = judge_trials(history, self._bound_ns(experiment))
         write_results(plan, ran, broken, trials, history, directory, self.command)

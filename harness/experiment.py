@@ -7,7 +7,7 @@ this version or a later one, also where the run was killed in the middle.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,15 +17,17 @@ from harness.checkers.extra_holders import extra_holders
 from harness.checkers.late_grant import late_grant
 from harness.checks import guarded, verdicts
 from harness.client import BROKEN
-from harness.deploy import compose
+from harness.deploy import compose, install
 from harness.gates import DOUBTS, driven, exposure, validity
+from harness.heartbeat import Say
 from harness.history import History, load
 from harness.judge import TrialEvidence
-from harness.plan import BadPlan, FaultSpec, Plan
-from harness.run import Catalogue, Ran, check_plan, run
-from harness.system import Backend, Infrastructure, Need
+from harness.plan import BadPlan, Plan
+from harness.run import Catalogue, Ran, check_plan, run, through_links
+from harness.system import Infrastructure, MayBeTheUsers
 from harness.verdict import Status, Verdict, combine, unknown
 
+PROXY = "toxiproxy"  # which a run may do without
 ESSENTIAL = ("settled", "faults_proved")
 
 
@@ -62,32 +64,52 @@ def carry_out(plan: Plan, directory: Path, progress: Progress) -> tuple[Ran, str
 
 
 def check(plan: Plan) -> None:
-    """Raise BadPlan where the parts of a plan do not fit each other."""
+    """Raise BadPlan where the parts of a plan do not fit each other, Infrastructure where a variable names a server that is none."""
     check_plan(plan, catalogue(plan))
+    install.absent(needed(plan))
 
 
-def require_servers(plan: Plan) -> None:
-    """Raise Infrastructure, with the remedy, where the machine lacks a server of the plan; BadPlan where only its faults cannot be."""
+def needed(plan: Plan) -> tuple[str, ...]:
+    """Name the servers that this machine must have for a plan; a proxy only where clients go through it."""
     backend = registry.load("backends", plan.backend)
-    if missing := lacking(backend, plan.on, plan.variant):
-        raise Infrastructure(missing)
-    if refused := lacking(backend, plan.on, plan.variant, [spec for episode in plan.episodes for spec in episode.faults]):
+    if plan.on != "local" or plan.on not in backend.grounds:
+        return ()
+    return tuple(name for name in backend.servers(plan.variant) if name != PROXY or through_links(plan, catalogue(plan)))
+
+
+def require_servers(plan: Plan, say: Say) -> None:
+    """Bring what the machine lacks for a plan; raise Infrastructure, with the remedy, where it cannot be had."""
+    if refused := _refused(plan):
         raise BadPlan(refused)
+    if gone := install.absent(needed(plan)):
+        install.install(gone, say)
+    if plan.on == "compose" and (missing := compose.missing()):
+        raise Infrastructure(missing)
 
 
-def lacking(backend: Backend, on: str, variant: str, faults: Iterable[FaultSpec] = ()) -> str | None:
-    """Say what this machine lacks to run a variant with these faults there, and after a semicolon the remedy; None if nothing."""
-    if on not in backend.grounds:
-        return f"{backend.name} does not run on {on}; use --on {' or --on '.join(backend.grounds)}"
-    if on == "compose":
+def lacking(plan: Plan) -> str | None:
+    """Say what this machine lacks for a plan, and after a semicolon the remedy; None if nothing."""
+    backend = registry.load("backends", plan.backend)
+    if plan.on not in backend.grounds:
+        return f"{backend.name} does not run on {plan.on}; use --on {' or --on '.join(backend.grounds)}"
+    if plan.on == "compose":
         return compose.missing()
-    needs: frozenset[Need] = frozenset().union(*(registry.load("faults", spec.name).needs for spec in faults))
-    return backend.missing(variant, needs)
+    return _refused(plan) or install.missing(*needed(plan))
+
+
+def _refused(plan: Plan) -> str | None:
+    """Say what a server of the user's cannot be asked for by a plan; None where it can, or where the server is ours."""
+    backend = registry.load("backends", plan.backend)
+    if plan.on != "local" or not isinstance(backend, MayBeTheUsers):
+        return None
+    needs = frozenset().union(*(fault.needs for fault in catalogue(plan).faults.values()))
+    return backend.refused(plan.variant, needs)
 
 
 def carry_out_and_judge(plan: Plan, directory: Path, progress: Progress, command: str) -> dict[str, Any]:
     """Run a plan, judge every trial, write results.json (docs/results.md); give its content."""
     ran, broken = carry_out(plan, directory, progress)
+    progress.step("judging")
     history = load_if_there(directory / store.HISTORY)
     return write_results(plan, ran, broken, judge_trials(history), history, directory, command)
 

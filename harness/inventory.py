@@ -11,9 +11,9 @@ from harness import claims, registry
 from harness.checks import MODEL_NAMES
 from harness.deploy import compose, install
 from harness.deploy.process import sweep
+from harness.documented import Settings, plan_of
 from harness.experiment import lacking
 from harness.nemesis import refusal
-from harness.plan import FaultSpec
 from harness.system import Infrastructure
 
 MODEL_SENTENCES = {
@@ -47,7 +47,8 @@ def machine(runs: Path) -> dict[str, Any]:
     """Say what this machine can run and what it lacks; ends what crashed runs below `runs` have left."""
     backends = [_backend(name) for name in registry.names("backends")]
     loaded = claims.shipped()
-    able = {each.name for each in loaded.experiments.values() if _missing(each) is None}
+    here = Settings("nightly", 0, runs)
+    able = {each.name for each in loaded.experiments.values() if lacking(plan_of(each, here)) is None}
     runnable = [claim.id for claim in loaded.claims if claim.experiments and set(claim.experiments) <= able]
     return {
         "python": platform.python_version(),
@@ -81,12 +82,7 @@ def _backend(name: str) -> dict[str, Any]:
     for fault in registry.names("faults"):
         refusals = [refusal(registry.load("faults", fault), backend, variant) for variant in variants]
         faults[fault] = None if None in refusals else refusals[0]
-    return {"name": name, "missing": backend.missing(variants[0], frozenset()), "faults": faults}
-
-
-def _missing(experiment: claims.Experiment) -> str | None:
-    faults = [FaultSpec.parse(fault) for fault in experiment.faults]
-    return lacking(registry.load("backends", experiment.deployment), "local", experiment.variant, faults)
+    return {"name": name, "missing": install.missing(*backend.servers(variants[0])), "faults": faults}
 
 
 def _mutants() -> list[tuple[str, ...]]:

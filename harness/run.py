@@ -31,7 +31,7 @@ from harness.pausing import Pauses, with_clients
 from harness.plan import BadPlan, Episode, FaultSpec, Plan
 from harness.resource import FUNCTIONS as RESOURCE_FUNCTIONS
 from harness.resource import Resource, ResourceClient
-from harness.system import Backend, Deployment, Infrastructure, System
+from harness.system import Backend, Deployment, Infrastructure, Need, System
 
 SETTLE_S = 90.0
 FINAL_S = 20.0
@@ -116,13 +116,19 @@ def run(
     check_plan(plan, catalogue)
     ran = Ran() if ran is None else ran
     started = time.monotonic()
-    deployment = Deployment(plan.variant, directory, plan.on, plan.mutant, plan.attach)
+    deployment = Deployment(plan.variant, directory, plan.on, plan.mutant, plan.attach, through_links(plan, catalogue))
     with catalogue.backend.open(deployment) as system, _quiet_memory():
         ran.versions = dict(system.versions)
         with Journal(directory / HISTORY, _header(plan, system)) as journal:
             _Run(plan, catalogue, system, journal, ran, say, trial_done).all_trials()
     ran.seconds = round(time.monotonic() - started, 1)
     return ran
+
+
+def through_links(plan: Plan, catalogue: Catalogue) -> bool:
+    """Say whether a run needs links: its servers reach each other through them, or one of its faults cuts, delays or empties one."""
+    needs = {need for fault in catalogue.faults.values() for need in fault.needs}
+    return Need.TAKEOVER in catalogue.backend.offers(plan.variant) or not needs.isdisjoint({Need.LINKS, Need.REPLIES})
 
 
 def side_of(plan: Plan, system: System, slot: int) -> str:

@@ -63,7 +63,7 @@ def carry_out_all(every: Iterable[Plan], out: Path, progress: Progress) -> Itera
     """Run each plan in a directory of its own below `out`; raises Infrastructure where one was broken."""
     for plan in every:
         check(plan)
-        require_servers(plan)
+        require_servers(plan, progress.step)
         directory = out / f"{plan.backend}-{plan.mutant or 'reference'}"
         directory.mkdir(parents=True)
         progress.step(f"{plan.mutant or 'reference'} on {plan.backend}")

@@ -245,6 +245,15 @@ class HasSynchronousWaits(Protocol):
         ...
 
 
+@runtime_checkable
+class MayBeTheUsers(Protocol):
+    """A backend whose server may be one that the user started: that is not killed, paused or restarted."""
+
+    def refused(self, variant: str, needs: frozenset[Need]) -> str | None:
+        """Say why the user's server cannot serve a variant, or faults of these needs, and after a semicolon the remedy; None if it can."""
+        ...
+
+
 class Backend(Protocol):
     """A backend's entry point: what it offers, and how it is opened."""
 
@@ -263,17 +272,18 @@ class Backend(Protocol):
         """Give what this variant has of what faults need: a fault that needs more is refused beforehand."""
         ...
 
-    def missing(self, variant: str, needs: frozenset[Need]) -> str | None:
-        """Say what this machine lacks to run a variant with faults of these needs, and after a semicolon the remedy; None if nothing."""
+    def servers(self, variant: str) -> tuple[str, ...]:
+        """Name the servers (harness.deploy.install) that this variant starts on a machine itself; they are brought before it is opened."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What to open: variant, where, mutant; `directory` is the run directory."""
+    """What to open: variant, where, mutant; `directory` is the run directory. Without `links` clients connect to the server itself."""
 
     variant: str
     directory: Path
     on: str = "local"
     mutant: str | None = None
     attach: str | None = None  # the compose project to use, which is up already
+    links: bool = True

@@ -1,10 +1,11 @@
-"""How far a run is, on stderr: a few lines redrawn in place on a terminal, plain lines as claims end elsewhere.
+"""How far a run is, on stderr: a few lines redrawn in place on a terminal, plain lines elsewhere.
 
     [317/500] ━━━━━━━━━━━━━━━━╸──────────   63 %   26 min 03 s   15 min left
     now  postgres-async (6 of 11): trial 4: waiting for the steady state (1.9 s)
     so far  ✗ violated 1   △ as-documented 3   ✓ holds 7
 
-A log gets one entry as an experiment begins and one as a claim ends, and no cursor movement. The bar counts
+A log gets one entry as an experiment begins and one as a claim ends, what is done now where nothing else was said for some
+seconds, and no cursor movement. The bar counts
 planned trials: controls and repeated void trials take time and fill nothing. What is left is told from the
 trials done, and not before one is.
 """
@@ -21,6 +22,7 @@ from rich.console import Console
 from rich.live import Live as Redrawn
 from rich.text import Text
 
+from harness.heartbeat import EVERY_S, Heartbeat
 from reports.terminal.lines import MARKS, QUIET, clean, lasting, mark, packed, wrapped
 
 WIDTH = 80
@@ -52,7 +54,9 @@ class Judged(Protocol):
 class Live:
     """Tell how far a run is; used by one thread, drawn by rich's. A stream that breaks is told nothing more: no run ends by it."""
 
-    def __init__(self, total_trials: int, stream: TextIO | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, total_trials: int, stream: TextIO | None = None, *, clock: Callable[[], float] = time.monotonic, every_s: float = EVERY_S
+    ) -> None:
         self._stream = sys.stderr if stream is None else stream
         self._clock, self._began, self._step_began = clock, clock(), clock()
         self._total, self._before, self._here, self._planned_here = total_trials, 0, 0, 0
@@ -60,6 +64,9 @@ class Live:
         # Every word from the start: the dict is read by rich's thread and never grows.
         self._counts = dict.fromkeys(MARKS, 0)
         self._redrawn = self._prepared() if self._stream.isatty() else None
+        self._heartbeat = (
+            Heartbeat(lambda _: self._print(Text.assemble("  ", self._step_said())), every_s, every_s) if self._redrawn is None else None
+        )
 
     def _prepared(self) -> Redrawn | None:
         console = Console(file=self._stream, force_terminal=True)
@@ -77,9 +84,13 @@ class Live:
     def __enter__(self) -> Self:
         if self._redrawn is not None:
             self._redrawn.start()
+        if self._heartbeat is not None:
+            self._heartbeat.__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._heartbeat is not None:
+            self._heartbeat.__exit__(kind, error, trace)
         self.close()
 
     def close(self) -> None:
@@ -112,8 +123,9 @@ class Live:
     # Elsewhere
 
     def _print(self, text: Text) -> None:
-        if self._redrawn is not None:
+        if self._heartbeat is None:
             return
+        self._heartbeat.said()
         whole = int(self._elapsed())
         stamp = f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}  "
         lines = wrapped(Text.assemble(stamp, text), WIDTH, STAMP)
@@ -142,9 +154,12 @@ class Live:
         return Text.assemble((f"[{done}/{self._total}]", "bold"), f" {bar}  {int(share * 100):3d} %   {lasting(self._elapsed())}{left}")
 
     def _now(self) -> Text:
+        before = f"now  {clean(self._experiment)}: " if self._experiment else "now  "
+        return Text.assemble(before, self._step_said())
+
+    def _step_said(self) -> Text:
         took = self._clock() - self._step_began
-        what = f"{self._experiment}: {self._step}" if self._experiment else self._step
-        return Text.assemble("now  ", Text(clean(what)), (f" ({took:.1f} s)" if took < 100 else f" ({lasting(took)})", QUIET))
+        return Text.assemble(clean(self._step), (f" ({took:.1f} s)" if took < 100 else f" ({lasting(took)})", QUIET))
 
     def _elapsed(self) -> float:
         return self._clock() - self._began

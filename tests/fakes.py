@@ -103,8 +103,8 @@ class FakeBackend:
     def offers(self, variant: str) -> frozenset[Need]:
         return frozenset()
 
-    def missing(self, variant: str, needs: frozenset[Need]) -> str | None:
-        return None
+    def servers(self, variant: str) -> tuple[str, ...]:
+        return ()
 
 
 @dataclass(slots=True)

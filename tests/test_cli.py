@@ -285,7 +285,7 @@ def test_a_folder_that_cannot_be_written_is_named(call: Call, command: str, out:
 
 @pytest.mark.parametrize("variable", ["HOLDWATER_REDIS_SERVER", "HOLDWATER_TOXIPROXY"])
 @pytest.mark.parametrize("program", ["/nowhere/server", "/bin/true"])
-@pytest.mark.parametrize("command", ["run lock --backend redis --dry-run", "verify --backend redis"])
+@pytest.mark.parametrize("command", ["run lock --backend redis --fault cut --dry-run", "verify --backend redis"])
 def test_a_variable_that_names_no_server_is_the_machines(
     call: Call, monkeypatch: pytest.MonkeyPatch, command: str, variable: str, program: str
 ) -> None:
@@ -295,11 +295,32 @@ def test_a_variable_that_names_no_server_is_the_machines(
     assert not Path("runs").exists()
 
 
-def test_a_server_that_is_missing_is_answered_with_the_command_that_brings_it(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(install, "find", lambda name: None)
-    assert "no redis-server 7 or later and no toxiproxy 2 or later on this machine; run: holdwater install" in line_of(
-        call("run lock --backend redis"), 3
-    )
+@pytest.fixture
+def without_toxiproxy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An empty cache, no Go, and no package index to have one from."""
+    monkeypatch.setenv("HOLDWATER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+    monkeypatch.delenv("HOLDWATER_TOXIPROXY", raising=False)
+
+
+@pytest.mark.usefixtures("without_toxiproxy")
+def test_run_brings_a_server_that_is_missing_and_says_why_it_cannot(call: Call) -> None:
+    code, out, err = call("run lock --backend redis --fault cut")
+    said = err.splitlines()
+    assert (code, out) == (3, "")
+    assert said[0].startswith("holdwater: toxiproxy: none found, bringing github.com/Shopify/toxiproxy")
+    assert said[-1].startswith("holdwater: the machine: toxiproxy: ")
+    assert "try again, or put toxiproxy-server (2 or later) on PATH, or name one in HOLDWATER_TOXIPROXY" in said[-1]
+    assert not Path("runs").exists()
+
+
+@pytest.mark.usefixtures("without_toxiproxy")
+def test_a_run_whose_faults_meet_no_link_needs_no_proxy(call: Call) -> None:
+    code, out, _ = call("run dedup --backend redis --fault restart --option variant=appendfsync-always --json")
+    assert code == 0
+    assert set(json.loads(out)["versions"]) <= {"Redis", "Valkey"}
 
 
 def test_a_port_that_is_taken_is_the_machines_and_the_run_is_kept(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from harness.deploy.install import REMEDY, find
+from harness.deploy.install import find
 from harness.deploy.ports import HOST
 from harness.plan import BadPlan
 from harness.system import Need
@@ -69,23 +69,30 @@ def emulator(variant: str) -> Emulator | None:
     """Give what a variant runs on, None if this machine has nothing for it. Raises BadPlan where the variable names no jar."""
     if os.environ.get(VARIABLE, "").endswith(".jar"):
         return _local_jar(Path(os.environ[VARIABLE]))
-    if variant == IN_MEMORY and (found := find("ministack")) is not None:
-        return Emulator(found.product, found.version, found.path, lambda port, folder: [], _ministack_settings)
-    if (found := find("dynoxide")) is not None:
-        return Emulator(found.product, found.version, found.path, _dynoxide_arguments)
-    return None
-
-
-def missing(variant: str, needs: frozenset[Need]) -> str | None:
-    """Say what this machine lacks to run a variant with faults of these needs, and the remedy; None if nothing."""
-    if endpoint() is not None:
-        reason = _not_there(variant, needs)
-        return None if reason is None else f"{reason}; unset {VARIABLE}"
-    if emulator(variant) is not None:
+    (name,) = servers(variant)
+    found = find(name)
+    if found is None:
         return None
-    if variant == DURABLE:
-        return f"no Dynoxide on this machine; {GET_DYNOXIDE}"
-    return f"no ministack on this machine; {REMEDY}"
+    if name == "ministack":
+        return Emulator(found.product, found.version, found.path, lambda port, folder: [], _ministack_settings)
+    return Emulator(found.product, found.version, found.path, _dynoxide_arguments)
+
+
+def servers(variant: str) -> tuple[str, ...]:
+    """Name what a variant runs on: ministack in memory, Dynoxide where only that is there; none where the user names a server."""
+    if os.environ.get(VARIABLE):
+        return ()
+    if variant == IN_MEMORY and (find("ministack") is not None or find("dynoxide") is None):
+        return ("ministack",)
+    return ("dynoxide",)
+
+
+def refused(variant: str, needs: frozenset[Need]) -> str | None:
+    """Say what an endpoint of the user's cannot be asked to do, and the remedy; None where it can, or there is none."""
+    if endpoint() is None:
+        return None
+    reason = _not_there(variant, needs)
+    return None if reason is None else f"{reason}; unset {VARIABLE}"
 
 
 def options_inside(variant: str) -> str:
@@ -93,9 +100,6 @@ def options_inside(variant: str) -> str:
     if variant == DURABLE:
         return os.environ.get("DYNAMODB_DURABLE", "-dbPath /data")
     return os.environ.get("DYNAMODB_IN_MEMORY", "-inMemory")
-
-
-GET_DYNOXIDE = "install Rust 1.88 or later and a C compiler, then run: holdwater install dynoxide"
 
 
 def _not_there(variant: str, needs: frozenset[Need]) -> str | None:

@@ -35,7 +35,7 @@ def _ministack() -> Path | None:
 
 
 def _bring_ministack(say: Say) -> None:
-    pip_install(MINISTACK_WHEEL, ITS_BOTO3)
+    pip_install(MINISTACK_WHEEL, say, ITS_BOTO3)
 
 
 def _ask_ministack(program: Path) -> list[str]:
@@ -54,7 +54,7 @@ def _bring(say: Say) -> None:
             raise Infrastructure(f"no {tool} on PATH to build it with; {REMEDY}")
     target = _built()
     target.parent.mkdir(parents=True, exist_ok=True)
-    with alone(target.parent / "lock"):
+    with alone(target.parent / "lock", say):
         if find("dynoxide") is None:
             _build(target, say)
 
@@ -63,9 +63,9 @@ def _build(target: Path, say: Say) -> None:
     """Build in a folder of its own below the cache, and move the program into place whole; about 2 minutes on two cores."""
     say("dynoxide: building with cargo, about two minutes")
     with tempfile.TemporaryDirectory(dir=target.parent, prefix="build-") as folder:
-        words = ["cargo", "install", CRATE, "--version", VERSION, "--locked", "--root", folder, "--quiet"]
+        words = ["cargo", "install", CRATE, "--version", VERSION, "--locked", "--root", folder]
         environment = {**os.environ, "CARGO_TARGET_DIR": f"{folder}/target"}
-        run([*words, "--no-default-features", "--features", FEATURES], environment)
+        run([*words, "--no-default-features", "--features", FEATURES], "building dynoxide", say, environment)
         (Path(folder) / "bin" / "dynoxide").replace(target)
 
 

@@ -183,7 +183,7 @@ class DynamoSystem:
             return EndpointNode(self._missing), {"DynamoDB (an endpoint)": f"http://{HOST}:{self._port}"}
         chosen = emulators.emulator(self.variant)
         if chosen is None:
-            raise Infrastructure(emulators.missing(self.variant, frozenset()) or "no emulator")
+            raise Infrastructure(missing(*emulators.servers(self.variant)) or "no emulator")
         node = EmulatorProcess(ground, self._port, chosen, self.variant, self._missing)
         return node, {f"{chosen.product} (an emulator)": chosen.version}
 
@@ -342,9 +342,13 @@ class DynamoBackend:
         """One server: no node takes over."""
         return frozenset({Need.PROCESS, Need.LINKS, Need.REPLIES, Need.CLIENT_CLOCKS})
 
-    def missing(self, variant: str, needs: frozenset[Need]) -> str | None:
-        """Say what to install, or what an endpoint of the user's cannot be asked to do; None if all is there."""
-        return emulators.missing(variant, needs) or missing("toxiproxy")
+    def servers(self, variant: str) -> tuple[str, ...]:
+        """Name an emulator, where the user names no server."""
+        return (*emulators.servers(variant), "toxiproxy")
+
+    def refused(self, variant: str, needs: frozenset[Need]) -> str | None:
+        """Say what an endpoint of the user's cannot be asked to do."""
+        return emulators.refused(variant, needs)
 
 
 DYNAMODB = DynamoBackend()

@@ -147,9 +147,9 @@ class MemoryBackend:
         """No network, no second node; the variant child can be killed."""
         return frozenset({Need.PROCESS} if variant == "child" else ())
 
-    def missing(self, variant: str, needs: frozenset[Need]) -> str | None:
-        """Nothing is missing: it is Python."""
-        return None
+    def servers(self, variant: str) -> tuple[str, ...]:
+        """None: it is Python."""
+        return ()
 
 
 MEMORY = MemoryBackend()

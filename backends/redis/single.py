@@ -13,7 +13,6 @@ from backends.target import Target
 from harness.client import Client
 from harness.deploy.compose import Composed
 from harness.deploy.ground import Topology, open_ground
-from harness.deploy.install import missing
 from harness.deploy.local import Local
 from harness.deploy.ports import HOST
 from harness.system import Deployment, Need, System
@@ -101,9 +100,9 @@ class RedisBackend:
         """One server: no node takes over."""
         return frozenset({Need.PROCESS, Need.LINKS, Need.REPLIES})
 
-    def missing(self, variant: str, needs: frozenset[Need]) -> str | None:
-        """Say what to install, None if all is there."""
-        return missing("redis-server", "toxiproxy")
+    def servers(self, variant: str) -> tuple[str, ...]:
+        """Name what it starts."""
+        return ("redis-server", "toxiproxy")
 
 
 REDIS = RedisBackend()

@@ -86,10 +86,9 @@ def resource(history: History) -> Verdict:
         what = f"{lost} of {numbers['written']} updates lost, {numbers['stale']} writes by holders that had been succeeded"
         return invalid(f"{what}; first: {anomalies[0].message}", anomalies, **numbers)
     if strange := [read for operations in split(_own(history)).values() for read in _never_written(operations)]:
-        return unknown(
-            f"the record is no register: the read invoked at index {strange[0].index} shows {strange[0].result['value']}, which nobody wrote",
-            **numbers,
-        )
+        read = strange[0]
+        said = f"the read invoked at index {read.index} shows {read.result['value']}, which nobody wrote"
+        return unknown(f"the record is no register: {said}", **numbers)
     if not numbers["written"]:
         return unknown("no write was taken", **numbers)
     return valid(f"no update lost of {numbers['written']} on {len(records)} records, {numbers['refused']} writes refused", **numbers)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from harness.deploy.compose import Composed, attach_compose, open_compose
+from harness.deploy.direct import DirectLink
 from harness.deploy.local import Local, open_local
 from harness.deploy.proxy import ProxyLink
 from harness.system import Deployment, Link
@@ -49,7 +50,7 @@ def open_ground(deployment: Deployment, topology: Topology) -> Iterator[Local | 
         with open_compose(deployment.directory, topology.name, topology.environment, topology.ports) as composed:
             yield composed
     else:
-        with open_local(deployment.directory) as local:
+        with open_local(deployment.directory, links=deployment.links) as local:
             yield local
 
 
@@ -60,4 +61,4 @@ def links_between(ground: Ground, source: str | None = None, target: str | None 
 
 def port_between(ground: Ground, source: str, target: str) -> int:
     """Give the port at which a source group reaches a target."""
-    return next(link.port for link in links_between(ground, source, target) if isinstance(link, ProxyLink))
+    return next(link.port for link in links_between(ground, source, target) if isinstance(link, ProxyLink | DirectLink))

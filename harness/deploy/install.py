@@ -20,8 +20,10 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,14 +31,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from harness import registry
+from harness import heartbeat, registry
 from harness.system import Infrastructure
 
 REMEDY = "run: holdwater install"
 ASK_S = 30.0
 BRING_S = 1200.0
+CONSTRAINTS = Path(__file__).resolve().parents[2] / "constraints.txt"  # of a checkout; an installed wheel has none
+FAILED = "the machine: "
+WATCHED = "--watched"  # as a command: end when stdin does
 
-Say = Callable[[str], None]
+Say = heartbeat.Say
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +118,13 @@ def require(name: str) -> Found:
 
 def missing(*names: str) -> str | None:
     """Say which of these servers are not there, and the command that brings them; None if all are."""
-    absent = [name for name in names if find(name) is None]
-    return _absence(absent) if absent else None
+    gone = absent(names)
+    return _absence(gone) if gone else None
+
+
+def absent(names: Iterable[str]) -> list[str]:
+    """Give those of these servers that are not there; raise Infrastructure where a variable names a wrong one."""
+    return [name for name in names if find(name) is None]
 
 
 def table() -> list[dict[str, Any]]:
@@ -198,23 +208,27 @@ def _row(server: Server, found: Found | None) -> dict[str, Any]:
 # Running other programs
 
 
-def pip_install(requirement: str, *options: str) -> None:
+def pip_install(requirement: str, say: Say, *options: str) -> None:
     """Install a package; with uv where this interpreter has no pip, as in the environments that uv makes."""
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install"]
-    uv = ["uv", "pip", "install", "--python", sys.executable]
-    run([*(pip if find_spec("pip") else uv), "--quiet", *options, requirement])
+    if find_spec("pip"):
+        command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--progress-bar", "off"]
+    elif uv := shutil.which("uv"):
+        command = [uv, "pip", "install", "--python", sys.executable]
+    else:
+        raise Infrastructure(f"neither pip in {sys.prefix} nor uv on PATH to install {requirement} with")
+    pinned = ("-c", str(CONSTRAINTS)) if CONSTRAINTS.exists() else ()
+    with alone(Path(sys.prefix) / "holdwater.lock", say):
+        run([*command, *pinned, *options, requirement], f"installing {requirement}", say)
 
 
-def run(command: list[str], environment: dict[str, str] | None = None) -> None:
-    """Run a command; raise Infrastructure with the reason if it cannot be run, fails or hangs."""
+def run(command: list[str], what: str, say: Say, environment: dict[str, str] | None = None) -> None:
+    """Run a command, and say what it does; raise Infrastructure with the reason if it cannot be run, fails or hangs."""
     try:
-        done = subprocess.run(
-            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=BRING_S, check=False
-        )
+        done = heartbeat.run(command, what, say, environment, BRING_S)
     except (FileNotFoundError, subprocess.TimeoutExpired) as error:
         raise Infrastructure(str(error)) from None
-    if done.returncode != 0:
-        raise Infrastructure(f"`{' '.join(command)}` failed: {_reason(done.stderr)}")
+    if done.process.returncode != 0:
+        raise Infrastructure(f"`{' '.join(command)}` failed: {_reason(''.join(done.stderr))}")
 
 
 def _reason(stderr: str) -> str:
@@ -234,20 +248,33 @@ def output(command: list[str]) -> str | None:
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[None]:
+def alone(path: Path, say: Say = heartbeat.on_stderr) -> Iterator[None]:
     """Hold a lock file: one process at a time builds, and whoever waited finds it there."""
     with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        with heartbeat.doing("waiting for another process that installs", say):
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def main() -> None:
     """Install what the command line names, everything where it names nothing; says so on stderr, exit 3 if it cannot."""
+    names = sys.argv[1:]
+    if names[:1] == [WATCHED]:
+        names = names[1:]
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what it runs in the background ignore it
+        threading.Thread(target=_end_with_stdin, daemon=True).start()
     try:
-        install(sys.argv[1:], lambda line: print(line, file=sys.stderr, flush=True))
+        install(names, lambda line: print(line, file=sys.stderr, flush=True))
     except Infrastructure as error:
-        print(f"holdwater: the machine: {error}", file=sys.stderr)
+        heartbeat.on_stderr(f"{FAILED}{error}")
         sys.exit(3)
+    except KeyboardInterrupt:
+        sys.exit(130)  # what was under way is undone
+
+
+def _end_with_stdin() -> None:
+    os.read(sys.stdin.fileno(), 1)  # until whoever has started us is gone; not through a buffer, whose lock would be held at our exit
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 if __name__ == "__main__":

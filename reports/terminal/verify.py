@@ -46,6 +46,8 @@ from reports.terminal.lines import (
 )
 
 DOUBT = ("inconclusive", "unavailable")
+SHOWN = ("violated", "finding", "as-documented")
+MOST_PICTURES = 5
 TAG = 15  # columns of the longest tag, "△ as-documented"
 
 
@@ -300,10 +302,21 @@ def _verify_end(results: Results, claims: Sequence[Results], width: int) -> Line
     lines += fact_lines("took", f"{lasting(results['seconds'])}; profile {results['profile']}, {seeds(results)}, {results['on']}", width)
     lines += fact_lines("servers", versions_said(results), width)
     lines += place_lines(results, width)
+    for number, picture in enumerate(_pictures(claims)[:MOST_PICTURES]):
+        lines += path_lines("" if number else "pictures", str(picture), width, 0)
     lines += command_lines("again", results["command"], width, 0)
     for said in left_out(claims):
         lines += wrapped(cleaned(said), width, 2)
     return lines + wrapped(cleaned(f"exit {results['exit']}: {meaning(results)}", STRONG if results["exit"] else ""), width, 2)
+
+
+def _pictures(claims: Sequence[Results]) -> list[Path]:
+    """Give the pictures of what was seen, contradictions first; only those that were drawn."""
+    found = []
+    for claim in sorted(claims, key=lambda claim: list(MARKS).index(claim["verdict"])):
+        seen_in = {anomaly["experiment"] for anomaly in claim["anomalies"]} if claim["verdict"] in SHOWN else set()
+        found += [Path(each) / "timeline.png" for each in claim["experiments"] if Path(each).name in seen_in]
+    return [picture for picture in dict.fromkeys(found) if picture.exists()]
 
 
 def seeds(results: Results) -> str:

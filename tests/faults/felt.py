@@ -115,8 +115,8 @@ class Standing:
     def offers(self, variant: str) -> frozenset[Need]:
         return self._backend.offers(variant)
 
-    def missing(self, variant: str, needs: frozenset[Need]) -> str | None:
-        return None
+    def servers(self, variant: str) -> tuple[str, ...]:
+        return ()
 
 
 class Planted(Exception):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pytest
 from rich.cells import cell_len
 
+from harness.deploy.process import wait_for
 from reports.progress import Live
 
 
@@ -57,9 +58,9 @@ def plain(live: Live, width: int = 80) -> list[str]:
     return [line.plain for line in live.lines(width)]
 
 
-def test_elsewhere_an_experiment_and_a_claim_get_a_line_each_and_nothing_else_does() -> None:
+def test_elsewhere_an_experiment_and_a_claim_get_a_line_each() -> None:
     stream, clock = io.StringIO(), Clock()
-    with Live(5, stream, clock=clock) as live:
+    with Live(5, stream, clock=clock, every_s=3600) as live:
         clock.now = 70
         live.experiment("split-brain", 6, 11, 5)
         live.step("trial 1: waiting for the steady state")
@@ -69,6 +70,16 @@ def test_elsewhere_an_experiment_and_a_claim_get_a_line_each_and_nothing_else_do
     assert stream.getvalue() == (
         "00:01:10  split-brain, 5 trials (6 of 11)\n00:26:03  ✗ violated  postgres-async  19 of 20 failovers lost a lock\n"
     )
+
+
+def test_elsewhere_what_is_done_now_is_told_where_nothing_else_is_said() -> None:
+    stream, clock = io.StringIO(), Clock()
+    with Live(5, stream, clock=clock, every_s=0.05) as live:
+        live.experiment("split-brain", 6, 11, 5)
+        live.step("trial 1: waiting for the steady state")
+        clock.now = 3
+        wait_for(lambda: None if "steady" in stream.getvalue() else "nothing said", 20, "a line")
+    assert "00:00:03    trial 1: waiting for the steady state (3.0 s)\n" in stream.getvalue()
 
 
 def test_elsewhere_there_is_no_escape_and_no_line_over_80_columns() -> None:

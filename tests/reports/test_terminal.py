@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 import shlex
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -504,3 +505,43 @@ def test_doctor_names_the_claims_that_cannot_run_and_ends_with_the_exit_code() -
 @pytest.mark.parametrize(("seconds", "words"), [(12.3, "12 s"), (59.6, "1 min 00 s"), (372.1, "6 min 12 s"), (3725, "1 h 02 min")])
 def test_durations_are_said_in_words(seconds: float, words: str) -> None:
     assert lasting(seconds) == words
+
+
+# Pictures
+
+
+def pictured(folder: Path, word: str, name: str) -> dict[str, Any]:
+    """Give a claim in whose experiment an anomaly was seen and drawn."""
+    experiment = folder / "experiments" / name
+    experiment.mkdir(parents=True, exist_ok=True)
+    (experiment / "timeline.png").touch()
+    anomalies = [{"experiment": name, "trial": 1, "kind": "two-holders", "key": "k", "message": "both held k"}]
+    return claim(word, id=f"claim-{name}", experiments=[str(experiment)], anomalies=anomalies)
+
+
+def pictures(*claims: dict[str, Any]) -> list[str]:
+    shown = terminal.table(results(*claims), colour=False, width=200)
+    return [word for word in shown.split() if word.endswith("timeline.png")]
+
+
+def test_verify_names_the_pictures_of_what_was_seen_contradictions_first(tmp_path: Path) -> None:
+    claims = [pictured(tmp_path, word, word) for word in ("as-documented", "finding", "violated")]
+    assert [Path(path).parent.name for path in pictures(*claims)] == ["violated", "finding", "as-documented"]
+
+
+def test_a_picture_that_is_named_is_there(tmp_path: Path) -> None:
+    there, gone = pictured(tmp_path, "violated", "there"), pictured(tmp_path, "violated", "gone")
+    (tmp_path / "experiments" / "gone" / "timeline.png").unlink()
+    assert pictures(there, gone) == [str(tmp_path / "experiments" / "there" / "timeline.png")]
+
+
+def test_an_experiment_that_several_claims_share_is_named_once(tmp_path: Path) -> None:
+    assert len(pictures(pictured(tmp_path, "violated", "one"), pictured(tmp_path, "finding", "one"))) == 1
+
+
+def test_what_holds_has_no_picture_named(tmp_path: Path) -> None:
+    assert pictures(pictured(tmp_path, "holds", "one")) == []
+
+
+def test_a_handful_of_pictures_is_named(tmp_path: Path) -> None:
+    assert len(pictures(*(pictured(tmp_path, "violated", f"e{n}") for n in range(9)))) == 5

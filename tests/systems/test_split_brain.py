@@ -44,8 +44,8 @@ class Opened:
     def offers(self, variant: str) -> frozenset[Need]:
         return SENTINEL.offers(variant)
 
-    def missing(self, variant: str, needs: frozenset[Need]) -> str | None:
-        return SENTINEL.missing(variant, needs)
+    def servers(self, variant: str) -> tuple[str, ...]:
+        return SENTINEL.servers(variant)
 
 
 class Observer:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness import registry, store
+from harness import program, registry, store
 from harness.claims import Claim, Claims, Control, Experiment
 from harness.experiment import Progress, check, judge_trials, lacking, load_if_there, write_results
 from harness.experiment import carry_out as carry_out_plan
@@ -339,7 +339,7 @@ def _repeat(claim: Claim, claims: Claims, done: _Done) -> str:
     """Give the command that repeats a claim's first experiment, one trial of it."""
     plan = plan_of(claims.experiments[claim.experiments[0]], done.settings)
     episode = plan.episodes[0]
-    words = ["holdwater", "run", ",".join(plan.workloads), "--backend", plan.backend]
+    words = [*program.words(), "run", ",".join(plan.workloads), "--backend", plan.backend]
     if episode.faults:
         words += ["--fault", ",".join(str(spec) for spec in episode.faults)]
     options = {"variant": plan.variant, "quiet_s": episode.quiet_s, "fault_s": episode.fault_s, "after_s": episode.after_s}

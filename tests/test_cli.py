@@ -108,7 +108,6 @@ def line_of(said: Said, code: int) -> str:
 UNKNOWN = {
     "verfy": "unknown command 'verfy', did you mean 'verify'?",
     "frob": "unknown command 'frob', there are: check,",
-    "": "Missing command; see holdwater --help",
     "run lock --backend memory --conurrency 3": "unknown option '--conurrency', did you mean '--concurrency'?",
     "run": "Missing argument 'WORKLOAD'; see holdwater run --help",
     "run lock": "Missing option '--backend'",

@@ -30,9 +30,9 @@ from pathlib import Path
 from typing import Any
 
 from harness import registry
+from harness.program import command
 from harness.system import Infrastructure
 
-REMEDY = "run: holdwater install"
 ASK_S = 30.0
 BRING_S = 1200.0
 
@@ -156,7 +156,7 @@ def _server(name: str) -> Server:
 
 def _absence(names: Iterable[str]) -> str:
     wanted = [f"no {name} {_server(name).oldest} or later" for name in names]  # an older one may be there
-    return f"{' and '.join(wanted)} on this machine; {REMEDY}"
+    return f"{' and '.join(wanted)} on this machine; run: {command('install')}"
 
 
 def _brought(server: Server, say: Say) -> Found:

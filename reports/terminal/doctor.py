@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from rich.cells import cell_len
 from rich.text import Text
 
+from harness import program
 from reports import phrases
 from reports.terminal.lines import (
     GAP,
@@ -49,7 +50,7 @@ def _remedies(results: Results) -> dict[str, list[str]]:
             found.setdefault(clean(backend["missing"]), []).append(backend["name"])
     for server in results["servers"]:
         if server["version"] is None and not any(server["name"] in remedy for remedy in found):
-            found[f"no {server['name']} on this machine; run: holdwater install {server['name']}"] = [server["name"]]
+            found[f"no {server['name']} on this machine; run: {program.command('install', server['name'])}"] = [server["name"]]
     return found
 
 

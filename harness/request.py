@@ -8,13 +8,12 @@ A claims file gives the same options as the command line, and is held to the sam
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness import registry
+from harness import claims, registry, store
 from harness.generator import Context, Workload
 from harness.plan import BadPlan, Episode, FaultSpec, Plan
 
@@ -44,7 +43,7 @@ class Range:
     def check(self, name: str, value: Any) -> Any:
         """Give the value back; raise BadPlan where it is not one of these numbers: true is none, nor is nan."""
         numbers = (int,) if self.kind is int else (int, float)
-        if type(value) not in numbers or not math.isfinite(value) or not self.least <= value <= self.most:
+        if type(value) not in numbers or not self.least <= value <= self.most:  # nan is not, nor is inf
             raise BadPlan(f"{name} {value!r}, expected {self}")
         if self.open and value == self.least:
             raise BadPlan(f"{name} {value!r}, expected {self}")
@@ -89,7 +88,9 @@ class Request:
 
 def plan(request: Request) -> Plan:
     """Make the plan; raise BadPlan on an unknown name, with the nearest match, or a value out of range."""
-    backend = registry.load("backends", request.backend)
+    backend = registry.load("backends", backend_of(request.backend))
+    if request.attach is not None:
+        store.check_name("project", request.attach)
     workloads = {name: registry.load("workloads", name) for name in _split(request.workload)}
     specs = tuple(FaultSpec.parse(text) for text in _split(request.faults))
     faults = [registry.load("faults", spec.name) for spec in specs]
@@ -100,7 +101,7 @@ def plan(request: Request) -> Plan:
     for name, workload in workloads.items():
         _draw(workload, options[name])
     return Plan(
-        backend=request.backend,
+        backend=backend.name,
         variant=given.get("variant") or next(iter(backend.variants)),
         workloads=tuple(workloads),
         episodes=(episode,) * request.repeat,
@@ -113,6 +114,15 @@ def plan(request: Request) -> Plan:
         deadline_s=given.get("deadline_s", 0.5),
         options={name: values for name, values in options.items() if values},
     )
+
+
+def backend_of(word: str) -> str:
+    """Give the backend that a word names: its own name, or as `verify` says it, its row (then the row's first deployment)."""
+    if word in registry.names("backends"):
+        return word
+    table = claims.shipped()
+    first = next((claim for claim in table.claims if claim.experiments and claims.row_word(claim.cell[0]) == claims.row_word(word)), None)
+    return word if first is None else table.experiments[first.experiments[0]].deployment
 
 
 def check_options(workloads: Mapping[str, Workload], options: Mapping[str, Any]) -> None:

@@ -26,9 +26,10 @@ from harness.generator import NS_PER_S, Context, Generator, Mix, Phase, Workload
 from harness.history import NEMESIS, Event, Header
 from harness.journal import Journal
 from harness.lag import LagMeter
-from harness.nemesis import CLIENTS, Fault, Nemesis, Watcher, refusal, target_of
+from harness.nemesis import CLIENTS, Fault, Nemesis, Watcher, refusal, target_of, target_refusal
 from harness.pausing import Pauses, with_clients
 from harness.plan import BadPlan, Episode, FaultSpec, Plan
+from harness.registry import nearest
 from harness.resource import FUNCTIONS as RESOURCE_FUNCTIONS
 from harness.resource import Resource, ResourceClient
 from harness.system import Backend, Deployment, Infrastructure, System
@@ -72,26 +73,32 @@ def check_plan(plan: Plan, catalogue: Catalogue) -> None:
     if plan.attach is not None and (plan.on != "compose" or "compose" not in backend.grounds):
         raise BadPlan(f"attach {plan.attach!r}, expected --on compose with it")
     if plan.variant not in backend.variants:
-        raise BadPlan(f"unknown variant {plan.variant!r} of {backend.name}, there are: {', '.join(backend.variants)}")
+        raise BadPlan(f"unknown variant {plan.variant!r} of {backend.name}, {nearest(plan.variant, backend.variants)}")
     if plan.mutant is not None and plan.mutant not in backend.mutants:
-        raise BadPlan(f"unknown mutant {plan.mutant!r} of {backend.name}, there are: {', '.join(backend.mutants)}")
+        raise BadPlan(f"unknown mutant {plan.mutant!r} of {backend.name}, {nearest(plan.mutant, backend.mutants)}")
     for name, workload in catalogue.workloads.items():
         if alien := workload.functions - backend.functions - RESOURCE_FUNCTIONS:
             raise BadPlan(f"workload {name} needs {', '.join(sorted(alien))}, which {backend.name} does not offer")
     for episode in plan.episodes:
+        _check_rate(plan, episode)
         for spec in episode.faults:
             fault = catalogue.faults[spec.name]
-            if refused := refusal(fault, backend, plan.variant):
+            if refused := refusal(fault, backend, plan.variant) or target_refusal(spec, fault, backend, plan.variant):
                 raise BadPlan(refused)
             if fault.on_clients:
                 _check_on_clients(spec, catalogue)
 
 
+def _check_rate(plan: Plan, episode: Episode) -> None:
+    sent = plan.rate * plan.concurrency * episode.seconds
+    if sent < 1:
+        of = f"{plan.concurrency} slots in the {episode.seconds:g} s of a trial"
+        raise BadPlan(f"rate {plan.rate:g} sends {sent:.2g} operations of {of}, expected at least one; raise the rate or the time limit")
+
+
 def _check_on_clients(spec: FaultSpec, catalogue: Catalogue) -> None:
     if not _drives(catalogue, RESOURCE_FUNCTIONS):
         raise BadPlan(f"fault {spec} meets clients that use a resource, and no workload of the run has any; expected workload resource")
-    if spec.target != "primary":
-        raise BadPlan(f"fault {spec} meets clients and no node; expected {spec.name}")
 
 
 def _drives(catalogue: Catalogue, functions: Iterable[str]) -> bool:
@@ -369,6 +376,8 @@ class _Worker:
             if stage.trial != self._trial:
                 self._begin(stage)
             now = run_.journal.now_ns()
+            if stage.phase == "final":  # what was drawn from a low rate may lie far behind the end
+                self._next_at = min(self._next_at, now + int(SLICE_S * NS_PER_S))
             if now < self._next_at:
                 time.sleep(min((self._next_at - now) / NS_PER_S, SLICE_S))
                 waited = True

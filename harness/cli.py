@@ -251,7 +251,7 @@ def verify_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options of the main job."""
     options = (
         click.option("--claims", "claims_file", type=click.Path(path_type=Path), help="your own table; the documented one where not given"),
-        click.option("--backend", "rows", multiple=True, metavar="ROW", help="only this row; may be repeated"),
+        click.option("--backend", "rows", multiple=True, metavar="ROW", help="only this row of the table (list rows); may be repeated"),
         click.option("--profile", **_one_of("quick", "nightly"), default="quick", show_default=True),
         click.option("--trials", **_number(request.TRIALS), help="trials an experiment, instead of the profile's"),
         click.option("--strict", is_flag=True, help="exit 1 on what contradicts its document, though expected"),
@@ -368,7 +368,7 @@ def nightly(root: Path, keep: int, source: Path | None, as_json: bool, **asked: 
     "options",
     multiple=True,
     metavar="K=V",
-    help="variant, mutant, quiet_s, fault_s, after_s, grants, deadline_s, or one of the workload's",
+    help="variant, mutant, quiet_s, fault_s, after_s, grants, deadline_s, or one of the workload's (list options)",
 )
 @click.option("--dry-run", is_flag=True, help="check and print the plan, start nothing")
 @on_option
@@ -446,7 +446,7 @@ def _draw_again(directory: Path) -> list[Path]:
 
 
 @cli.command("list")
-@click.argument("what", **_one_of("backends", "workloads", "faults", "models", "claims", "mutants"))
+@click.argument("what", **_one_of("backends", "rows", "workloads", "options", "faults", "models", "claims", "mutants"))
 @json_option
 def list_(what: str, as_json: bool) -> int:
     """What there is."""
@@ -493,7 +493,7 @@ def selftest(mutants: tuple[str, ...], backends: tuple[str, ...], trials: int, s
     """The planted bugs against the checkers: the detection matrix."""
     from harness import selftest as matrix
 
-    plans = matrix.plans(backends, mutants, trials, _seed(seed))
+    plans = matrix.plans([request.backend_of(name) for name in backends], mutants, trials, _seed(seed))
     directory = store.create(out, "selftest")
     with _kept(directory), _live(len(plans) * trials) as live:
         live.experiment("planted bugs", 1, 1, len(plans) * trials)
@@ -540,7 +540,7 @@ def _tell(directory: Path, results: Any, text: Callable[[Any], str] | None) -> i
     except BaseException as error:  # noqa: BLE001 - told after the result
         said, failed = _failure(error)
         code = min(code, failed, key=PRECEDENCE.index)
-        results = {**results, "exit": code, "broken": results.get("broken") or said}
+        results = {**results, "exit": code, "broken": results.get("broken") or said.removeprefix("the machine: ")}
     _print(text(results) if text else json.dumps(results, indent=2, default=str))
     return code if said is None else _said(said, code)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness import claims, registry
+from harness import claims, registry, request
 from harness.checks import MODEL_NAMES
 from harness.deploy import compose, install
 from harness.deploy.process import sweep
@@ -32,6 +33,10 @@ def rows(what: str) -> list[tuple[str, ...]]:
         return [(claim.id, claim.sentence) for claim in claims.shipped().claims]
     if what == "mutants":
         return _mutants()
+    if what == "rows":
+        return _rows()
+    if what == "options":
+        return _options()
     if what == "backends":
         return [
             (f"{name}, variant {variant}", sentence)
@@ -44,6 +49,7 @@ def rows(what: str) -> list[tuple[str, ...]]:
 def machine(runs: Path) -> dict[str, Any]:
     """Say what this machine can run and what it lacks; ends what crashed runs below `runs` have left."""
     backends = [_backend(name) for name in registry.names("backends")]
+    servers = install.table()
     able = {backend["name"] for backend in backends if backend["missing"] is None}
     loaded = claims.shipped()
     runnable = [
@@ -54,7 +60,7 @@ def machine(runs: Path) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "cores": os.cpu_count(),
         "root": os.geteuid() == 0,
-        "servers": install.table(),
+        "servers": servers,
         "backends": backends,
         "claims": {
             "runnable": len(runnable),
@@ -62,8 +68,14 @@ def machine(runs: Path) -> dict[str, Any]:
             "unavailable": [claim.id for claim in loaded.claims if claim.id not in runnable],
         },
         "ended": (sweep(runs) if runs.is_dir() else 0) + _containers_removed(),
-        "exit": 0 if len(able) == len(backends) else 3,
+        "exit": 3 if _lacks(servers, len(able) < len(backends)) else 0,
     }
+
+
+def _lacks(servers: Sequence[Mapping[str, Any]], some_backend_lacks: bool) -> bool:
+    """Say whether something is missing that is not optional: a server, or with all servers there a backend's own need."""
+    absent = [server for server in servers if server["version"] is None]
+    return any(not server["optional"] for server in absent) or (some_backend_lacks and not absent)
 
 
 def _containers_removed() -> int:
@@ -82,6 +94,25 @@ def _backend(name: str) -> dict[str, Any]:
         refusals = [refusal(registry.load("faults", fault), backend, variant) for variant in variants]
         faults[fault] = None if None in refusals else refusals[0]
     return {"name": name, "missing": backend.missing(), "faults": faults}
+
+
+def _rows() -> list[tuple[str, ...]]:
+    """Give each row of the documented table by the words that `verify --backend` takes for it."""
+    shipped = claims.shipped()
+    words = claims.rows_by_word(shipped)
+    return [(row.name, ", ".join(word for word, rows in words.items() if row.name in rows)) for row in shipped.rows]
+
+
+def _options() -> list[tuple[str, ...]]:
+    """Give what `run --option` takes: of every run, then of each workload, with kind, bounds and default."""
+    every = {"variant": "one of the backend's, see: list backends", "mutant": "one of the backend's, see: list mutants"}
+    every |= {name: str(bounds) for name, bounds in request.TRIAL_OPTIONS.items()}
+    own = [
+        (f"{name}, {option}", f"{request.bounds(option, default)}; default {default}")
+        for name in registry.names("workloads")
+        for option, default in registry.load("workloads", name).options.items()
+    ]
+    return [*((f"any, {name}", said) for name, said in every.items()), *own]
 
 
 def _mutants() -> list[tuple[str, ...]]:

@@ -60,6 +60,11 @@ class Journal:
         if self._failure is not None and kind is None:
             raise self._failure
 
+    @property
+    def failure(self) -> OSError | None:
+        """Give why nothing is written any more, None if all is well."""
+        return self._failure
+
     def now_ns(self) -> int:
         """Give the time since the run began, in nanoseconds."""
         return self._clock_ns() - self._origin_ns

@@ -60,12 +60,15 @@ TIME_LIMIT = Range(float, "seconds", 0.2, 3600)
 PHASE = Range(float, "seconds", 0, 3600)
 
 EPISODE_OPTIONS = {"quiet_s": PHASE, "fault_s": PHASE, "after_s": PHASE, "grants": Range(int, "a whole number", 0, 1000)}
+TRIAL_OPTIONS = {**EPISODE_OPTIONS, "deadline_s": DEADLINE}
+"""What any run's --option takes beside variant and mutant."""
 WEIGHT = Range(float, "a number", 0, 1000, open=True)
 RUN_OPTIONS = {"rate": RATE, "concurrency": CONCURRENCY, "deadline_s": DEADLINE}
 """What an experiment of a claims file may say beside its workloads' options."""
 
-LEAST = {"churn_ttl_ms": 2, "anchor_ttl_ms": 1, "keys": 1, "keys_per_s": 1, "delta": 1}
+LEAST = {"churn_ttl_ms": 2, "anchor_ttl_ms": 1, "ttl_ms": 1, "names": 1, "keys": 1, "keys_per_s": 1, "delta": 1}
 """The least value of a workload's option, 0 where it is not here. A lock is also extended by half of its churn_ttl_ms."""
+MOST_OF = {"left_percent": 100, "fenced": 1}
 MOST_MS, MOST = 86_400_000, 1_000_000
 
 
@@ -137,7 +140,7 @@ def check_options(workloads: Mapping[str, Workload], options: Mapping[str, Any])
     for workload in workloads.values():
         own = options.get(workload.name, {})
         for name, value in own.items():
-            ranges = {"weight": WEIGHT} | {each: _range(each, default) for each, default in workload.options.items()}
+            ranges = {"weight": WEIGHT} | {each: bounds(each, default) for each, default in workload.options.items()}
             if name not in ranges:
                 raise BadPlan(f"unknown option {name!r} of {workload.name}, {registry.nearest(name, ranges)}")
             ranges[name].check(f"option {name}", value)
@@ -156,9 +159,9 @@ def _timeline(limit_s: float | None, lasts_s: float) -> Mapping[str, float]:
 
 
 def _options(texts: tuple[str, ...], backend: Any, workloads: Mapping[str, Workload]) -> dict[str, Any]:
-    ranges = {**EPISODE_OPTIONS, "deadline_s": DEADLINE}
+    ranges = dict(TRIAL_OPTIONS)
     for workload in workloads.values():
-        ranges |= {name: _range(name, default) for name, default in workload.options.items()}
+        ranges |= {name: bounds(name, default) for name, default in workload.options.items()}
     names: Mapping[str, Mapping[str, str]] = {"variant": backend.variants, "mutant": backend.mutants}
     given: dict[str, Any] = {}
     for text in texts:
@@ -175,9 +178,10 @@ def _options(texts: tuple[str, ...], backend: Any, workloads: Mapping[str, Workl
     return given
 
 
-def _range(name: str, default: Any) -> Range:
+def bounds(name: str, default: Any) -> Range:
+    """Give the numbers that a workload's option may be."""
     kind, what = (float, "a number") if isinstance(default, float) else (int, "a whole number")
-    return Range(kind, what, LEAST.get(name, 0), MOST_MS if name.endswith("_ms") else MOST)
+    return Range(kind, what, LEAST.get(name, 0), MOST_OF.get(name, MOST_MS if name.endswith("_ms") else MOST))
 
 
 def _draw(workload: Workload, given: Mapping[str, Any]) -> None:

@@ -83,7 +83,7 @@ def check_plan(plan: Plan, catalogue: Catalogue) -> None:
         _check_rate(plan, episode)
         for spec in episode.faults:
             fault = catalogue.faults[spec.name]
-            if refused := refusal(fault, backend, plan.variant) or target_refusal(spec, fault, backend, plan.variant):
+            if refused := target_refusal(spec, fault, backend, plan.variant) or refusal(fault, backend, plan.variant):
                 raise BadPlan(refused)
             if fault.on_clients:
                 _check_on_clients(spec, catalogue)
@@ -233,7 +233,7 @@ class _Run:
         label = " + ".join(str(spec) for spec in episode.faults) or "no fault"
         self.journal.nemesis("trial", {"n": n, "phase": "begin"})
         self.say(f"trial {n}: waiting for the steady state")
-        wait_for(self.system.steady, SETTLE_S, f"{self.system.name}: steady state before trial {n}", 0.05)
+        wait_for(self._steady, SETTLE_S, f"{self.system.name}: steady state before trial {n}", 0.05)
         self.watcher.mark()
         if self.lag is not None:
             self.lag.mark()
@@ -268,7 +268,7 @@ class _Run:
         self._sleep(began + episode.fault_s - time.monotonic())
         with self.system.hurried():
             self.nemesis.heal()
-            wait_for(self.system.steady, SETTLE_S, f"{self.system.name}: steady state after the fault", 0.05)
+            wait_for(self._steady, SETTLE_S, f"{self.system.name}: steady state after the fault", 0.05)
 
     def _target(self, spec: FaultSpec) -> str:
         return CLIENTS if self.catalogue.faults[spec.name].on_clients else target_of(self.system, spec)
@@ -330,8 +330,12 @@ class _Run:
             if worker.thread.is_alive():
                 worker.thread.join()
 
+    def _steady(self) -> str | None:
+        self._look_after_threads()
+        return self.system.steady()
+
     def _look_after_threads(self) -> None:
-        for failure in (self.watcher.failure, *(worker.failure for worker in self.workers)):
+        for failure in (self.journal.failure, self.watcher.failure, *(worker.failure for worker in self.workers)):
             if failure is not None:
                 raise failure
 

@@ -166,6 +166,7 @@ def read_plain(path: Path) -> bytes:
 # What results.json must hold before anything is drawn or joined from it: a CI carries it from machine to machine.
 
 Status = Literal["valid", "unknown", "invalid"]
+Text = Annotated[str, msgspec.Meta(min_length=1)]
 Exit = Literal[0, 1, 2, 3, 64, 70, 130]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Whole = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
@@ -250,12 +251,12 @@ class _DrawnControl(msgspec.Struct):
 
 
 class _DrawnClaim(msgspec.Struct):
-    id: str
-    cell: tuple[str, str]
-    sentence: str
-    conditions: str
+    id: Text
+    cell: tuple[Text, Text]
+    sentence: Text
+    conditions: Text
     document: Literal["promises", "warns", "silent"]
-    unit: str
+    unit: Text
     verdict: Word
     expected: bool
     expect: Annotated[list[Word], msgspec.Meta(min_length=1)]
@@ -267,8 +268,8 @@ class _DrawnClaim(msgspec.Struct):
     anomalies: list[_DrawnSeen]
     experiments: list[str]
     evidence: list[str]
+    remedy: str | None
     quote: str | None = None
-    remedy: str | None = None
     repeat: str | None = None
     infrastructure: str | None = None
     bug: str | None = None
@@ -316,9 +317,9 @@ class _DrawnVerify(msgspec.Struct):
     directory: str
     rows: list[_DrawnRow]
     claims: list[_DrawnClaim]
+    seed: int | str | None
     failures: dict[str, str] = {}
     versions: dict[str, str] = {}
-    seed: int | str | None = None
     strict: bool = False
     finished: str | None = None
     elsewhere: list[str] = []

@@ -187,7 +187,7 @@ def _asked(server: Server, path: Path, source: str) -> Found | None:
 
 
 def _row(server: Server, found: Found | None) -> dict[str, Any]:
-    row: dict[str, Any] = {"name": server.name, "purpose": server.purpose, "licence": server.licence}
+    row: dict[str, Any] = {"name": server.name, "purpose": server.purpose, "licence": server.licence, "optional": server.optional}
     if found is None:
         return row | dict.fromkeys(("product", "version", "path", "source", "sha256"))
     digest = hashlib.sha256(found.path.read_bytes()).hexdigest()

@@ -157,5 +157,10 @@ def _doctor_end(results: Results, width: int) -> Lines:
     said = f"{claims['runnable']} of {phrases.counted(claims['total'], 'claim')} can run here"
     lacking = claims["unavailable"]
     said += f"; {len(lacking)} would be unavailable: {', '.join(lacking)}." if lacking else "."
-    meaning = "every backend can be started here" if results["exit"] == 0 else "part of the table cannot be judged on this machine"
+    lacks = any(backend["missing"] is not None for backend in results["backends"])
+    meaning = "every backend can be started here"
+    if lacks:
+        meaning = "part of the table cannot be judged on this machine"
+    if lacks and results["exit"] == 0:
+        meaning = "all that is not optional can be started here"
     return [*wrapped(cleaned(said), width, 2), *wrapped(cleaned(f"exit {results['exit']}: {meaning}"), width, 2)]

@@ -7,7 +7,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from harness import claims, registry
+from harness import claims, registry, request
 from harness.checks import MODEL_NAMES
 from harness.deploy import compose, install
 from harness.deploy.process import sweep
@@ -34,6 +34,10 @@ def rows(what: str) -> list[tuple[str, ...]]:
         return [(claim.id, claim.sentence) for claim in claims.shipped().claims]
     if what == "mutants":
         return _mutants()
+    if what == "rows":
+        return _rows()
+    if what == "options":
+        return _options()
     if what == "backends":
         return [
             (f"{name}, variant {variant}", sentence)
@@ -83,6 +87,25 @@ def _backend(name: str) -> dict[str, Any]:
         refusals = [refusal(registry.load("faults", fault), backend, variant) for variant in variants]
         faults[fault] = None if None in refusals else refusals[0]
     return {"name": name, "missing": install.missing(*backend.servers(variants[0])), "faults": faults}
+
+
+def _rows() -> list[tuple[str, ...]]:
+    """Give each row of the documented table by the words that `verify --backend` takes for it."""
+    shipped = claims.shipped()
+    words = claims.rows_by_word(shipped)
+    return [(row.name, ", ".join(word for word, rows in words.items() if row.name in rows)) for row in shipped.rows]
+
+
+def _options() -> list[tuple[str, ...]]:
+    """Give what `run --option` takes: of every run, then of each workload, with kind, bounds and default."""
+    every = {"variant": "one of the backend's, see: list backends", "mutant": "one of the backend's, see: list mutants"}
+    every |= {name: str(bounds) for name, bounds in request.TRIAL_OPTIONS.items()}
+    own = [
+        (f"{name}, {option}", f"{request.bounds(option, default)}; default {default}")
+        for name in registry.names("workloads")
+        for option, default in registry.load("workloads", name).options.items()
+    ]
+    return [*((f"any, {name}", said) for name, said in every.items()), *own]
 
 
 def _mutants() -> list[tuple[str, ...]]:

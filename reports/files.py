@@ -55,8 +55,8 @@ def anomalies(directory: Path) -> list[Path]:
         folder = directory / "anomalies"
         folder.mkdir(exist_ok=True)
         text, events = folder / f"{number}.txt", folder / f"{number}.jsonl"
-        text.write_text(explain(trial.history, anomaly).rstrip() + "\n", "utf-8")
-        events.write_bytes(_events(trial.history, anomaly))
+        store.save(text, (explain(trial.history, anomaly).rstrip() + "\n").encode("utf-8", "backslashreplace"))
+        store.save(events, _events(trial.history, anomaly))
         paths += [text, events]
     return paths
 

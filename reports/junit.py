@@ -44,7 +44,7 @@ def junit(directory: Path) -> list[Path]:
     if made is None:
         return []
     path = directory / "junit.xml"
-    path.write_bytes(_xml(results, _with_exit_code(results, made(results))))
+    store.save(path, _xml(results, _with_exit_code(results, made(results))))
     return [path]
 
 

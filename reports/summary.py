@@ -30,7 +30,7 @@ def summary(directory: Path) -> list[Path]:
     if made is None:
         return []
     path = directory / "summary.md"
-    path.write_text("\n\n".join(filter(None, made(results))) + "\n", "utf-8")
+    store.save(path, ("\n\n".join(filter(None, made(results))) + "\n").encode("utf-8", "backslashreplace"))
     return [path]
 
 

@@ -32,9 +32,9 @@ from pathlib import Path
 from typing import Any
 
 from harness import heartbeat, registry
+from harness.program import command
 from harness.system import Infrastructure
 
-REMEDY = "run: holdwater install"
 ASK_S = 30.0
 BRING_S = 1200.0
 CONSTRAINTS = Path(__file__).resolve().parents[2] / "constraints.txt"  # of a checkout; an installed wheel has none
@@ -166,7 +166,7 @@ def _server(name: str) -> Server:
 
 def _absence(names: Iterable[str]) -> str:
     wanted = [f"no {name} {_server(name).oldest} or later" for name in names]  # an older one may be there
-    return f"{' and '.join(wanted)} on this machine; {REMEDY}"
+    return f"{' and '.join(wanted)} on this machine; run: {command('install')}"
 
 
 def _brought(server: Server, say: Say) -> Found:
@@ -198,7 +198,7 @@ def _asked(server: Server, path: Path, source: str) -> Found | None:
 
 
 def _row(server: Server, found: Found | None) -> dict[str, Any]:
-    row: dict[str, Any] = {"name": server.name, "purpose": server.purpose, "licence": server.licence}
+    row: dict[str, Any] = {"name": server.name, "purpose": server.purpose, "licence": server.licence, "optional": server.optional}
     if found is None:
         return row | dict.fromkeys(("product", "version", "path", "source", "sha256"))
     digest = hashlib.sha256(found.path.read_bytes()).hexdigest()

@@ -113,13 +113,6 @@ def path_lines(label: str, path: str, width: int, indent: int = INDENT) -> Lines
     return [*before, *wrapped(Text.assemble(" " * max(indent, GAP), cleaned(path)), width, max(indent, GAP))]
 
 
-def shortened(path: str, directory: Path) -> str:
-    """Give a file of a run directory by way of `latest`, where that is the same: whole, it is longer than a line."""
-    latest = directory.parent / "latest"
-    below = Path(path).is_relative_to(directory) and latest.resolve() == directory.resolve()
-    return str(latest / Path(path).relative_to(directory)) if below else path
-
-
 def command_lines(label: str, command: str, width: int, indent: int = INDENT) -> Lines:
     """Give a command that can be copied as it stands: broken between its options, each line but the last ending in a backslash."""
     head = _label(label, indent)
@@ -230,7 +223,7 @@ def versions_said(results: Results) -> str:
 
 def place_lines(results: Results, width: int) -> Lines:
     directory = Path(results["directory"])
-    found = [name for name in ("report.html", "timeline.png", "anomalies/1.txt") if (directory / name).exists()]
+    found = [name for name in ("timeline.png", "anomalies/1.txt") if (directory / name).exists()]
     lines = path_lines("results", f"{directory}/results.json", width, 0)
     for number, name in enumerate(found):
         lines += path_lines("" if number else "look", f"{directory}/{name}", width, 0)

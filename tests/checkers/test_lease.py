@@ -110,7 +110,7 @@ def test_every_bad_example_is_judged() -> None:
 
 
 def test_the_torn_example_is_torn() -> None:
-    assert load(EXAMPLES / "good" / "a-torn-last-line.jsonl").torn
+    assert load(EXAMPLES / "unknown" / "a-torn-last-line.jsonl").torn
 
 
 def test_every_prefix_of_a_good_history_is_not_condemned() -> None:

@@ -130,8 +130,8 @@ def _looks_like_an_operation(line: str) -> bool:
     first, rest = "".join(message[:1]), message[1:3]
     if first.lower().lstrip(":") == NEMESIS:
         return False
-    words = {word.lower().lstrip(":") for word in rest}
-    numbered = first.isdigit() and bool(words & {*TYPES, "read", "write", "cas"})
+    kind, f = [*(word.lower().lstrip(":") for word in rest), "", ""][:2]
+    numbered = first.isdigit() and (kind in TYPES or f in ("read", "write", "cas"))
     return numbered or sum(word.startswith(":") for word in rest) == 2 or first.lower() in {f":{kind}" for kind in TYPES}
 
 

@@ -269,7 +269,10 @@ def test_the_format_follows_from_the_name(call: Call) -> None:
 
 
 LINES = {
-    "h.jsonl": INVOKE + "\n" + OK + INVOKE.replace('"index":0', '"index":4').replace("null", "[1,2,3]").replace("read", "cas"),
+    "h.jsonl": INVOKE
+    + "\n"
+    + OK
+    + INVOKE.replace('"index":0,"time":1', '"index":4,"time":5').replace("null", "[1,2,3]").replace("read", "cas"),
     "h.edn": "; a history\n{:process 0 :type :invoke :f :read :value nil}\n\n{:process 1 :type :invoke :f :cas :value [1 2 3]}\n",
     "h.log": "a line\n\n\n0 :invoke :cas [1 2]\n",
 }
@@ -367,11 +370,12 @@ def test_who_says_what_pairs_are_gets_a_verdict(call: Call) -> None:
     assert keys == [2, 1]
 
 
+LATER = CLOCK.replace('"index":0,"time":1', '"index":5,"time":8')
 SEEDS = {
-    "h.jsonl": f'{{"holdwater":1,"concurrency":2,"sides":{{"0":"a"}}}}\n{CLOCK}{LINES["h.jsonl"]}{{"end":true}}\n'.replace(
-        ":0,", ":00,"[:2]
-    ),
-    "h.edn": LINES["h.edn"] + BEGAN["h.edn"][0] + ' #_ {} {:process 2 :type :invoke :f :write :value [#{1} "a" {:b 1.5}]}',
+    "h.jsonl": f'{{"holdwater":1,"concurrency":2,"sides":{{"0":"a"}}}}\n{INVALID}{LATER}{{"end":true}}\n',
+    "h.edn": LINES["h.edn"].replace(" 3]", "]")
+    + BEGAN["h.edn"][0].replace("process 0", "process 3")
+    + ' #_ {} {:process 2 :type :invoke :f :write :value [#{1} "a" {:b 1.5}]}',
     "h.log": "INFO a - 0 :invoke :cas [1 2]\nINFO a - 0 :fail :cas [1 2]\nINFO a - 1 :invoke :write 5\nINFO a - 1 :info :write :x\n",
 }
 PIECES = [
@@ -622,15 +626,12 @@ def test_a_reader_that_goes_away_changes_no_exit_code() -> None:
         assert (process.stderr.read(), process.wait()) == ("", 1)
 
 
-@pytest.mark.parametrize("closed", [[1], [1, 2], [0, 1, 2]], ids=str)
+@pytest.mark.parametrize("closed", [[1], [0, 1, 2]], ids=str)
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
         ("check h.jsonl", 1),
-        ("check h.jsonl --json", 1),
         ("check none.jsonl", 64),
-        ("list models", 0),
-        ("--version", 0),
         ("--help", 0),
         (DRY, 0),
     ],

@@ -212,6 +212,8 @@ def test_every_event_has_its_line(tmp_path: Path, name: str) -> None:
     "line",
     [
         "INFO  jepsen.util - 0\t:invok\t:read\tnil",
+        "INFO [2020-01-01 00:00:00,123] jepsen worker 0 - jepsen.util 0\t:invok\t:read\tnil",
+        "INFO  jepsen.util - 7 :invoke 0\t:ok\t:read\tnil",
         "INFO  jepsen.util - 0\t:invoke\t:raed\tnil",
         "INFO  jepsen.util - 0\tinvoke\tread\tnil",
         "INFO  jepsen.util - x\t:invoke\t:read\tnil",
@@ -250,6 +252,8 @@ def test_a_failed_cas_of_a_log_is_an_answer_only_where_it_names_its_values(tmp_p
     [
         "",
         "INFO  jepsen.core - Worker 0 starting",
+        "INFO [2020-01-01 00:00:00,123] jepsen nemesis - jepsen.util :nemesis\t:info\t:start\tnil",
+        "INFO  jepsen.core - {:valid? true, :count 3}",
         "INFO  jepsen.util - :nemesis\t:info\t:start\tnil",
         "WARN  a.b - 3 tries, ok now",
         "0 of 5",
@@ -325,6 +329,7 @@ def test_what_the_nemesis_says_is_never_refused(tmp_path: Path) -> None:
         (["0 invoke read nil\n :index 4", "0 ok read nil :index 3"], "h.edn:3: :index 3 after 4"),
         (["0 invoke read nil, :key :a", "0 ok read nil"], "h.edn:2: an operation without a :key"),
         (["0 invoke read nil, :key 1/2"], "h.edn:1: 1/2, expected"),
+        (["0 invoke read nil", '1 invoke try_acquire {:owner "a" :ttl_ms 9}'], "h.edn:2: try_acquire with ttl_ms, expected a :time"),
     ],
 )
 def test_what_would_be_dropped_or_guessed_is_refused_with_its_line(tmp_path: Path, operations: list[str], said: str) -> None:
@@ -447,3 +452,30 @@ def test_tuples_and_keys_give_the_verdict_of_the_same_history_of_ours(tmp_path: 
         assert judged(tmp_path, tuples) is wanted
     except MalformedHistory as error:
         assert "--independent" in str(error)  # noqa: PT017 - both ends are right
+
+
+def test_newer_log_lines_that_name_the_logger_are_read(tmp_path: Path) -> None:
+    line = "INFO [2020-01-01 00:00:00,123] jepsen worker 0 - jepsen.util 0\t:invoke\t:write\t3\n"
+    assert [event.value for event in load_porcupine(file(tmp_path, "h.log", line)).events] == [3]
+
+
+PAIRS = st.lists(
+    st.tuples(st.sampled_from(["read", "completed", "write", "cas"]), *[st.sampled_from(["1", "2", "nil", "[1 nil]", "[1 2]"])] * 4),
+    max_size=6,
+)
+
+
+@given(PAIRS)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_pairs_of_one_register_are_never_taken_for_tuples(tmp_path: Path, drawn: list[Any]) -> None:
+    text = ""
+    for process, (f, one, two, three, four) in enumerate(drawn):
+        pair, other = f"[{one} {two}]", f"[{three} {four}]"
+        asked, answer = {"read": ("nil", pair), "completed": (pair, pair), "write": (pair, pair), "cas": (f"[{pair} {other}]",) * 2}[f]
+        f = "read" if f == "completed" else f
+        text += ops(f"{process} invoke {f} {asked}", f"{process} ok {f} {answer}")
+    try:
+        keys = {event.key for event in load_edn(file(tmp_path, "h.edn", text)).events}
+    except MalformedHistory:
+        return
+    assert keys <= {None}

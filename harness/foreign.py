@@ -109,7 +109,7 @@ def load_porcupine(path: Path) -> History:
     return _history(events, numbers, source)
 
 
-_LINE = re.compile(rf".*?(?<![\w.:-])(\d+)\s+:({'|'.join(TYPES)})\s+:(read|write|cas)\s+(.*?)\s*", re.ASCII)
+_LINE = re.compile(rf"(?:(?!\s:\w).)*?(?<![\w.:-])(\d+)\s+:({'|'.join(TYPES)})\s+:(read|write|cas)\s+(.*?)\s*", re.ASCII)
 _NUMBER = r"-?(?:0|[1-9]\d*)"
 _WRITTEN, _SWAPPED = (_NUMBER, "a number"), (rf"\[{_NUMBER} {_NUMBER}\]", "[expected new]")
 _VALUES = {
@@ -127,11 +127,13 @@ _VALUES = {
 def _looks_like_an_operation(line: str) -> bool:
     """Say so of a line whose message begins like one: two keywords behind a word, or a word of operations behind a number."""
     message = re.split(r"\s-\s+", line, maxsplit=1)[-1].split()
+    if message and re.fullmatch(r"[\w-]+(\.[\w-]+)+", message[0]):
+        del message[0]  # newer logs name the logger here
     first, rest = "".join(message[:1]), message[1:3]
     if first.lower().lstrip(":") == NEMESIS:
         return False
-    words = {word.lower().lstrip(":") for word in rest}
-    numbered = first.isdigit() and bool(words & {*TYPES, "read", "write", "cas"})
+    kind, f = [*(word.lower().lstrip(":") for word in rest), "", ""][:2]
+    numbered = first.isdigit() and (kind in TYPES or f in ("read", "write", "cas"))
     return numbered or sum(word.startswith(":") for word in rest) == 2 or first.lower() in {f":{kind}" for kind in TYPES}
 
 
@@ -175,6 +177,8 @@ def load_edn(path: Path, *, independent: bool | None = None) -> History:
     _refuse_falling_indices(said, source)
     said = _keyed(said, independent, source)
     _refuse_other_answers(said, source)
+    if not _are_timed(said):
+        _refuse_spans(said, source)
     events = [_edn_event(index, time, each) for index, (time, each) in enumerate(zip(_times(said), said, strict=True))]
     return _history(events, [each.line for each in said], source)
 
@@ -242,10 +246,25 @@ def _same(one: Any, other: Any) -> bool:
     return canonical(one) == canonical(other)
 
 
+def _are_timed(said: Iterable[_Said]) -> bool:
+    times = [each.time for each in said if each.process != NEMESIS]
+    return bool(times) and all(map(_is_time, times)) and times == sorted(times)
+
+
+def _refuse_spans(said: Iterable[_Said], source: str) -> None:
+    """Refuse what is judged by times where there are none."""
+    for each in said:
+        span = next((name for name in SPANS if isinstance(each.value, dict) and each.value.get(name) is not None), None)
+        if span and each.process != NEMESIS:
+            raise MalformedHistory(f"{each.f} with {span}, expected a :time with every operation that never falls", each.line, source)
+
+
+SPANS = ("ttl_ms", "duration_ms", "timeout_ms")
+
+
 def _times(said: Sequence[_Said]) -> Iterator[int]:
     """Give each event its time: its own, or that of the one before; event numbers where a client's is missing or falls."""
-    times = [each.time for each in said if each.process != NEMESIS]
-    if not times or not all(map(_is_time, times)) or times != sorted(times):
+    if not _are_timed(said):
         yield from range(len(said))
         return
     now = 0

@@ -22,7 +22,7 @@ Sources: Plotkin, Sticky Bits and Universality of Consensus, PODC 1989; the proo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -114,7 +114,8 @@ def _unfit(operations: Sequence[Operation]) -> str | None:
             continue  # certainly no effect, and observed nothing
         if operation.f not in Dedup.functions:
             return f"{operation.f} was called too"
-        if operation.f == "check_and_set" and operation.argument.get("ttl_ms") is not None:
+        argument = operation.argument
+        if operation.f == "check_and_set" and isinstance(argument, Mapping) and argument.get("ttl_ms") is not None:
             return "a TTL was given"
     return None
 

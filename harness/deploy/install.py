@@ -208,16 +208,21 @@ def _row(server: Server, found: Found | None) -> dict[str, Any]:
 
 
 def pip_install(requirement: str, say: Say, *options: str) -> None:
-    """Install a package; with uv where this interpreter has no pip, as in the environments that uv makes."""
-    if find_spec("pip"):
-        command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--progress-bar", "off"]
-    elif uv := shutil.which("uv"):
-        command = [uv, "pip", "install", "--python", sys.executable]
-    else:
-        raise Infrastructure(f"neither pip in {sys.prefix} nor uv on PATH to install {requirement} with")
+    """Install a package into this environment, one process at a time."""
     pinned = ("-c", str(CONSTRAINTS)) if CONSTRAINTS.exists() else ()
     with alone(Path(sys.prefix) / "holdwater.lock", say):
-        run([*command, *pinned, *options, requirement], f"installing {requirement}", say)
+        run([*_installer(say), *pinned, *options, requirement], f"installing {requirement}", say)
+
+
+def _installer(say: Say) -> list[str]:
+    """Give the command that installs packages: pip; uv in the environments without pip that uv and pipx make; else the pip that Python carries."""
+    if find_spec("pip") is None:
+        if uv := shutil.which("uv"):
+            return [uv, "pip", "install", "--python", sys.executable]
+        if find_spec("ensurepip") is None:
+            raise Infrastructure(f"no pip in {sys.prefix} and no uv on PATH to bring it with; install Holdwater with its extra: [servers]")
+        run([sys.executable, "-m", "ensurepip"], f"{sys.prefix} has no pip, unpacking Python's own", say)
+    return [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--progress-bar", "off"]
 
 
 def run(command: list[str], what: str, say: Say, environment: dict[str, str] | None = None) -> None:

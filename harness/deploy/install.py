@@ -215,7 +215,7 @@ def pip_install(requirement: str, say: Say, *options: str) -> None:
 
 
 def _installer(say: Say) -> list[str]:
-    """Give the command that installs packages: pip; uv in the environments without pip that uv and pipx make; else the pip that Python carries."""
+    """Give what installs packages: pip, uv where an environment (of uv or pipx) has no pip, else the pip that Python carries."""
     if find_spec("pip") is None:
         if uv := shutil.which("uv"):
             return [uv, "pip", "install", "--python", sys.executable]

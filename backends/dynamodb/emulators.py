@@ -19,13 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from harness.deploy.install import REMEDY, find
+from harness.deploy import install
 from harness.deploy.ports import HOST
 from harness.plan import BadPlan
 from harness.system import Need
 
 VARIABLE = "HOLDWATER_DYNAMODB"
 DURABLE, IN_MEMORY = "durable", "in-memory"
+SERVERS = {IN_MEMORY: ("ministack", "dynoxide"), DURABLE: ("dynoxide",)}
+GET_DYNOXIDE = "install Rust 1.88 or later and a C compiler, then run: holdwater install dynoxide"
 NOT_OURS = "a server that Holdwater did not start: it does not kill, pause or restart it"
 
 
@@ -50,7 +52,7 @@ class Emulator:
 def endpoint() -> Endpoint | None:
     """Give the endpoint that the user named; None where none is. Raises BadPlan where the variable is no such address."""
     given = os.environ.get(VARIABLE, "")
-    if not given or given.endswith(".jar"):
+    if not given or _jar() is not None:
         return None
     expected = f"{VARIABLE}={given}: expected http://127.0.0.1:PORT or the path of a DynamoDBLocal.jar"
     try:
@@ -58,22 +60,24 @@ def endpoint() -> Endpoint | None:
         port = url.port
     except ValueError:
         raise BadPlan(expected) from None
-    if url.scheme != "http" or port is None or url.path not in ("", "/") or url.query or url.fragment or url.username is not None:
-        raise BadPlan(expected)
-    if url.hostname not in (HOST, "localhost"):
+    if url.hostname not in (None, HOST, "localhost"):
         raise BadPlan(f"{expected}; for a server elsewhere forward a port of this machine to it")
+    if url.scheme != "http" or not url.hostname or port is None or url.path not in ("", "/") or url.query or url.username is not None:
+        raise BadPlan(expected)
     return Endpoint(port)
 
 
 def emulator(variant: str) -> Emulator | None:
     """Give what a variant runs on, None if this machine has nothing for it. Raises BadPlan where the variable names no jar."""
-    if os.environ.get(VARIABLE, "").endswith(".jar"):
-        return _local_jar(Path(os.environ[VARIABLE]))
-    if variant == IN_MEMORY and (found := find("ministack")) is not None:
+    if (jar := _jar()) is not None:
+        return _local(jar)
+    name = _server(variant)
+    if name is None:
+        return None
+    found = install.require(name)
+    if name == "ministack":
         return Emulator(found.product, found.version, found.path, lambda port, folder: [], _ministack_settings)
-    if (found := find("dynoxide")) is not None:
-        return Emulator(found.product, found.version, found.path, _dynoxide_arguments)
-    return None
+    return Emulator(found.product, found.version, found.path, _dynoxide_arguments)
 
 
 def missing(variant: str, needs: frozenset[Need]) -> str | None:
@@ -81,11 +85,14 @@ def missing(variant: str, needs: frozenset[Need]) -> str | None:
     if endpoint() is not None:
         reason = _not_there(variant, needs)
         return None if reason is None else f"{reason}; unset {VARIABLE}"
-    if emulator(variant) is not None:
+    if (jar := _jar()) is not None:
+        _local(jar)
+        return None
+    if _server(variant) is not None:
         return None
     if variant == DURABLE:
         return f"no Dynoxide on this machine; {GET_DYNOXIDE}"
-    return f"no ministack on this machine; {REMEDY}"
+    return f"no ministack on this machine; {install.REMEDY}"
 
 
 def options_inside(variant: str) -> str:
@@ -95,7 +102,13 @@ def options_inside(variant: str) -> str:
     return os.environ.get("DYNAMODB_IN_MEMORY", "-inMemory")
 
 
-GET_DYNOXIDE = "install Rust 1.88 or later and a C compiler, then run: holdwater install dynoxide"
+def _server(variant: str) -> str | None:
+    return next((name for name in SERVERS[variant] if install.find(name) is not None), None)
+
+
+def _jar() -> Path | None:
+    given = os.environ.get(VARIABLE, "")
+    return Path(given) if given.endswith(".jar") else None
 
 
 def _not_there(variant: str, needs: frozenset[Need]) -> str | None:
@@ -129,7 +142,7 @@ def _dynoxide_arguments(port: int, folder: Path | None) -> list[str]:
     return ["serve", "--host", HOST, "--port", str(port), *(["--db-path", str(folder / "table.db")] if folder is not None else [])]
 
 
-def _local_jar(jar: Path) -> Emulator:
+def _local(jar: Path) -> Emulator:
     """Start Amazon's DynamoDB Local as its documentation says. It was never run here: its terms are its vendor's own."""
     java = shutil.which("java")
     if java is None:

@@ -51,7 +51,7 @@ class Running:
     def offers(self, variant: str) -> frozenset[Need]:
         return frozenset()
 
-    def missing(self) -> str | None:
+    def missing(self, variant: str, needs: frozenset[Need]) -> str | None:
         return None
 
 

@@ -218,7 +218,9 @@ def verify_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--backend", "rows", multiple=True, metavar="ROW", help="only this row; may be repeated"),
         click.option("--profile", **_one_of("quick", "nightly"), default="quick", show_default=True),
         click.option("--trials", **_number(request.TRIALS), help="trials an experiment, instead of the profile's"),
-        click.option("--strict", is_flag=True, help="exit 1 on what contradicts its document, though expected"),
+        click.option(
+            "--strict", is_flag=True, help="exit 1 on what contradicts its document though expected, 2 on what this machine lacks"
+        ),
         on_option,
         seed_option,
         out_option,
@@ -254,7 +256,7 @@ def _verified(
         loaded = claims.of_profile(claims.load(claims_file) if claims_file else claims.shipped(), profile)
         chosen = documented.choose(loaded, rows)
         seed = _seed(seed)
-        settings = documented.Settings(profile, seed, out, on, trials)
+        settings = documented.Settings(profile, seed, out, on, trials, asked=bool(rows or claims_file or strict))
         for each in documented.experiments_of(chosen, loaded.experiments):
             _check_experiment(each, loaded.source, settings)
     directory = store.create(out, f"verify-{seed}")

@@ -21,7 +21,7 @@ from harness.deploy import install
 from harness.deploy.bringing import Bringing
 from harness.experiment import Progress, check, judge_trials, lacking, load_if_there, needed, write_results
 from harness.experiment import carry_out as carry_out_plan
-from harness.judge import ControlResult, ExperimentEvidence, Judgement, Seen, exit_code, headline, judge, table, unavailable
+from harness.judge import ControlResult, ExperimentEvidence, Judgement, Seen, exit_code, headline, judge, left_out, table
 from harness.plan import BadPlan, Episode, FaultSpec, Plan
 from harness.verdict import Status, Verdict, combine, of_each_kind_first, unknown
 
@@ -35,13 +35,17 @@ CONTROL_RATE = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the user chose. `trials` None = as the claims file says for the profile."""
+    """What the user chose. `trials` None = as the claims file says for the profile.
+
+    `asked`: these claims were asked for, so that one whose servers this machine lacks is not as expected.
+    """
 
     profile: str
     seed: int
     out: Path
     on: str = "local"
     trials: int | None = None
+    asked: bool = False
 
 
 class Listener(Progress, Protocol):
@@ -205,8 +209,12 @@ class _Done:
     def judge(self, claim: Claim) -> None:
         """Judge a claim by what there is."""
         absent = next((self.absent[name] for name in claim.experiments if name in self.absent), None)
-        self.judgements[claim.id] = judge(claim, self.evidence) if absent is None else unavailable(claim, *absent.split("; ", 1))
+        self.judgements[claim.id] = judge(claim, self.evidence) if absent is None else self._left_out(claim, absent)
         self.listener.judged(self.judgements[claim.id])
+
+    def _left_out(self, claim: Claim, absent: str) -> Judgement:
+        needed, _, remedy = absent.partition("; ")
+        return left_out(claim, needed, remedy or None, asked=self.settings.asked)
 
     def _bound_ns(self, experiment: Experiment) -> int | None:
         # An experiment that is another's control for late grants is judged by that claim's bound.
@@ -328,6 +336,7 @@ def _claim(judgement: Judgement, claims: Claims, done: _Done) -> dict[str, Any]:
         "said": judgement.sentence,
         "missing": list(judgement.missing),
         "remedy": judgement.remedy,
+        "absent": judgement.absent,
         "infrastructure": judgement.infrastructure,
         "bug": judgement.bug,
         "gates": list(judgement.gates),

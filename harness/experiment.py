@@ -7,7 +7,7 @@ this version or a later one, also where the run was killed in the middle.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,9 +22,9 @@ from harness.gates import driven, exposure, validity
 from harness.heartbeat import Say
 from harness.history import History, load
 from harness.judge import TrialEvidence
-from harness.plan import Plan
+from harness.plan import BadPlan, FaultSpec, Plan
 from harness.run import Catalogue, Ran, check_plan, run, through_links
-from harness.system import Infrastructure
+from harness.system import Backend, Infrastructure, Need
 from harness.verdict import Status, Verdict, combine, unknown
 
 PROXY = "toxiproxy"  # which a run may do without
@@ -70,27 +70,53 @@ def check(plan: Plan) -> None:
 
 
 def needed(plan: Plan) -> tuple[str, ...]:
-    """Name the servers that this machine must have for a plan; a proxy only where clients go through it."""
+    """Name the servers that are brought for a plan; a proxy only where clients go through it."""
     backend = registry.load("backends", plan.backend)
     if plan.on != "local" or plan.on not in backend.grounds:
         return ()
-    return tuple(name for name in backend.servers(plan.variant) if name != PROXY or through_links(plan, catalogue(plan)))
+    links = through_links(backend, plan.variant, _needs(_faults(plan)))
+    return (*backend.servers(plan.variant), *((PROXY,) if links else ()))
 
 
 def require_servers(plan: Plan, say: Say) -> None:
-    """Bring what the machine lacks for a plan; raise Infrastructure, with the remedy, where it cannot be had."""
+    """Bring what the machine lacks for a plan; raise Infrastructure, with the remedy, where it cannot be had.
+
+    Raises BadPlan where only its faults cannot be.
+    """
+    backend = registry.load("backends", plan.backend)
     if gone := install.absent(needed(plan)):
-        install.install(gone, say)
-    if plan.on == "compose" and (missing := compose.missing()):
+        try:
+            install.install(gone, say)
+        except Infrastructure:
+            if lacking(plan) is not None:  # else another one does as well
+                raise
+    if missing := _lacking(backend, plan, ()):
         raise Infrastructure(missing)
+    if refused := lacking(plan):
+        raise BadPlan(refused)
 
 
 def lacking(plan: Plan) -> str | None:
     """Say what this machine lacks for a plan, and after a semicolon the remedy; None if nothing."""
-    backend = registry.load("backends", plan.backend)
+    return _lacking(registry.load("backends", plan.backend), plan, _faults(plan))
+
+
+def _lacking(backend: Backend, plan: Plan, faults: Iterable[FaultSpec]) -> str | None:
     if plan.on not in backend.grounds:
         return f"{backend.name} does not run on {plan.on}; use --on {' or --on '.join(backend.grounds)}"
-    return compose.missing() if plan.on == "compose" else install.missing(*needed(plan))
+    if plan.on == "compose":
+        return compose.missing()
+    needs = _needs(faults)
+    missing = backend.missing(plan.variant, needs)
+    return install.missing(PROXY) if missing is None and through_links(backend, plan.variant, needs) else missing
+
+
+def _faults(plan: Plan) -> list[FaultSpec]:
+    return [spec for episode in plan.episodes for spec in episode.faults]
+
+
+def _needs(faults: Iterable[FaultSpec]) -> frozenset[Need]:
+    return frozenset(need for spec in faults for need in registry.load("faults", spec.name).needs)
 
 
 def carry_out_and_judge(plan: Plan, directory: Path, progress: Progress, command: str) -> dict[str, Any]:

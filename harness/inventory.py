@@ -11,8 +11,10 @@ from harness import claims, registry
 from harness.checks import MODEL_NAMES
 from harness.deploy import compose, install
 from harness.deploy.process import sweep
+from harness.experiment import PROXY, lacking
 from harness.nemesis import refusal
-from harness.system import Infrastructure
+from harness.plan import Episode, FaultSpec, Plan
+from harness.system import Backend, Infrastructure, Need
 
 MODEL_SENTENCES = {
     "register": "one value: read, write, cas; also set and get",
@@ -44,11 +46,9 @@ def rows(what: str) -> list[tuple[str, ...]]:
 def machine(runs: Path) -> dict[str, Any]:
     """Say what this machine can run and what it lacks; ends what crashed runs below `runs` have left."""
     backends = [_backend(name) for name in registry.names("backends")]
-    able = {backend["name"] for backend in backends if backend["missing"] is None}
     loaded = claims.shipped()
-    runnable = [
-        claim.id for claim in loaded.claims if claim.experiments and {loaded.experiments[n].deployment for n in claim.experiments} <= able
-    ]
+    able = {each.name for each in loaded.experiments.values() if _missing(each) is None}
+    runnable = [claim.id for claim in loaded.claims if claim.experiments and set(claim.experiments) <= able]
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()}",
@@ -62,7 +62,7 @@ def machine(runs: Path) -> dict[str, Any]:
             "unavailable": [claim.id for claim in loaded.claims if claim.id not in runnable],
         },
         "ended": (sweep(runs) if runs.is_dir() else 0) + _containers_removed(),
-        "exit": 0 if len(able) == len(backends) else 3,
+        "exit": 0 if all(backend["missing"] is None for backend in backends) else 3,
     }
 
 
@@ -81,8 +81,16 @@ def _backend(name: str) -> dict[str, Any]:
     for fault in registry.names("faults"):
         refusals = [refusal(registry.load("faults", fault), backend, variant) for variant in variants]
         faults[fault] = None if None in refusals else refusals[0]
-    servers = dict.fromkeys(server for variant in variants for server in backend.servers(variant))
-    return {"name": name, "missing": install.missing(*servers), "faults": faults}
+    return {"name": name, "missing": backend.missing(variants[0], frozenset()) or _no_proxy(backend, variants), "faults": faults}
+
+
+def _no_proxy(backend: Backend, variants: list[str]) -> str | None:
+    """Say that there is no proxy, where faults meet links."""
+    return install.missing(PROXY) if any(Need.LINKS in backend.offers(variant) for variant in variants) else None
+
+
+def _missing(experiment: claims.Experiment) -> str | None:
+    return lacking(Plan(experiment.deployment, experiment.variant, (), (Episode(tuple(map(FaultSpec.parse, experiment.faults))),), 0))
 
 
 def _mutants() -> list[tuple[str, ...]]:

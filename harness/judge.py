@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.claims import CHECK_OF, WORKLOADS_OF, Claim, Claims, Word
@@ -77,7 +77,8 @@ class Judgement:
     `rate` is of valid trials with an anomaly that counts. `gates` hold the worst trial's measurement
     of each. `anomalies` count, `contradicting` are those among them (or of another class, or outside
     the window) that break a promise; `excused` were seen and not counted. `missing` says what stood in
-    the way of a verdict, or of counting a trial. `bug` is an error of ours: exit 70.
+    the way of a verdict, or of counting a trial. `bug` is an error of ours: exit 70. `absent`: this
+    machine lacks what it needs, another one may not.
     """
 
     claim: Claim
@@ -97,6 +98,7 @@ class Judgement:
     directories: tuple[str, ...] = ()
     infrastructure: str | None = None
     bug: str | None = None
+    absent: bool = False
 
 
 @dataclass(slots=True)
@@ -156,7 +158,7 @@ def judge(claim: Claim, evidence: Mapping[str, ExperimentEvidence]) -> Judgement
 
 
 def unavailable(claim: Claim, needed: str, remedy: str | None = None) -> Judgement:
-    """Judge a claim that cannot be tested here: what that would need, and the remedy."""
+    """Judge a claim that cannot be tested anywhere by us: what that would need, and the remedy."""
     return Judgement(
         claim=claim,
         verdict=Word.UNAVAILABLE,
@@ -165,6 +167,12 @@ def unavailable(claim: Claim, needed: str, remedy: str | None = None) -> Judgeme
         missing=(needed,),
         remedy=remedy,
     )
+
+
+def left_out(claim: Claim, needed: str, remedy: str | None, *, asked: bool) -> Judgement:
+    """Judge a claim whose servers this machine lacks: as expected, unless the user asked for it."""
+    found = unavailable(claim, needed, remedy)
+    return replace(found, expected=found.expected or not asked, absent=True)
 
 
 def _word(claim: Claim, account: _Account) -> Word:
@@ -491,7 +499,8 @@ def _cell(row: str, column: str, quote: str | None, claims: Claims, judgements: 
 def exit_code(judgements: Sequence[Judgement], *, strict: bool = False) -> int:
     """Give the exit code of SPEC 8: 70 a bug of ours, 1 a verdict not expected, 3 infrastructure, 2 in doubt, 0 all as expected.
 
-    `strict`: a contradiction of the document is 1 though it was expected.
+    `strict`: a contradiction of the document is 1 though it was expected. Where this machine lacks what every claim needs, nothing
+    was judged: 2.
     """
     doubt = (Word.INCONCLUSIVE, Word.UNAVAILABLE)
     surprising = [judgement for judgement in judgements if not judgement.expected]
@@ -503,7 +512,8 @@ def exit_code(judgements: Sequence[Judgement], *, strict: bool = False) -> int:
         return 1
     if any(judgement.infrastructure is not None for judgement in judgements):
         return 3
-    return 2 if surprising or not judgements else 0
+    nothing = all(judgement.verdict is Word.UNAVAILABLE for judgement in judgements) and any(each.absent for each in judgements)
+    return 2 if surprising or nothing or not judgements else 0
 
 
 NUMBERS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve")

@@ -149,7 +149,8 @@ def _claim(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     plain = [{name: value for name, value in part.items() if name != "shard"} for part in parts]
     if len(parts) == 1:
         return plain[0]
-    word = joined_word([Word(part["verdict"]) for part in parts])
+    there = [part for part in parts if not part.get("absent")] or parts  # a machine that lacks its servers adds no trial and no doubt
+    word = joined_word([Word(part["verdict"]) for part in there])
     rates = [part["rate"] for part in parts if part["rate"]]
     counted = rate(sum(each["k"] for each in rates), sum(each["n"] for each in rates)) if rates else None
     differ = {part["verdict"] for part in parts} != {str(word)}
@@ -158,11 +159,12 @@ def _claim(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {
         **plain[0],
         "verdict": str(word),
-        "expected": str(word) in parts[0]["expect"],
+        "expected": str(word) in parts[0]["expect"] or (there is parts and all(part["expected"] for part in parts)),
         "rate": counted and {"k": counted.k, "n": counted.n, "low": counted.low, "high": counted.high, "upper": counted.upper},
         "said": _said(word, parts[0]["unit"], counted, parts) + (f"; shards differ: {', '.join(shares)}" if differ else ""),
         "missing": list(dict.fromkeys(missing)),
         "remedy": next((part["remedy"] for part in parts if part["verdict"] == word and part["remedy"]), None),
+        "absent": all(part.get("absent", False) for part in parts),
         "infrastructure": next((part["infrastructure"] for part in parts if part.get("infrastructure")), None),
         "bug": next((part["bug"] for part in parts if part.get("bug")), None),
         "gates": _gates(parts),
@@ -239,6 +241,7 @@ def _judgement(claim: Results) -> Judgement:
         rate=rate(given["k"], given["n"]) if given else None,
         infrastructure=claim.get("infrastructure"),
         bug=claim.get("bug"),
+        absent=claim.get("absent", False),
     )
 
 

@@ -267,6 +267,13 @@ class Backend(Protocol):
         """Name the servers (harness.deploy.install) that this variant starts on a machine itself; they are brought before it is opened."""
         ...
 
+    def missing(self, variant: str, needs: frozenset[Need]) -> str | None:
+        """Say what this machine lacks to run a variant with faults of these needs, and after a semicolon the remedy; None if nothing.
+
+        A proxy for its links is the harness' own business.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Deployment:

@@ -17,7 +17,7 @@ from harness import store
 from harness.statistics import Rate
 from reports.phrases import counted
 from reports.terminal.lines import MARKS, clean, gate_words, lasting, versions_said
-from reports.terminal.verify import meaning, rate, seeds
+from reports.terminal.verify import left_out, meaning, rate, seeds
 
 MOST_TOLD = 20  # reasons or anomalies; all are in results.json
 Results = Mapping[str, Any]
@@ -44,6 +44,7 @@ def _of_verify(results: Results) -> list[str]:
     return [
         f"## {'✗ ' if results['contradicts'] else ''}{_md(results['headline'])}",
         f"**exit {results['exit']}**: {_md(meaning(results))}  \n{tally}",
+        _list("Left out on this machine", [_md(said) for said in left_out(claims)]),
         _section("Not as expected", [_claim(claim, results) for claim in claims if not claim["expected"]]),
         _list("The machine failed", [f"{_code(name)}: {_md(reason)}" for name, reason in results.get("failures", {}).items()]),
         _section(

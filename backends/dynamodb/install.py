@@ -1,24 +1,46 @@
-"""Where the emulator of the DynamoDB row comes from: Dynoxide on PATH, else built once for a user from its crate.
+"""Where the emulators of the DynamoDB row come from: ministack, a wheel, and Dynoxide on PATH or built once for a user.
 
-Not Amazon's DynamoDB Local: its terms forbid to pass it on and ask for an account, so that a tool cannot bring it to
-its users. Dynoxide is open, of one file on SQLite, and tested against AWS by its authors. cargo checks what it fetches
-against the sums in the crate's own lock file.
+Not Amazon's DynamoDB Local: its terms forbid to pass it on, so that a tool cannot bring it to its users; who has it names
+it in HOLDWATER_DYNAMODB (`emulators`). ministack needs Python alone and keeps all in memory. Dynoxide is of one file on
+SQLite, so that it judges what survives kill -9, and needs Rust; cargo checks what it fetches against the sums in the
+crate's own lock file.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
+import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
-from harness.deploy.install import Say, Server, alone, cache_folder, find, output, run
+from harness.deploy.install import Say, Server, alone, cache_folder, find, output, pip_install, run
 from harness.system import Infrastructure
 
+MINISTACK_WHEEL = "ministack==1.5.33"
+ITS_BOTO3 = "boto3==1.43.106"  # it pins botocore exactly: installed alone it would leave us a boto3 that does not fit
+ASK_MINISTACK = "import importlib.metadata; print('ministack', importlib.metadata.version('ministack'))"
 VERSION = "3.2.0"
 CRATE = "dynoxide-rs"
 FEATURES = "native-sqlite,http-server,cli"
 REMEDY = "install Rust 1.88 or later and a C compiler"
+
+
+def _ministack() -> Path | None:
+    importlib.invalidate_caches()  # the wheel may have come a moment ago
+    beside = Path(sys.executable).parent / "ministack"
+    return beside if find_spec("ministack") is not None and beside.exists() else None
+
+
+def _bring_ministack(say: Say) -> None:
+    pip_install(MINISTACK_WHEEL, say, ITS_BOTO3)
+
+
+def _ask_ministack(program: Path) -> list[str]:
+    """Ask the Python beside it: the program tells no version until it serves."""
+    return [str(program.resolve().parent / "python"), "-c", ASK_MINISTACK]
 
 
 def _built() -> Path:
@@ -47,10 +69,25 @@ def _build(target: Path, say: Say) -> None:
         (Path(folder) / "bin" / "dynoxide").replace(target)
 
 
+MINISTACK = Server(
+    name="ministack",
+    product="ministack",
+    purpose="the DynamoDB row: an emulator in memory, which says nothing of AWS",
+    licence="MIT",
+    programs=("ministack",),
+    ask=_ask_ministack,
+    answer=r"^ministack (?P<version>\d\S*)",
+    oldest=1,
+    pinned=MINISTACK_WHEEL,
+    source="the ministack wheel",
+    brought=_ministack,
+    bring=_bring_ministack,
+)
+
 DYNOXIDE = Server(
     name="dynoxide",
     product="Dynoxide",
-    purpose="the DynamoDB row: an emulator, which says nothing of AWS",
+    purpose="the DynamoDB row, variant durable: an emulator with a database file, which says nothing of AWS",
     licence="MIT or Apache-2.0",
     programs=("dynoxide",),
     ask="--version",

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from backends.dynamodb.mutants import MUTANTS
-from backends.dynamodb.table import Item, Refused, Table, key
+from backends.dynamodb.table import NAME, Item, Refused, Table, key
 from backends.dynamodb.transport import Transport
 from backends.interface import INT64_MAX, INT64_MIN, INTEGER, Conflict, Swapped
 from backends.mutant import altered, choose
@@ -43,7 +43,7 @@ def wall_ms() -> int:
 class DynamoSession(CheckedSession):
     """A private session: connects when first used, to where `resolve` says; each operation ends within `deadline_s`.
 
-    `bound_ms` is b, `clock` this client's clock in Unix ms. `mutant` plants a known bug.
+    `bound_ms` is b, `clock` this client's clock in Unix ms. `mutant` plants a known bug. `table` is the table's name.
     """
 
     def __init__(
@@ -55,13 +55,14 @@ class DynamoSession(CheckedSession):
         clock: Callable[[], int] = wall_ms,
         mutant: str | None = None,
         yield_: Callable[[], None] = lambda: time.sleep(0),
+        table: str = NAME,
     ) -> None:
-        table = Table(Transport(resolve, deadline_s))
+        store = Table(Transport(resolve, deadline_s), table)
         if mutant is None:
-            super().__init__(DynamoCommands(table, bound_ms, clock))
+            super().__init__(DynamoCommands(store, bound_ms, clock))
             return
         bug = choose(MUTANTS, mutant)
-        commands: Commands = DynamoCommands(table, bound_ms, clock, bug.words)
+        commands: Commands = DynamoCommands(store, bound_ms, clock, bug.words)
         super().__init__(altered(commands, bug.steps(commands, yield_)))
 
 

@@ -1,4 +1,4 @@
-"""DynamoDB's deployment: the emulator Dynoxide as a child process or a container, with and without a file of its own.
+"""DynamoDB's deployment: an emulator as a child process or a container, or an endpoint of the user's (`emulators`).
 
 An emulator says nothing of AWS: neither of its eventual reads nor of several regions, nor of what a failure of a zone does.
 It is run since it does what one conditional request is documented to do; what only AWS can show are claims that are unavailable.
@@ -6,21 +6,23 @@ It is run since it does what one conditional request is documented to do; what o
 
 from __future__ import annotations
 
+import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from backends.client import FUNCTIONS, StateClient
+from backends.dynamodb import emulators
+from backends.dynamodb.emulators import DURABLE, IN_MEMORY, NOT_OURS, Emulator
 from backends.dynamodb.mutants import MUTANTS
 from backends.dynamodb.session import DynamoSession, wall_ms
-from backends.dynamodb.table import Item, Refused, Table, key
+from backends.dynamodb.table import NAME, Item, Refused, Table, key
 from backends.dynamodb.transport import Transport
 from backends.target import Target
 from harness.client import Client, Indeterminate, NotApplied
 from harness.deploy.compose import Composed, ContainerNode
 from harness.deploy.ground import Ground, Topology, links_between, open_ground, port_between
-from harness.deploy.install import require
 from harness.deploy.local import Local, LocalNode
 from harness.deploy.ports import HOST
 from harness.deploy.process import wait_for
@@ -28,7 +30,6 @@ from harness.deploy.proxy import ProxyLink
 from harness.system import Deployment, Infrastructure, Link, Need, Node, Passage, Role, System
 
 NODE, PRIVATE_PORT = "dynamodb-1", 8000
-EMULATOR = "Dynoxide"
 SIDES = ("clients-a", "clients-b")
 BOUND_MS = 100
 ADMIN_S, PASSAGE_S, START_S = 1.0, 0.6, 30.0
@@ -37,10 +38,9 @@ MUTANT_PAUSE_S = 0.004  # between the steps of a mutant, so that its race is met
 REPLY_BUDGET_BYTES = 500
 PADDING = "x" * 1000  # an answer long enough to be cut by a link that drops replies
 MARKER, PASSAGE = "marker", "passage"
-FILE_INSIDE = "--db-path /data/dynoxide.db"
 VARIANTS = {
-    "durable": "Dynoxide, an emulator, with a database file",
-    "in-memory": "Dynoxide, an emulator, without a file: gone with its process",
+    IN_MEMORY: "an emulator without a file: gone with its process; ministack, or what HOLDWATER_DYNAMODB names",
+    DURABLE: "an emulator with a database file: Dynoxide",
 }
 
 
@@ -55,11 +55,11 @@ class Clock:
 
 
 class Admin:
-    """Questions to the emulator past every proxy; thread-safe. What fails raises NotApplied or Indeterminate."""
+    """Questions to the server past every proxy; thread-safe. What fails raises NotApplied or Indeterminate."""
 
-    def __init__(self, port: int, timeout_s: float = ADMIN_S) -> None:
+    def __init__(self, port: int, table: str, timeout_s: float = ADMIN_S) -> None:
         target = Target(HOST, port, NODE)
-        self._table, self._lock = Table(Transport(lambda: target, timeout_s)), threading.Lock()
+        self._table, self._lock = Table(Transport(lambda: target, timeout_s), table), threading.Lock()
 
     def ask(self, question: Callable[[Table], Item | Refused | None]) -> Item | None:
         """Ask within the time-out; a condition that fails is no answer."""
@@ -74,20 +74,51 @@ class Admin:
 
 
 class EmulatorProcess(LocalNode):
-    """The emulator as a child process."""
+    """An emulator as a child process."""
 
-    def __init__(self, local: Local, port: int, options: Sequence[str], missing: Callable[[], str | None]) -> None:
-        binary = local.processes.home(NODE) / "dynoxide"
-        binary.symlink_to(require("dynoxide").path)  # its arguments then name this run's directory, by which a sweep finds it
-        super().__init__(local, NODE, [str(binary), "serve", "--host", HOST, "--port", str(port), *options], missing)
+    def __init__(self, local: Local, port: int, chosen: Emulator, variant: str, missing: Callable[[], str | None]) -> None:
+        home = local.processes.home(NODE)
+        program = home / chosen.program.name
+        program.symlink_to(chosen.program)  # its arguments then name this run's directory, by which a sweep finds it
+        argv = [str(program), *chosen.arguments(port, home if variant == DURABLE else None)]
+        super().__init__(local, NODE, argv, missing, chosen.environment(port, home))
 
     def run_id(self) -> str:
         """Name this start of the emulator."""
         return str(self._local.processes.pid(NODE))
 
 
+class EndpointNode:
+    """A harness.system.Node that somebody else started: it is asked, and nothing else."""
+
+    name = NODE
+
+    def __init__(self, missing: Callable[[], str | None]) -> None:
+        self._missing = missing
+
+    def start(self) -> None:
+        if (reason := self._missing()) is not None:
+            raise Infrastructure(f"{emulators.VARIABLE}={os.environ.get(emulators.VARIABLE)}: {reason}")
+
+    def kill(self) -> None:
+        raise Infrastructure(f"{NODE} is {NOT_OURS}")
+
+    def pause(self) -> None:
+        raise Infrastructure(f"{NODE} is {NOT_OURS}")
+
+    def resume(self) -> None:
+        """Do nothing: it was not paused."""
+
+    def state(self) -> str:
+        return "running"
+
+    def run_id(self) -> str:
+        """Name every start of it alike: which one it is cannot be seen."""
+        return "endpoint"
+
+
 class DynamoSystem:
-    """A harness.system.System of one emulator; both sides reach it, each with a clock of its own."""
+    """A harness.system.System of one server; both sides reach it, each with a clock of its own."""
 
     name = "dynamodb"
     sides: tuple[str, ...] = SIDES
@@ -97,42 +128,63 @@ class DynamoSystem:
         self._ground: Ground = ground
         self.variant, self._mutant = variant, mutant
         self._clocks = {side: Clock() for side in SIDES}
-        self._port = ground.port(NODE, PRIVATE_PORT) if isinstance(ground, Composed) else ground.ports.reserve()
-        self._admin = Admin(self._port)
-        self._node = self._made(ground)
+        self._endpoint = None if isinstance(ground, Composed) else emulators.endpoint()
+        self._table = NAME if self._endpoint is None else f"{NAME}-{os.getpid()}-{time.time_ns() // 1_000_000}"
+        self._begun = False  # our table is at the endpoint
+        self._port = self._its_port(ground)
+        self._admin = Admin(self._port, self._table)
+        self._node, self._versions = self._made(ground)
         self.nodes: Mapping[str, Node] = {NODE: self._node}
-        self._versions = {f"{EMULATOR} (an emulator)": self._version(ground)}
 
     @property
     def versions(self) -> Mapping[str, str]:
         return {**self._ground.versions, **self._versions}
 
     def launch(self, ground: Local | Composed) -> None:
-        """Start the emulator, or take the project's over, make the table, and open a link for each side."""
+        """Start the emulator, or take over what is there, make the table, and open a link for each side."""
         ground.start_proxy()
         port = PRIVATE_PORT if isinstance(ground, Composed) else self._port
         for side in SIDES:
             ground.link(side, NODE, port, reply_budget=REPLY_BUDGET_BYTES)
         if ground.attached:
-            self._forget()
+            self._forget("the table of an earlier run")
+        if self._endpoint is not None:
+            self._begin()
         self._node.start()
 
-    def _forget(self) -> None:
-        """Remove what an earlier run has left: the table is our own."""
+    def _begin(self) -> None:
+        """Make our table at an endpoint, once: one that is gone later has lost what was acknowledged, and nobody restarted it."""
+        try:
+            self._begun = True
+            self._admin.ask(_create)
+        except NotApplied as error:
+            self._begun = False
+            raise Infrastructure(f"{emulators.VARIABLE}={os.environ.get(emulators.VARIABLE)}: {error}") from None
+        except Indeterminate as error:
+            raise Infrastructure(f"{emulators.VARIABLE}={os.environ.get(emulators.VARIABLE)}: {error}") from None
+
+    def _forget(self, what: str) -> None:
         try:
             self._admin.ask(_drop)
         except (NotApplied, Indeterminate) as error:
-            raise Infrastructure(f"{NODE} did not remove the table of an earlier run: {error}") from None
+            raise Infrastructure(f"{NODE} did not remove {what}, {self._table}: {error}") from None
 
-    def _made(self, ground: Local | Composed) -> EmulatorProcess | ContainerNode:
+    def _its_port(self, ground: Local | Composed) -> int:
         if isinstance(ground, Composed):
-            return ContainerNode(ground, NODE, self._missing)
-        file = ["--db-path", str(ground.processes.home(NODE) / "table.db")] if self.variant == "durable" else []
-        return EmulatorProcess(ground, self._port, file, self._missing)
+            return ground.port(NODE, PRIVATE_PORT)
+        return ground.ports.reserve() if self._endpoint is None else self._endpoint.port
 
-    @staticmethod
-    def _version(ground: Local | Composed) -> str:
-        return ground.image(NODE) if isinstance(ground, Composed) else require("dynoxide").version
+    def _made(self, ground: Local | Composed) -> tuple[EmulatorProcess | ContainerNode | EndpointNode, dict[str, str]]:
+        """Make the node; give it with what it is, as reports name it."""
+        if isinstance(ground, Composed):
+            return ContainerNode(ground, NODE, self._missing), {"DynamoDB (an emulator)": ground.image(NODE)}
+        if self._endpoint is not None:
+            return EndpointNode(self._missing), {"DynamoDB (an endpoint)": f"http://{HOST}:{self._port}"}
+        chosen = emulators.emulator(self.variant)
+        if chosen is None:
+            raise Infrastructure(emulators.missing(self.variant, frozenset()) or "no emulator")
+        node = EmulatorProcess(ground, self._port, chosen, self.variant, self._missing)
+        return node, {f"{chosen.product} (an emulator)": chosen.version}
 
     def links(self, source: str | None = None, target: str | None = None) -> list[Link]:
         return links_between(self._ground, source, target)
@@ -147,6 +199,7 @@ class DynamoSystem:
                 clock=self._clocks[side],
                 mutant=self._mutant,
                 yield_=lambda: time.sleep(MUTANT_PAUSE_S),
+                table=self._table,
             )
         )
 
@@ -168,7 +221,7 @@ class DynamoSystem:
     def passage(self, link: Link) -> Passage:
         if not isinstance(link, ProxyLink):
             raise Infrastructure(f"link {link.name}: no emulator at its far end to look for a marker")
-        marker, through = f"{time.monotonic_ns()}", Admin(link.port, PASSAGE_S)
+        marker, through = f"{time.monotonic_ns()}", Admin(link.port, self._table, PASSAGE_S)
         start = time.monotonic()
         try:
             through.ask(lambda table: _write(table, PASSAGE, marker))
@@ -181,8 +234,7 @@ class DynamoSystem:
         return Passage(self._read(PASSAGE) == marker, answered, round(took_ms, 1) if answered else None)
 
     def keys_held(self, node: str) -> int:
-        with_table = Transport(lambda: Target(HOST, self._port, NODE), ADMIN_S)
-        table = Table(with_table)
+        table = Table(Transport(lambda: Target(HOST, self._port, NODE), ADMIN_S), self._table)
         try:
             table.begin()
             return sum(1 for _ in table.pages("scan"))
@@ -224,8 +276,12 @@ class DynamoSystem:
         self._node.start()
 
     def close(self) -> None:
-        """Drop the administration connection."""
-        self._admin.close()
+        """Remove our table from an endpoint, and drop the administration connection."""
+        try:
+            if self._begun:
+                self._forget("our table")
+        finally:
+            self._admin.close()
 
     def _read(self, name: str) -> str | None:
         try:
@@ -236,7 +292,8 @@ class DynamoSystem:
 
     def _missing(self) -> str | None:
         try:
-            self._admin.ask(_create)
+            if self._endpoint is None:
+                self._admin.ask(_create)
             self._admin.ask(lambda table: table.read("m", MARKER))
         except (NotApplied, Indeterminate) as error:
             return str(error)
@@ -270,7 +327,7 @@ class DynamoBackend:
     @contextmanager
     def open(self, deployment: Deployment) -> Iterator[System]:
         """Start the emulator; stop it on leaving."""
-        environment = {"DYNAMODB_OPTIONS": FILE_INSIDE if deployment.variant == "durable" else ""}
+        environment = {"DYNAMODB_OPTIONS": emulators.options_inside(deployment.variant)}
         with open_ground(deployment, Topology("dynamodb", environment, ("DYNAMODB_1_PORT",))) as ground:
             system = DynamoSystem(ground, deployment.variant, deployment.mutant)
             try:
@@ -281,12 +338,16 @@ class DynamoBackend:
                 system.close()
 
     def offers(self, variant: str) -> frozenset[Need]:
-        """One emulator: no node takes over."""
+        """One server: no node takes over."""
         return frozenset({Need.PROCESS, Need.LINKS, Need.REPLIES, Need.CLIENT_CLOCKS})
 
     def servers(self, variant: str) -> tuple[str, ...]:
-        """Name what it starts."""
-        return ("dynoxide", "toxiproxy")
+        """Name the emulator that it starts, none where the user named one."""
+        return emulators.servers(variant)
+
+    def missing(self, variant: str, needs: frozenset[Need]) -> str | None:
+        """Say what to install, or what an endpoint of the user's cannot be asked to do; None if all is there."""
+        return emulators.missing(variant, needs)
 
 
 DYNAMODB = DynamoBackend()

@@ -1,4 +1,4 @@
-"""Requests to the one table of the store: made by boto3, sent by our own transport, answered or classified.
+"""Requests to the one table of a store: made by boto3, sent by our own transport, answered or classified.
 
 Reads are consistent, always: `read` is the only way to one. A condition that fails is an answer, with the item that made it
 fail, seen in the same step.
@@ -22,7 +22,6 @@ from harness.client import Unclassified
 
 NAME = "holdwater"
 CREATE: Mapping[str, Any] = {
-    "TableName": NAME,
     "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
     "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}, {"AttributeName": "sk", "AttributeType": "S"}],
     "BillingMode": "PAY_PER_REQUEST",
@@ -62,8 +61,8 @@ def _client(transport: Transport) -> Any:
 class Table:
     """The table, over one connection. Not thread-safe."""
 
-    def __init__(self, transport: Transport) -> None:
-        self._transport, self._client = transport, _client(transport)
+    def __init__(self, transport: Transport, name: str = NAME) -> None:
+        self._transport, self._client, self._name = transport, _client(transport), name
 
     @property
     def node(self) -> str | None:
@@ -103,19 +102,30 @@ class Table:
 
     def create(self) -> None:
         """Make the table, if it is not there."""
-        names = self._ask("list_tables", None)["TableNames"]
-        if NAME not in names:
-            self._ask("create_table", None, **CREATE)
+        if not self._is_there():
+            self._ask("create_table", **CREATE)
 
     def drop(self) -> None:
         """Remove the table, if it is there."""
-        if NAME in self._ask("list_tables", None)["TableNames"]:
+        if self._is_there():
             self._ask("delete_table")
 
-    def _ask(self, operation: str, table: str | None = NAME, **request: Any) -> Any:
-        named = request if table is None else {"TableName": table, **request}
+    def _is_there(self) -> bool:
+        start: dict[str, str] = {}
+        while True:
+            page = self._answered("list_tables", **start)
+            if self._name in page["TableNames"]:
+                return True
+            if "LastEvaluatedTableName" not in page:
+                return False
+            start = {"ExclusiveStartTableName": page["LastEvaluatedTableName"]}
+
+    def _ask(self, operation: str, **request: Any) -> Any:
+        return self._answered(operation, TableName=self._name, **request)
+
+    def _answered(self, operation: str, **request: Any) -> Any:
         try:
-            answer = getattr(self._client, operation)(**named)
+            answer = getattr(self._client, operation)(**request)
         except ClientError as error:
             code = error.response["Error"]["Code"]
             if code == "ConditionalCheckFailedException":

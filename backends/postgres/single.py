@@ -13,6 +13,7 @@ from backends.target import Target
 from harness.client import Client
 from harness.deploy.compose import Composed
 from harness.deploy.ground import Topology, open_ground
+from harness.deploy.install import missing
 from harness.deploy.local import Local
 from harness.deploy.ports import HOST
 from harness.system import Deployment, Need, System
@@ -89,7 +90,11 @@ class PostgresBackend:
 
     def servers(self, variant: str) -> tuple[str, ...]:
         """Name what it starts."""
-        return ("postgres", "toxiproxy")
+        return ("postgres",)
+
+    def missing(self, variant: str, needs: frozenset[Need]) -> str | None:
+        """Say what to install, None if all is there."""
+        return missing(*self.servers(variant))
 
 
 POSTGRES = PostgresBackend()

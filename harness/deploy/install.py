@@ -48,10 +48,10 @@ Say = heartbeat.Say
 class Server:
     """A server that the local deployment starts: where it is looked for, and how it is brought.
 
-    `answer` matches what it says to `ask`, with the group version, and the group product where there are
-    several; `oldest` is a major version. `brought` gives where `bring` puts what is `pinned`; `bring`
-    raises Infrastructure or OSError with the bare reason. An `optional` one, for which a machine may lack
-    the tools, is missed only by its own rows.
+    `answer` matches what it says to `ask` (an argument, or the command that asks about a path), with the
+    group version, and the group product where there are several; `oldest` is a major version. `brought`
+    gives where `bring` puts what is `pinned`; `bring` raises Infrastructure or OSError with the bare
+    reason. An `optional` one, for which a machine may lack the tools, is missed only by its own rows.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Server:
     purpose: str
     licence: str
     programs: tuple[str, ...]
-    ask: str
+    ask: str | Callable[[Path], list[str]]
     answer: str
     oldest: int
     pinned: str
@@ -186,7 +186,8 @@ def _brought(server: Server, say: Say) -> Found:
 
 def _asked(server: Server, path: Path, source: str) -> Found | None:
     """Ask a program for its version; None if it does not run, is something else or is too old."""
-    answer = re.search(server.answer, output([str(path), server.ask]) or "")
+    command = [str(path), server.ask] if isinstance(server.ask, str) else server.ask(path)
+    answer = re.search(server.answer, output(command) or "")
     if answer is None:
         return None
     product, version = answer.groupdict().get("product") or server.product, answer["version"]

@@ -305,6 +305,8 @@ def _verify_end(results: Results, claims: Sequence[Results], width: int) -> Line
     for number, picture in enumerate(_pictures(claims)[:MOST_PICTURES]):
         lines += path_lines("" if number else "pictures", str(picture), width, 0)
     lines += command_lines("again", results["command"], width, 0)
+    for said in left_out(claims):
+        lines += wrapped(cleaned(said), width, 2)
     return lines + wrapped(cleaned(f"exit {results['exit']}: {meaning(results)}", STRONG if results["exit"] else ""), width, 2)
 
 
@@ -323,6 +325,19 @@ def seeds(results: Results) -> str:
     return f"seeds {phrases.listed(found)}" if len(found) > 1 else f"seed {found[0] if found else results['seed']}"
 
 
+def left_out(claims: Sequence[Results]) -> list[str]:
+    """Say which claims this machine could not judge, what it lacks, and how to get that: a line for each reason."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for claim in claims:
+        if claim.get("absent"):
+            reasons.setdefault((", ".join(claim["missing"]), claim["remedy"] or ""), []).append(claim["id"])
+    return [
+        f"left out on this machine: {phrases.counted(len(names), 'claim')} ({', '.join(names)}): {reason.removesuffix(' on this machine')}"
+        + (f"; get it: {remedy}" if remedy else "")
+        for (reason, remedy), names in reasons.items()
+    ]
+
+
 def meaning(results: Results) -> str:
     """Say what the exit code says of a table, in a sentence."""
     code, claims = results["exit"], results["claims"]
@@ -331,6 +346,7 @@ def meaning(results: Results) -> str:
     if code == 0:
         wrong = sum(claim["verdict"] == "violated" for claim in claims)
         more = f", {phrases.counted(wrong, 'contradiction')} of the document included" if wrong else ""
+        more += ", but for what was left out" if any(claim.get("absent") for claim in claims) else ""
         return f"every verdict is one that its claim expects{more}"
     if code == 1:
         firm = [text for text, claim in zip(told, surprising, strict=True) if claim["verdict"] not in DOUBT]

@@ -39,7 +39,7 @@ def ours(out: Path) -> list[str]:
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 @pytest.mark.parametrize(("backend", "variant", "fault"), DEPLOYMENTS)
 def test_nothing_is_left(tmp_path: Path, backend: str, variant: str, fault: str) -> None:
-    if (missing := registry.load("backends", backend).missing()) is not None:
+    if (missing := registry.load("backends", backend).missing(variant, frozenset())) is not None:
         pytest.skip(missing)
     before, out = machine(), tmp_path / "runs"
     options = ["--option", f"variant={variant}", "--repeat", "20", "--seed", "5", "--out", str(out)]

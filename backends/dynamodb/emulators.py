@@ -1,0 +1,163 @@
+"""What the DynamoDB row runs on: an emulator that Holdwater starts, or a server of the user's.
+
+    variant in-memory     ministack; Dynoxide where that is missing
+    variant durable       Dynoxide: no other one here keeps what it acknowledged through kill -9
+    HOLDWATER_DYNAMODB    instead of both: http://127.0.0.1:PORT, an endpoint that somebody started,
+                          or the path of a DynamoDBLocal.jar, which is started with the `java` on PATH
+
+One rule, so that a claim is judged on the same emulator wherever it is judged; whatever ran is named in the versions. An endpoint
+is one of this machine only: our requests are signed with a made-up key and go through a proxy in clear, and a mistyped address
+must not be AWS. What runs elsewhere is forwarded to a port here.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from harness.deploy import install
+from harness.deploy.ports import HOST
+from harness.plan import BadPlan
+from harness.system import Need
+
+VARIABLE = "HOLDWATER_DYNAMODB"
+DURABLE, IN_MEMORY = "durable", "in-memory"
+SERVERS = {IN_MEMORY: ("ministack", "dynoxide"), DURABLE: ("dynoxide",)}
+GET_DYNOXIDE = "install Rust 1.88 or later and a C compiler, then run: holdwater install dynoxide"
+NOT_OURS = "a server that Holdwater did not start: it does not kill, pause or restart it"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A server that runs already on this machine; all that is in it but our own table is left alone."""
+
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Emulator:
+    """A program that serves DynamoDB's API, and how it is started in a node's home; `version` is of the product."""
+
+    product: str
+    version: str
+    program: Path
+    arguments: Callable[[int, Path | None], list[str]]  # (port, folder for its files or None) -> all behind the program
+    environment: Callable[[int, Path], Mapping[str, str]] = lambda port, home: {}
+
+
+def endpoint() -> Endpoint | None:
+    """Give the endpoint that the user named; None where none is. Raises BadPlan where the variable is no such address."""
+    given = os.environ.get(VARIABLE, "")
+    if not given or _jar() is not None:
+        return None
+    expected = f"{VARIABLE}={given}: expected http://127.0.0.1:PORT or the path of a DynamoDBLocal.jar"
+    try:
+        url = urlsplit(given)
+        port = url.port
+    except ValueError:
+        raise BadPlan(expected) from None
+    if url.hostname not in (None, HOST, "localhost"):
+        raise BadPlan(f"{expected}; for a server elsewhere forward a port of this machine to it")
+    if url.scheme != "http" or not url.hostname or port is None or url.path not in ("", "/") or url.query or url.username is not None:
+        raise BadPlan(expected)
+    return Endpoint(port)
+
+
+def emulator(variant: str) -> Emulator | None:
+    """Give what a variant runs on, None if this machine has nothing for it. Raises BadPlan where the variable names no jar."""
+    if (jar := _jar()) is not None:
+        return _local(jar)
+    name = _server(variant)
+    if name is None:
+        return None
+    found = install.require(name)
+    if name == "ministack":
+        return Emulator(found.product, found.version, found.path, lambda port, folder: [], _ministack_settings)
+    return Emulator(found.product, found.version, found.path, _dynoxide_arguments)
+
+
+def servers(variant: str) -> tuple[str, ...]:
+    """Name what is brought for a variant: nothing where the user named a server."""
+    return () if os.environ.get(VARIABLE) else SERVERS[variant][:1]
+
+
+def missing(variant: str, needs: frozenset[Need]) -> str | None:
+    """Say what this machine lacks to run a variant with faults of these needs, and the remedy; None if nothing."""
+    if endpoint() is not None:
+        reason = _not_there(variant, needs)
+        return None if reason is None else f"{reason}; unset {VARIABLE}"
+    if (jar := _jar()) is not None:
+        _local(jar)
+        return None
+    if _server(variant) is not None:
+        return None
+    if variant == DURABLE:
+        return f"no Dynoxide on this machine; {GET_DYNOXIDE}"
+    return f"no ministack on this machine; {install.REMEDY}"
+
+
+def options_inside(variant: str) -> str:
+    """Give what a container is told of a variant: for Amazon's image, unless the variables say how another one is told."""
+    if variant == DURABLE:
+        return os.environ.get("DYNAMODB_DURABLE", "-dbPath /data")
+    return os.environ.get("DYNAMODB_IN_MEMORY", "-inMemory")
+
+
+def _server(variant: str) -> str | None:
+    return next((name for name in SERVERS[variant] if install.find(name) is not None), None)
+
+
+def _jar() -> Path | None:
+    given = os.environ.get(VARIABLE, "")
+    return Path(given) if given.endswith(".jar") else None
+
+
+def _not_there(variant: str, needs: frozenset[Need]) -> str | None:
+    if Need.PROCESS in needs:
+        return f"{VARIABLE} names {NOT_OURS}"
+    return f"{VARIABLE} names a server of whose files nothing is known: it is variant {IN_MEMORY}" if variant == DURABLE else None
+
+
+def _ministack_settings(port: int, home: Path) -> Mapping[str, str]:
+    """Give ministack's settings, which it takes from the environment alone: one service, this machine, nothing kept.
+
+    Without the last four it looks for a Docker engine and removes containers there, listens on ports of other
+    services, and writes to the folder for temporary files.
+    """
+    return {
+        "SERVICES": "dynamodb",
+        "GATEWAY_PORT": str(port),
+        "BIND_HOST": HOST,
+        "LOG_LEVEL": "WARNING",
+        "AUTH": "false",
+        "USE_SSL": "0",
+        "PERSIST_STATE": "0",
+        "DOCKER_HOST": f"unix://{home}/no-engine",
+        "IOT_MTLS_ENABLED": "0",
+        "SFTP_ENABLED": "0",
+        "TMPDIR": str(home),
+    }
+
+
+def _dynoxide_arguments(port: int, folder: Path | None) -> list[str]:
+    return ["serve", "--host", HOST, "--port", str(port), *(["--db-path", str(folder / "table.db")] if folder is not None else [])]
+
+
+def _local(jar: Path) -> Emulator:
+    """Start Amazon's DynamoDB Local as its documentation says. It was never run here: its terms are its vendor's own."""
+    java = shutil.which("java")
+    if java is None:
+        raise BadPlan(f"{VARIABLE}={jar}: expected java on PATH, which runs it")
+    if not jar.is_file():
+        raise BadPlan(f"{VARIABLE}={jar}: expected a file")
+    library = f"-Djava.library.path={jar.absolute().parent / 'DynamoDBLocal_lib'}"
+
+    def arguments(port: int, folder: Path | None) -> list[str]:
+        files = ["-inMemory"] if folder is None else ["-dbPath", str(folder)]
+        return [library, "-jar", str(jar.absolute()), "-port", str(port), "-sharedDb", "-disableTelemetry", *files]
+
+    return Emulator("DynamoDB Local", jar.name, Path(java), arguments)

@@ -24,7 +24,7 @@ from harness.history import History, load
 from harness.judge import TrialEvidence
 from harness.plan import BadPlan, Plan
 from harness.run import Catalogue, Ran, check_plan, run, through_links
-from harness.system import Infrastructure, MayBeTheUsers
+from harness.system import Infrastructure, MayBeTheUsers, Need
 from harness.verdict import Status, Verdict, combine, unknown
 
 PROXY = "toxiproxy"  # which a run may do without
@@ -70,11 +70,11 @@ def check(plan: Plan) -> None:
 
 
 def needed(plan: Plan) -> tuple[str, ...]:
-    """Name the servers that this machine must have for a plan; a proxy only where clients go through it."""
+    """Name the servers that are brought for a plan; a proxy only where clients go through it."""
     backend = registry.load("backends", plan.backend)
     if plan.on != "local" or plan.on not in backend.grounds:
         return ()
-    return tuple(name for name in backend.servers(plan.variant) if name != PROXY or through_links(plan, catalogue(plan)))
+    return (*backend.servers(plan.variant), *((PROXY,) if through_links(backend, plan.variant, _needs(plan)) else ()))
 
 
 def require_servers(plan: Plan, say: Say) -> None:
@@ -92,9 +92,7 @@ def lacking(plan: Plan) -> str | None:
     backend = registry.load("backends", plan.backend)
     if plan.on not in backend.grounds:
         return f"{backend.name} does not run on {plan.on}; use --on {' or --on '.join(backend.grounds)}"
-    if plan.on == "compose":
-        return compose.missing()
-    return _refused(plan) or install.missing(*needed(plan))
+    return compose.missing() if plan.on == "compose" else _refused(plan) or install.missing(*needed(plan))
 
 
 def _refused(plan: Plan) -> str | None:
@@ -102,8 +100,11 @@ def _refused(plan: Plan) -> str | None:
     backend = registry.load("backends", plan.backend)
     if plan.on != "local" or not isinstance(backend, MayBeTheUsers):
         return None
-    needs = frozenset().union(*(fault.needs for fault in catalogue(plan).faults.values()))
-    return backend.refused(plan.variant, needs)
+    return backend.refused(plan.variant, _needs(plan))
+
+
+def _needs(plan: Plan) -> frozenset[Need]:
+    return frozenset(need for fault in catalogue(plan).faults.values() for need in fault.needs)
 
 
 def carry_out_and_judge(plan: Plan, directory: Path, progress: Progress, command: str) -> dict[str, Any]:

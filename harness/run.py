@@ -123,7 +123,9 @@ def run(
     check_plan(plan, catalogue)
     ran = Ran() if ran is None else ran
     started = time.monotonic()
-    deployment = Deployment(plan.variant, directory, plan.on, plan.mutant, plan.attach, through_links(plan, catalogue))
+    needs = frozenset(need for fault in catalogue.faults.values() for need in fault.needs)
+    links = through_links(catalogue.backend, plan.variant, needs)
+    deployment = Deployment(plan.variant, directory, plan.on, plan.mutant, plan.attach, links)
     with catalogue.backend.open(deployment) as system, _quiet_memory():
         ran.versions = dict(system.versions)
         with Journal(directory / HISTORY, _header(plan, system)) as journal:
@@ -132,10 +134,9 @@ def run(
     return ran
 
 
-def through_links(plan: Plan, catalogue: Catalogue) -> bool:
+def through_links(backend: Backend, variant: str, needs: frozenset[Need]) -> bool:
     """Say whether a run needs links: its servers reach each other through them, or one of its faults cuts, delays or empties one."""
-    needs = {need for fault in catalogue.faults.values() for need in fault.needs}
-    return Need.TAKEOVER in catalogue.backend.offers(plan.variant) or not needs.isdisjoint({Need.LINKS, Need.REPLIES})
+    return Need.TAKEOVER in backend.offers(variant) or not needs.isdisjoint({Need.LINKS, Need.REPLIES})
 
 
 def side_of(plan: Plan, system: System, slot: int) -> str:

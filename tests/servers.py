@@ -19,7 +19,6 @@ from backends.postgres.binaries import prefix, program, run
 from backends.postgres.servers import SETTINGS
 from backends.postgres.session import install_schema
 from backends.target import Target
-from harness.deploy.install import require
 from harness.deploy.supervisor import descendants
 
 START_S = 60.0
@@ -93,19 +92,22 @@ def _answers(admin: Admin) -> bool:
 
 
 @contextmanager
-def dynoxide(directory: Path) -> Iterator[Running]:
-    """Run the DynamoDB emulator, with a file, until leaving. Skips, visibly, where this machine could not build it."""
+def dynamodb(directory: Path, variant: str, **settings: str) -> Iterator[Running]:
+    """Run what a variant of the DynamoDB row runs on until leaving, with more settings. Skips, visibly, where there is none."""
+    from backends.dynamodb import emulators
     from backends.dynamodb.table import Table
     from backends.dynamodb.transport import Transport
     from harness.client import NotApplied
-    from harness.deploy.install import find
+    from harness.deploy import install
 
-    if find("dynoxide") is None:
-        pytest.skip("no dynoxide on this machine: it needs Rust and a C compiler to be built")
-    port = free_port()
-    argv = [str(require("dynoxide").path), "serve", "--host", "127.0.0.1", "--port", str(port), "--db-path", str(directory / "db")]
+    if (missing := install.missing(*emulators.servers(variant))) is not None:
+        pytest.skip(missing)
+    chosen, port = emulators.emulator(variant), free_port()
+    assert chosen is not None
+    argv = [str(chosen.program), *chosen.arguments(port, directory if variant == emulators.DURABLE else None)]
+    environment = {**os.environ, **chosen.environment(port, directory), **settings}
     with (directory / "log").open("wb") as log:
-        process = subprocess.Popen(argv, stdout=log, stderr=log)
+        process = subprocess.Popen(argv, stdout=log, stderr=log, env=environment)
     running = Running(port, process.pid, "dynamodb")
     table = Table(Transport(running.target, 5.0))
 
@@ -118,7 +120,7 @@ def dynoxide(directory: Path) -> Iterator[Running]:
         return True
 
     try:
-        wait_for(created, "the emulator answers")
+        wait_for(created, f"{chosen.product} answers")
         yield running
     finally:
         table.close()

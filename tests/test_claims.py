@@ -21,6 +21,7 @@ from harness.judge import (
     exit_code,
     headline,
     judge,
+    left_out,
     live,
     table,
 )
@@ -602,6 +603,25 @@ EXPECTS_VIOLATED = msgspec.structs.replace(PROMISES, expect=(Word.VIOLATED,))
 )
 def test_exit_codes_follow_the_precedence(judgements: list[Judgement], strict: bool, code: int) -> None:
     assert exit_code(judgements, strict=strict) == code
+
+
+def absent(*, asked: bool) -> Judgement:
+    return left_out(PROMISES, "no redis-server 7 or later on this machine", "run: holdwater install", asked=asked)
+
+
+def test_what_this_machine_lacks_is_unavailable_and_expected() -> None:
+    found = absent(asked=False)
+    assert (found.verdict, found.expected, found.absent) == (Word.UNAVAILABLE, True, True)
+    assert exit_code([found, made(WARNS, Word.AS_DOCUMENTED)]) == 0
+
+
+def test_what_this_machine_lacks_though_it_was_asked_for_is_not_expected() -> None:
+    found = absent(asked=True)
+    assert (found.expected, exit_code([found, made(WARNS, Word.AS_DOCUMENTED)])) == (False, 2)
+
+
+def test_where_this_machine_lacks_everything_nothing_was_judged() -> None:
+    assert exit_code([absent(asked=False), made(ELSEWHERE, Word.UNAVAILABLE)]) == 2
 
 
 def test_the_headline_names_what_contradicts_its_document_in_words() -> None:

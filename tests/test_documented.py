@@ -120,6 +120,39 @@ def test_an_unknown_row_is_refused_with_the_nearest() -> None:
         choose(SHIPPED, ["redis-sentinal"])
 
 
+# What this machine lacks
+
+
+class Silent:
+    """Nobody listens."""
+
+    def step(self, text: str) -> None: ...
+    def trial_done(self) -> None: ...
+    def experiment(self, name: str, number: int, of: int, trials: int) -> None: ...
+    def judged(self, judgement: object) -> None: ...
+
+
+@pytest.mark.parametrize(("asked", "code"), [(False, 0), (True, 2)])
+def test_a_claim_whose_server_is_missing_is_left_out_and_the_others_are_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: bool, code: int
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("HOLDWATER_CACHE", str(tmp_path))
+    monkeypatch.delenv("HOLDWATER_DYNOXIDE", raising=False)
+    names = ("memory-restart", "dynamodb-restart")
+    alone = {name: msgspec.structs.replace(SHIPPED.experiments[name], controls=()) for name in names}
+    every = replace(SHIPPED, experiments={**SHIPPED.experiments, **alone})
+    chosen = [claim for claim in SHIPPED.claims if claim.id in names]
+    settings = replace(QUICK, out=tmp_path, trials=1, asked=asked)
+    found = documented.carry_out(every, chosen, settings, Silent(), strict=False, command="a test")
+    told = {each["id"]: (each["verdict"], each["expected"], each["absent"]) for each in found["claims"]}
+    assert told == {"memory-restart": ("as-documented", True, False), "dynamodb-restart": ("unavailable", not asked, True)}
+    assert found["exit"] == code
+    absent = found["claims"][1]
+    assert absent["missing"] == ["dynoxide: no cargo on PATH to build it with"]
+    assert absent["remedy"].startswith("install Rust 1.88 or later and a C compiler; try again, or put dynoxide (1 or later) on PATH")
+
+
 # What repeats a claim
 
 

@@ -57,7 +57,7 @@ def test_rows_without_claims_are_in_the_table_and_not_judged() -> None:
         ("PostgreSQL", "Mutual exclusion", ["promises"]),
         ("PostgreSQL", "Failover safety", ["silent", "silent", *["promises"] * 4, "silent", *["promises"] * 3, "silent"]),
         ("PostgreSQL", "Recommendation", ["silent"] * 4),
-        ("DynamoDB", "Mutual exclusion", ["promises"] * 3),
+        ("DynamoDB", "Mutual exclusion", ["promises"] * 4),
         ("DynamoDB", "Failover safety", ["silent", "silent", "promises"]),
         ("DynamoDB", "Recommendation", ["promises", *["silent"] * 4]),
     ],

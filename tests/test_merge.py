@@ -36,6 +36,30 @@ def same(word: str, k: int, n: int, **more: Any) -> dict[str, Any]:
     return claim("c", word, k, n, document=more.pop("document", "promises"), expect=["holds"], expected=word == "holds", **more)
 
 
+# What a machine lacks
+
+
+def absent(**more: Any) -> dict[str, Any]:
+    return {**same("unavailable", 0, 0, absent=True, rate=None), "expected": True, **more}
+
+
+def test_a_machine_that_lacks_a_server_takes_no_verdict_from_one_that_has_it(tmp_path: Path) -> None:
+    for n, shards in enumerate(permutations([shard(absent()), shard(same("holds", 0, 4))])):
+        results = merged(tmp_path / str(n), *shards)
+        (joined,) = results["claims"]
+        assert (joined["verdict"], joined["expected"], joined["absent"], results["exit"]) == ("holds", True, False, 0)
+        assert "shards differ" in joined["said"]
+
+
+def test_what_no_machine_had_is_left_out_and_expected_where_each_expected_it(tmp_path: Path) -> None:
+    beside = claim("b", "holds", 0, 4)
+    found = merged(tmp_path / "1", shard(absent(), beside), shard(absent()))
+    asked = merged(tmp_path / "2", shard(absent(), beside), shard(absent(expected=False)))
+    for results, expected, code in ((found, True, 0), (asked, False, 2)):
+        joined = results["claims"][0]
+        assert (joined["verdict"], joined["expected"], joined["absent"], results["exit"]) == ("unavailable", expected, True, code)
+
+
 # Rows
 
 

@@ -50,7 +50,7 @@ class Emulator:
 def endpoint() -> Endpoint | None:
     """Give the endpoint that the user named; None where none is. Raises BadPlan where the variable is no such address."""
     given = os.environ.get(VARIABLE, "")
-    if not given or given.endswith(".jar"):
+    if not given or _jar() is not None:
         return None
     expected = f"{VARIABLE}={given}: expected http://127.0.0.1:PORT or the path of a DynamoDBLocal.jar"
     try:
@@ -58,17 +58,17 @@ def endpoint() -> Endpoint | None:
         port = url.port
     except ValueError:
         raise BadPlan(expected) from None
-    if url.scheme != "http" or port is None or url.path not in ("", "/") or url.query or url.fragment or url.username is not None:
-        raise BadPlan(expected)
-    if url.hostname not in (HOST, "localhost"):
+    if url.hostname not in (None, HOST, "localhost"):
         raise BadPlan(f"{expected}; for a server elsewhere forward a port of this machine to it")
+    if url.scheme != "http" or not url.hostname or port is None or url.path not in ("", "/") or url.query or url.username is not None:
+        raise BadPlan(expected)
     return Endpoint(port)
 
 
 def emulator(variant: str) -> Emulator | None:
     """Give what a variant runs on, None if this machine has nothing for it. Raises BadPlan where the variable names no jar."""
-    if os.environ.get(VARIABLE, "").endswith(".jar"):
-        return _local_jar(Path(os.environ[VARIABLE]))
+    if (jar := _jar()) is not None:
+        return _local(jar)
     (name,) = servers(variant)
     found = find(name)
     if found is None:
@@ -88,7 +88,12 @@ def servers(variant: str) -> tuple[str, ...]:
 
 
 def refused(variant: str, needs: frozenset[Need]) -> str | None:
-    """Say what an endpoint of the user's cannot be asked to do, and the remedy; None where it can, or there is none."""
+    """Say what an endpoint of the user's cannot be asked to do, and the remedy; None where it can, or there is none.
+
+    Raises BadPlan where the variable names neither an endpoint nor a jar that can be started.
+    """
+    if (jar := _jar()) is not None:
+        _local(jar)  # raises where it cannot be started
     if endpoint() is None:
         return None
     reason = _not_there(variant, needs)
@@ -100,6 +105,11 @@ def options_inside(variant: str) -> str:
     if variant == DURABLE:
         return os.environ.get("DYNAMODB_DURABLE", "-dbPath /data")
     return os.environ.get("DYNAMODB_IN_MEMORY", "-inMemory")
+
+
+def _jar() -> Path | None:
+    given = os.environ.get(VARIABLE, "")
+    return Path(given) if given.endswith(".jar") else None
 
 
 def _not_there(variant: str, needs: frozenset[Need]) -> str | None:
@@ -133,7 +143,7 @@ def _dynoxide_arguments(port: int, folder: Path | None) -> list[str]:
     return ["serve", "--host", HOST, "--port", str(port), *(["--db-path", str(folder / "table.db")] if folder is not None else [])]
 
 
-def _local_jar(jar: Path) -> Emulator:
+def _local(jar: Path) -> Emulator:
     """Start Amazon's DynamoDB Local as its documentation says. It was never run here: its terms are its vendor's own."""
     java = shutil.which("java")
     if java is None:

@@ -98,4 +98,5 @@ DYNOXIDE = Server(
     brought=_built,
     bring=_bring,
     optional=True,
+    tools=REMEDY,
 )

@@ -344,7 +344,7 @@ class DynamoBackend:
 
     def servers(self, variant: str) -> tuple[str, ...]:
         """Name an emulator, where the user names no server."""
-        return (*emulators.servers(variant), "toxiproxy")
+        return emulators.servers(variant)
 
     def refused(self, variant: str, needs: frozenset[Need]) -> str | None:
         """Say what an endpoint of the user's cannot be asked to do."""

@@ -304,7 +304,7 @@ class OperatorBackend:
 
     def servers(self, variant: str) -> tuple[str, ...]:
         """Name what it starts."""
-        return ("postgres", "toxiproxy")
+        return ("postgres",)
 
 
 OPERATOR = OperatorBackend()

@@ -315,7 +315,7 @@ class PatroniBackend:
 
     def servers(self, variant: str) -> tuple[str, ...]:
         """Name what it starts."""
-        return ("postgres", "patroni", "etcd", "toxiproxy")
+        return ("postgres", "patroni", "etcd")
 
 
 PATRONI_DEPLOYMENT = PatroniBackend()

@@ -89,7 +89,7 @@ class PostgresBackend:
 
     def servers(self, variant: str) -> tuple[str, ...]:
         """Name what it starts."""
-        return ("postgres", "toxiproxy")
+        return ("postgres",)
 
 
 POSTGRES = PostgresBackend()

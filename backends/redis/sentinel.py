@@ -302,7 +302,7 @@ class SentinelBackend:
 
     def servers(self, variant: str) -> tuple[str, ...]:
         """Name what it starts."""
-        return ("redis-server", "toxiproxy")
+        return ("redis-server",)
 
 
 SENTINEL = SentinelBackend()

@@ -102,7 +102,7 @@ class RedisBackend:
 
     def servers(self, variant: str) -> tuple[str, ...]:
         """Name what it starts."""
-        return ("redis-server", "toxiproxy")
+        return ("redis-server",)
 
 
 REDIS = RedisBackend()

@@ -59,4 +59,7 @@ PATRONI_IMAGE=holdwater/patroni:local
 POSTGRES_IMAGE=holdwater/patroni:local
 TOXIPROXY_IMAGE=holdwater/toxiproxy:local
 DYNAMODB_IMAGE=holdwater/dynoxide:local
+DYNAMODB_COMMAND='serve --host 0.0.0.0 --port 8000'
+DYNAMODB_DURABLE='--db-path /data/dynoxide.db'
+DYNAMODB_IN_MEMORY=
 EOF

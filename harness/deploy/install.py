@@ -24,7 +24,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -51,7 +51,7 @@ class Server:
     `answer` matches what it says to `ask` (an argument, or the command that asks about a path), with the
     group version, and the group product where there are several; `oldest` is a major version. `brought`
     gives where `bring` puts what is `pinned`; `bring` raises Infrastructure or OSError with the bare
-    reason. An `optional` one, for which a machine may lack the tools, is missed only by its own rows.
+    reason. An `optional` one, for which a machine may lack the `tools`, is missed only by its own rows.
     """
 
     name: str
@@ -67,6 +67,7 @@ class Server:
     brought: Callable[[], Path | None]
     bring: Callable[[Say], None]
     optional: bool = False
+    tools: str | None = None
 
     @property
     def variable(self) -> str:
@@ -164,9 +165,10 @@ def _server(name: str) -> Server:
     return server
 
 
-def _absence(names: Iterable[str]) -> str:
+def _absence(names: Sequence[str]) -> str:
     wanted = [f"no {name} {_server(name).oldest} or later" for name in names]  # an older one may be there
-    return f"{' and '.join(wanted)} on this machine; run: {command('install')}"
+    tools = [f"{tools}, then " for name in names if (tools := _server(name).tools) is not None]
+    return f"{' and '.join(wanted)} on this machine; {''.join(tools)}run: {command('install', *(names if tools else ()))}"
 
 
 def _brought(server: Server, say: Say) -> Found:
@@ -209,16 +211,21 @@ def _row(server: Server, found: Found | None) -> dict[str, Any]:
 
 
 def pip_install(requirement: str, say: Say, *options: str) -> None:
-    """Install a package; with uv where this interpreter has no pip, as in the environments that uv makes."""
-    if find_spec("pip"):
-        command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--progress-bar", "off"]
-    elif uv := shutil.which("uv"):
-        command = [uv, "pip", "install", "--python", sys.executable]
-    else:
-        raise Infrastructure(f"neither pip in {sys.prefix} nor uv on PATH to install {requirement} with")
+    """Install a package into this environment, one process at a time."""
     pinned = ("-c", str(CONSTRAINTS)) if CONSTRAINTS.exists() else ()
     with alone(Path(sys.prefix) / "holdwater.lock", say):
-        run([*command, *pinned, *options, requirement], f"installing {requirement}", say)
+        run([*_installer(say), *pinned, *options, requirement], f"installing {requirement}", say)
+
+
+def _installer(say: Say) -> list[str]:
+    """Give what installs packages: pip, uv where an environment (of uv or pipx) has no pip, else the pip that Python carries."""
+    if find_spec("pip") is None:
+        if uv := shutil.which("uv"):
+            return [uv, "pip", "install", "--python", sys.executable]
+        if find_spec("ensurepip") is None:
+            raise Infrastructure(f"no pip in {sys.prefix} and no uv on PATH to bring it with; install Holdwater with its extra: [servers]")
+        run([sys.executable, "-m", "ensurepip"], f"{sys.prefix} has no pip, unpacking Python's own", say)
+    return [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--progress-bar", "off"]
 
 
 def run(command: list[str], what: str, say: Say, environment: dict[str, str] | None = None) -> None:

@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from servers import Running, dynoxide
+from servers import Running, dynamodb
 
 from backends.dynamodb.errors import CODES, classify
 from backends.dynamodb.session import DynamoSession, wall_ms
+from backends.dynamodb.system import VARIANTS
 from backends.dynamodb.table import Table
 from backends.interface import Conflict, LockExpired, StateKey, Swapped
 from backends.target import Target
@@ -29,9 +30,10 @@ BOUND_MS = 100
 HEALTHY = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nhealthy"
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with dynoxide(tmp_path_factory.mktemp("dynoxide")) as running:
+@pytest.fixture(scope="module", params=VARIANTS)
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Each variant's emulator in turn: ministack and Dynoxide."""
+    with dynamodb(tmp_path_factory.mktemp("emulator"), request.param) as running:
         yield running
 
 
@@ -174,9 +176,9 @@ def test_every_read_asks_for_consistency(server: Running, monkeypatch: pytest.Mo
     asked: list[tuple[str, Any]] = []
     plain = Table._ask
 
-    def noting(table: Table, operation: str, *rest: Any, **request: Any) -> Any:
+    def noting(table: Table, operation: str, **request: Any) -> Any:
         asked.append((operation, request.get("ConsistentRead")))
-        return plain(table, operation, *rest, **request)
+        return plain(table, operation, **request)
 
     monkeypatch.setattr(Table, "_ask", noting)
     session, key = DynamoSession(server.target, DEADLINE_S), StateKey("n", "t", "k", "x")

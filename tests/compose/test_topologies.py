@@ -94,7 +94,7 @@ def test_one_postgres_keeps_what_it_acknowledged(tmp_path: Path, fault: str) -> 
 
 @pytest.mark.parametrize("fault", ["restart", "lost-reply", "client-clock"])
 def test_the_emulator_with_a_file_keeps_what_it_acknowledged(tmp_path: Path, fault: str) -> None:
-    results = carried_out(tmp_path, "dynamodb", fault, "fault_s=4")
+    results = carried_out(tmp_path, "dynamodb", fault, "variant=durable", "fault_s=4")
     assert (results["status"], all_kinds(results)) == ("valid", set())
 
 

@@ -147,8 +147,15 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[server
 
 @pytest.fixture(scope="session")
 def dynamodb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Running]:
-    """One DynamoDB emulator for all tests."""
-    with servers.dynoxide(tmp_path_factory.mktemp("dynoxide")) as running:
+    """One DynamoDB emulator for all tests: ministack."""
+    with servers.dynamodb(tmp_path_factory.mktemp("in-memory"), "in-memory") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def dynamodb_durable_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Running]:
+    """One DynamoDB emulator with a database file for all tests: Dynoxide."""
+    with servers.dynamodb(tmp_path_factory.mktemp("durable"), "durable") as running:
         yield running
 
 
@@ -177,12 +184,18 @@ def _dynamodb(request: pytest.FixtureRequest) -> Open:
     return lambda: DynamoSession(server.target, DEADLINE_S)
 
 
+def _dynamodb_durable(request: pytest.FixtureRequest) -> Open:
+    server = request.getfixturevalue("dynamodb_durable_server")
+    return lambda: DynamoSession(server.target, DEADLINE_S)
+
+
 BACKENDS: Mapping[str, Callable[[pytest.FixtureRequest], Open]] = {
     "memory": _memory,
     "memory-child": _memory_child,
     "redis": _redis,
     "postgres": _postgres,
     "dynamodb": _dynamodb,
+    "dynamodb-durable": _dynamodb_durable,
 }
 """Every backend, by what opens its sessions: a new one is a line here."""
 

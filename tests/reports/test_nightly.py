@@ -133,6 +133,14 @@ def test_a_contradiction_of_the_first_night_that_was_not_expected_stands_on_top(
     assert "violated not expected c said of c" in section(page(tmp_path, verified(violated())), "changed")
 
 
+def test_what_was_judged_last_night_and_is_left_out_tonight_is_a_change(tmp_path: Path) -> None:
+    reason = "cannot be tested here: no Dynoxide on this machine"
+    left_out = claim("c", "unavailable", expect=["holds"], expected=True, absent=True, said=reason)
+    text = page(tmp_path, verified(holds()), verified(left_out))
+    assert "<h1>One verdict changed since last night, none to violated.</h1>" in text
+    assert reason in section(text, "changed")
+
+
 def test_a_quiet_night_says_that_nothing_changed(tmp_path: Path) -> None:
     text = page(tmp_path, verified(holds()), verified(holds()))
     assert "<h1>No verdict changed since last night.</h1>" in text

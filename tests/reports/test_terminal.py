@@ -334,6 +334,14 @@ def test_a_gate_that_is_named_already_is_not_named_twice() -> None:
     assert shown.count("7, needed 20") == 1
 
 
+def test_what_this_machine_lacks_is_told_once_with_the_way_to_get_it() -> None:
+    absent = {"absent": True, "missing": ["no Dynoxide on this machine"], "remedy": "run: holdwater install dynoxide"}
+    made = results(claim("holds"), claim("unavailable", **absent), claim("unavailable", **absent, id="other"), exit=0)
+    told = " ".join(terminal.table(made, colour=False, width=200).split())
+    said = "left out on this machine: 2 claims (claim-unavailable, other): no Dynoxide; get it: run: holdwater install dynoxide"
+    assert told.endswith(f"{said} exit 0: every verdict is one that its claim expects, but for what was left out")
+
+
 def test_an_unavailable_claim_is_listed_under_its_cell() -> None:
     assert "– unavailable 1" in terminal.table(results(claim("holds"), claim("unavailable")), colour=False)
 

@@ -18,15 +18,15 @@ case $1 in
 *) echo the planted reason >&2; exit 1 ;;
 esac
 """
-SERVERS = [  # backend, its server, what that one says of its version
-    ("dynamodb", "dynoxide", "dynoxide 3.2.0"),
-    ("postgres-patroni", "etcd", "etcd Version: 3.5.1"),
+SERVERS = [  # backend, its variant, its server, what that one says of its version
+    ("dynamodb", "durable", "dynoxide", "dynoxide 3.2.0"),
+    ("postgres-patroni", "async", "etcd", "etcd Version: 3.5.1"),
 ]
 
 
-@pytest.mark.parametrize(("backend", "server", "version"), SERVERS)
+@pytest.mark.parametrize(("backend", "variant", "server", "version"), SERVERS)
 def test_a_server_that_does_not_start_is_exit_3_and_its_last_words(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str, server: str, version: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str, variant: str, server: str, version: str
 ) -> None:
     if find(server) is None:
         pytest.skip(f"no {server} on this machine")
@@ -34,7 +34,8 @@ def test_a_server_that_does_not_start_is_exit_3_and_its_last_words(
     dying.write_text(DYING.format(version=version))
     dying.chmod(0o755)
     monkeypatch.setenv(f"HOLDWATER_{server.upper()}", str(dying))
-    words = [sys.executable, "-m", "harness", "run", "lock", "--backend", backend, "--seed", "5", "--out", str(tmp_path / "runs")]
+    words = [sys.executable, "-m", "harness", "run", "lock", "--backend", backend, "--option", f"variant={variant}"]
+    words += ["--seed", "5", "--out", str(tmp_path / "runs")]
     done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 3, done.stdout + done.stderr
     assert "the planted reason" in done.stdout + done.stderr

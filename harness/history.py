@@ -17,10 +17,12 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import json
 import re
 import zlib
 from array import array
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -298,6 +300,7 @@ _OPTIONAL_FIELDS: Mapping[str, Any] = {"id": int, "targets": list | tuple, "prob
 # Reading and writing
 
 
+_NAME = re.compile(rb'"([^"\\]*)"\s*:')
 _SLOT = re.compile(r"0|[1-9][0-9]{0,9}")
 _DECODER = msgspec.json.Decoder(Event)
 _HEADER = msgspec.json.Decoder(Header)
@@ -400,6 +403,7 @@ def _is_json(line: bytes) -> bool:
 
 def _read_event(line: bytes, number: int, source: str) -> Event:
     event = _DECODER.decode(line)
+    _refuse_twins(line, number, source)
     if line.count(b"{") + line.count(b"[") > MOST_NESTED and depth(event.value) > MOST_NESTED:
         raise MalformedHistory(f"nested deeper than {MOST_NESTED}: {_shorten(line)}", number, source)
     return event
@@ -415,10 +419,25 @@ def depth(value: Any) -> int:
     return depth
 
 
+def _refuse_twins(line: bytes, number: int, source: str) -> None:
+    """Refuse a field that an object has twice: the decoder would take one of them in silence."""
+    names = _NAME.findall(line)
+    if len(set(names)) == len(names) and b"\\" not in line:
+        return
+
+    def paired(pairs: list[tuple[str, Any]]) -> None:
+        for name, count in Counter(name for name, _ in pairs).items():
+            if count > 1:
+                raise MalformedHistory(f"field {name!r} twice in one object: {_shorten(line)}", number, source)
+
+    json.loads(line, object_pairs_hook=paired, parse_int=str, parse_float=str)
+
+
 def _read_header(line: bytes, number: int, source: str) -> Header:
     if number > 1:
         raise MalformedHistory("the header stands on the first line only", number, source)
     header = _HEADER.decode(line)
+    _refuse_twins(line, number, source)
     for wrong in _out_of_range(header):
         raise MalformedHistory(f"{wrong} in the header", number, source)
     return header

@@ -212,6 +212,27 @@ def test_a_value_that_cannot_be_held_is_refused_with_its_line(value: str) -> Non
         parse(lines(event(0), f'{{"index":1,"time":9,"process":1,"type":"invoke","f":"write","value":{value}}}', event(7, process=3)), "h")
 
 
+@pytest.mark.parametrize(
+    ("more", "twice"),
+    [
+        ('"f":"set","value":1', "f"),
+        ('"value":{"a":1,"b":{},"a":1}', "a"),
+        (r'"value":{"a":1,"\u0061":2}', "a"),
+        ('"value":[{"x":{"q" :1,"q":2}}]', "q"),
+    ],
+)
+def test_a_field_that_an_object_has_twice_is_refused(more: str, twice: str) -> None:
+    with pytest.raises(MalformedHistory, match=f"h:2: field '{twice}' twice in one object"):
+        parse(lines(event(0), f'{{"index":1,"time":9,"process":1,"type":"invoke","f":"get",{more}}}'), "h")
+    with pytest.raises(MalformedHistory, match="h:1: field 'seed' twice"):
+        parse(b'{"holdwater":1,"seed":1,"seed":1}\n', "h")
+
+
+def test_one_name_in_two_objects_is_no_twin() -> None:
+    value = {"value": {"value": [{"value": '"value":1,"value":2'}]}}
+    assert parse(lines(event(0, value=value))).events[0].value == value
+
+
 def test_large_numbers_stay_exact() -> None:
     read = [parse(lines(event(0, value=value))).events[0].value for value in (2**70, 2**70 + 1, -(2**70))]
     assert read == [2**70, 2**70 + 1, -(2**70)]

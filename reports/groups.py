@@ -13,9 +13,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from harness.checkers.grants import Grant, grants
+from harness.checkers.grants import Grant, grants, skew_of
 from harness.history import History, MalformedHistory, Operation, split
 from harness.verdict import Anomaly, Verdict
+from reports.phrases import kind_words
 
 LOCK_FUNCTIONS = frozenset({"try_acquire", "acquire_within", "extend", "is_held"})
 GROUPS, KEYS, LANES = 8, 3, 12
@@ -137,10 +138,10 @@ def board(history: History, verdict: Verdict, end: int) -> Board:
     return Board(tuple(_folded(group, crowded=crowded) for group in groups), tuple(strips), tuple(drawn[key] for key in rest))
 
 
-def holds(operations: Sequence[Operation]) -> list[Grant]:
-    """Give the grants of one key; none where the history tells too little of them (its verdict says so)."""
+def holds(history: History, operations: Sequence[Operation]) -> list[Grant]:
+    """Give the grants of one key, by the clock that the history names; none where it tells too little of them (its verdict says so)."""
     try:
-        return grants(operations)
+        return grants(operations, skew_of(history))
     except MalformedHistory:
         return []
 
@@ -196,7 +197,7 @@ def _lane(history: History, slot: int, operations: Sequence[Operation], held: Se
 
 
 def _lock(history: History, key: str | None, operations: Sequence[Operation], anomalies: Sequence[Anomaly], end: int) -> Group:
-    held = holds(operations)
+    held = holds(history, operations)
     owners = {grant.index: history.slot(grant.process) for grant in held}
     pairs = [each for each in anomalies if each.kind == "two-holders"]
     overlaps = [Overlap(tuple(owners[n] for n in each.operations if n in owners), each.at, each.until) for each in pairs]
@@ -230,7 +231,7 @@ def _seen(history: History, operations: Sequence[Operation], anomalies: Sequence
                 at = each.end if each.end is not None else each.start
                 found[Seen(history.slot(each.process), at, _word(each, anomaly))] = None
         elif involved:
-            found[Seen(history.slot(involved[-1].process), anomaly.at, anomaly.kind.replace("-", " "))] = None
+            found[Seen(history.slot(involved[-1].process), anomaly.at, kind_words(anomaly.kind))] = None
     return list(found)
 
 

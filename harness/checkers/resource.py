@@ -32,7 +32,7 @@ from itertools import accumulate
 from typing import Any
 
 from harness.history import History, MalformedHistory, Operation, split
-from harness.verdict import Anomaly, Verdict, invalid, unknown, valid
+from harness.verdict import Anomaly, Verdict, first_of, invalid, unknown, valid
 
 FUNCTIONS = frozenset({"resource_read", "resource_write"})
 
@@ -82,7 +82,7 @@ def resource(history: History) -> Verdict:
     }
     if anomalies:
         what = f"{lost} of {numbers['written']} updates lost, {numbers['stale']} writes by holders that had been succeeded"
-        return invalid(f"{what}; first: {anomalies[0].message}", anomalies, **numbers)
+        return invalid(f"{what}; {first_of(anomalies)}", anomalies, **numbers)
     if not numbers["written"]:
         return unknown("no write was taken", **numbers)
     return valid(f"no update lost of {numbers['written']} on {len(records)} records, {numbers['refused']} writes refused", **numbers)

@@ -358,7 +358,7 @@ def _of_another(case: Case, operation: Operation) -> str:
     owner, end = operation.argument.get("owner"), operation.end
     own = [grant for grant in case.grants if grant.owner == owner and (grant.may_end is None or grant.may_end > operation.start)]
     others = [grant.owner for grant in case.grants if grant.owner != owner and _must_hold(grant, operation.start, end)]
-    return f", the lease of {phrases.listed(others)}" if others and not own else ""
+    return f", the lease{'s' if len(others) > 1 else ''} of {phrases.listed(others)}" if others and not own else ""
 
 
 def _contradiction(case: Case) -> str:

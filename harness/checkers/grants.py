@@ -10,7 +10,7 @@ under test, what is sound, and the sources.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from harness.checkers.calls import ACQUISITIONS, FUNCTIONS, Call, at_s, between_s, call_of, who_asked
@@ -65,7 +65,7 @@ class Grant:
     """One acquisition that was answered granted, or was not answered. Times in nanoseconds.
 
     Must-hold is [acknowledged_at, must_end), where that is not empty; may-hold is [invoked, may_end).
-    Successes of its owner from when it was over on do not lengthen must-hold: they are anomalies of their own.
+    Successes of its owner from when it was over on lengthen neither: they are anomalies of their own.
     `acknowledged_at` and `must_end` are None for an unanswered acquisition. `may_end` is None where no
     end is known: an unanswered acquisition may take effect at any time, unless a later answer proves it.
     `key` is the lock's name, None where the history has one lock without a name (a key of null).
@@ -109,7 +109,7 @@ def _grant(one: Lease) -> Grant:
         invoked=call.start,
         acknowledged_at=call.end if acknowledged else None,
         must_end=one.must_end if acknowledged else None,
-        may_end=one.most,
+        may_end=one.may_end,
         token=call.token,
         node=call.node,
         operations=(call.index, *sorted(use.index for use in one.uses)),
@@ -144,7 +144,8 @@ class Lease:
     `known` is the first instant at which the grant is certain to have been made, None if never;
     `least` and `most` bound its end (SPEC 6: Emin, Emax), None where `known` is. `basis` are the
     operations from which `least` follows. `late` are the successes of its owner after it was over: where there
-    are any, no end fits, and `must_end` is `least` without them: the end of what its owner was promised at first.
+    are any, no end fits. `must_end` and `may_end` are `least` and `most` without them, the ends of what its owner was
+    promised at first, and `must_basis` the operations from which the former follows.
     """
 
     call: Call
@@ -156,6 +157,8 @@ class Lease:
     lost: _Lost | None
     late: tuple[Late, ...] = ()
     must_end: int | None = None
+    may_end: int | None = None
+    must_basis: tuple[int, ...] = ()
 
     @property
     def who(self) -> str:
@@ -253,15 +256,12 @@ def _lease(call: Call, uses: tuple[Call, ...], skew: Skew) -> Lease:
     lost = _lost(call, uses, known, skew)
     least, basis = _least(call, uses, lost, skew)
     late = tuple(_late(call, uses, known, skew))
-    must_end = _before(late, call, uses, skew, known) if late else least
-    return Lease(call, uses, known, least, _most(call, uses, known, skew), basis, lost, late, must_end)
-
-
-def _before(late: Sequence[Late], call: Call, uses: tuple[Call, ...], skew: Skew, known: int) -> int:
-    """Give the earliest end by what was asked before the first success that came too late."""
-    first = min(one.use.start for one in late)
-    in_time = tuple(use for use in uses if use.start < first)
-    return _least(call, in_time, _lost(call, in_time, known, skew), skew)[0]
+    first_late = min((one.use.start for one in late), default=None)
+    in_time = uses if first_late is None else tuple(use for use in uses if use.start < first_late)
+    must_end, must_basis = _least(call, in_time, _lost(call, in_time, known, skew), skew) if late else (least, basis)
+    most = _most(call, uses, known, skew)
+    may_end = _most(call, in_time, known, skew) if late else most
+    return Lease(call, uses, known, least, most, basis, lost, late, must_end, may_end, must_basis)
 
 
 def extends_of(uses: Iterable[Call], answer: bool | None) -> list[Call]:

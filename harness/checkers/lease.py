@@ -170,9 +170,10 @@ def _both(key: str | None, first: Certain, second: Certain) -> Anomaly:
             f"{first.lease.who} and {second.lease.who} were both granted {key}, but neither can have ended before the other began: "
             f"{_granted(first)}, and {_granted(second)}"
         )
-    late = [one.lease.late[-1].use.index for one in (first, second) if until <= at and one.lease.late]
-    operations = indices_of(first.lease.call.index, *first.lease.basis, second.lease.call.index, *second.lease.basis, *late)
-    return Anomaly("two-holders", key, operations, at, message, until if until > at else None, first.known)
+    operations = [index for one in (first, second) for index in (one.lease.call.index, *one.lease.must_basis)]
+    if until <= at:
+        operations += [index for one in (first, second) for index in (*one.lease.basis, *(late.use.index for late in one.lease.late[-1:]))]
+    return Anomaly("two-holders", key, indices_of(*operations), at, message, until if until > at else None, first.known)
 
 
 def _granted(one: Certain) -> str:

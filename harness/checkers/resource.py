@@ -81,7 +81,8 @@ def resource(history: History) -> Verdict:
         "records": len(records),
     }
     if anomalies:
-        what = f"{lost} of {numbers['written']} updates lost, {numbers['stale']} writes by holders that had been succeeded"
+        stale = f"{numbers['stale']} {'write' if numbers['stale'] == 1 else 'writes'} by holders that had been succeeded"
+        what = f"{lost} of {numbers['written']} updates lost, {stale}"
         return invalid(f"{what}; {first_of(anomalies)}", anomalies, **numbers)
     if not numbers["written"]:
         return unknown("no write was taken", **numbers)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -128,12 +128,10 @@ def board(history: History, verdict: Verdict, end: int) -> Board:
     drawn |= {key: _object(history, key, others[key], anomalies[key], end) for key in wrong}
     rest = locks[GROUPS:]
     groups = [drawn[key] for key in ordered if key in drawn and key not in rest]
-    kinds = _kinds(history, {key: operations for key, operations in others.items() if key not in wrong})
+    kinds = _kinds(history, {key: operations for key, operations in others.items() if key not in wrong}, anomalies)
     strips = [_one_lane(kind) for kind in kinds] if groups else []
     if not groups:
         groups = kinds
-    elif not locks and len(kinds) == 1:
-        strips = kinds
     crowded = sum(len(group.lanes) for group in groups) > LANES_IN_ALL
     return Board(tuple(_folded(group, crowded=crowded) for group in groups), tuple(strips), tuple(drawn[key] for key in rest))
 
@@ -277,7 +275,8 @@ def _steps(held: Iterable[Interval], overlaps: Iterable[Overlap], end: int) -> l
     return steps
 
 
-def _kinds(history: History, by_key: dict[str | None, list[Operation]]) -> list[Group]:
+def _kinds(history: History, by_key: dict[str | None, list[Operation]], anomalies: Container[str | None]) -> list[Group]:
+    wrong: Counter[str] = Counter()
     kinds: dict[str, list[Operation]] = {}
     keys: Counter[str] = Counter()
     names = Counter(kind_of(key) for key in by_key)
@@ -285,9 +284,13 @@ def _kinds(history: History, by_key: dict[str | None, list[Operation]]) -> list[
     for key, operations in by_key.items():
         kind = kind_of(key) if kind_of(key) in common else "other"
         keys[kind] += 1
+        wrong[kind] += key in anomalies
         kinds.setdefault(kind, []).extend(operations)
     return [
-        Group(_named(kind, keys[kind], by_key), tuple(_lanes(history, sorted(each, key=lambda one: one.index))))
+        Group(
+            _named(kind, keys[kind], by_key) + (f" ({wrong[kind]:,} wrong)" if wrong[kind] else ""),
+            tuple(_lanes(history, sorted(each, key=lambda one: one.index))),
+        )
         for kind, each in sorted(kinds.items())
     ]
 

@@ -154,7 +154,8 @@ def after(history: History, seen: FaultSeen, around: Iterable[NodeSeen], at: int
 
 def kind_words(kind: str) -> str:
     """Say a kind of anomalies where there is room for a few letters only."""
-    return "two owners" if kind == "two-holders" else kind.replace("-", " ")
+    words = {"two-holders": "two owners", "dedup-two-winners": "two winners", "dedup-lost": "key lost", "dedup-wrong-value": "wrong value"}
+    return words.get(kind, kind.replace("-", " "))
 
 
 def client(history: History, process: int) -> str:

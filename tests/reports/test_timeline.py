@@ -369,6 +369,16 @@ def test_other_violations_are_marked_on_the_lane_of_the_contradicting_operation(
     assert kind.replace("-", " ") in said(of)
 
 
+def test_wrong_keys_without_room_share_a_strip_that_counts_them() -> None:
+    record, found = Recorder(), []
+    for n in range(20):
+        record.call((n + 1) * S, (n + 1) * S + MS, n % 8, "get", f"t1-dedup-{n}", {}, {"value": None})
+        found.append(Anomaly("dedup-lost", f"t1-dedup-{n}", (2 * n,), (n + 1) * S, "gone"))
+    of = layout(record.history(), invalid("odd", found[:15]), TITLE)
+    (strip,) = of.board.strips
+    assert (len(of.board.groups), strip.lanes[0].label, len(strip.lanes[0].ok)) == (8, "12 dedup keys (7 wrong)", 12)
+
+
 def test_an_anomaly_of_no_known_key_still_has_its_flag() -> None:
     judged = invalid("odd", [Anomaly("stuck", "elsewhere", (), 5 * MS, "it contradicts")])
     assert "stuck, at 0.005 s" in said(layout(many_locks(1), judged, TITLE))

@@ -321,12 +321,16 @@ def _operation_events(case: Case) -> Iterator[Told]:
     evidence = {each.index for each in case.involved}
     since = min((each.start for each in case.involved), default=case.start)
     for operation in case.operations:
+        proves = operation.index in evidence and not (case.anomaly.until is not None and operation.start > case.until)
         own = operation.index in mine and _changes(operation) and operation.start <= case.until
-        between = (
-            operation.f != "is_held" and _took_effect(operation) and operation.start <= case.anomaly.at and (operation.end or 0) >= since
-        )
-        if operation.index in evidence or own or (between and case.anomaly.kind in CAUSED):
+        if proves or own or (case.anomaly.kind in CAUSED and _between(operation, since, case.anomaly.at)):
             yield operation.start, _sentence(case, operation)
+
+
+def _between(operation: Operation, since: int, at: int) -> bool:
+    """Say whether it changed the lock in this time."""
+    changed = operation.f != "is_held" and _took_effect(operation)
+    return changed and operation.start <= at and operation.end is not None and operation.end >= since
 
 
 def _changes(operation: Operation) -> bool:

@@ -229,7 +229,8 @@ def _seen(history: History, operations: Sequence[Operation], anomalies: Sequence
                 at = each.end if each.end is not None else each.start
                 found[Seen(history.slot(each.process), at, _word(each, anomaly))] = None
         elif involved:
-            found[Seen(history.slot(involved[-1].process), anomaly.at, kind_words(anomaly.kind))] = None
+            shows = next((each for each in involved if anomaly.at in (each.start, each.end)), involved[-1])
+            found[Seen(history.slot(shows.process), anomaly.at, kind_words(anomaly.kind))] = None
     return list(found)
 
 

@@ -369,6 +369,16 @@ def test_other_violations_are_marked_on_the_lane_of_the_contradicting_operation(
     assert kind.replace("-", " ") in said(of)
 
 
+def test_a_violation_is_marked_on_the_lane_of_who_did_what_it_is_seen_by_at_that_time() -> None:
+    record = Recorder()
+    for n, process in enumerate((0, 1, 2, 3)):
+        held = {"owner": f"{process}-1", "ttl_ms": 9_000}
+        record.call((n + 1) * S, (n + 1) * S + MS, process, "try_acquire", "lock", held, {"granted": True})
+    judged = invalid("odd", [Anomaly("extra-holders", "lock", (0, 2, 4, 6), 3 * S + MS, "too many")])
+    (seen,) = layout(record.history(), judged, TITLE).board.groups[0].seen
+    assert (seen.slot, seen.at) == (2, 3 * S + MS)
+
+
 def test_wrong_keys_without_room_share_a_strip_that_counts_them() -> None:
     record, found = Recorder(), []
     for n in range(20):

@@ -323,7 +323,8 @@ def _folded(group: Group, *, crowded: bool) -> Group:
         others = [lane for lane in own if lane.slots not in kept]
         lanes += [lane for lane in own if lane.slots in kept]
         if len(others) > 1:
-            word = "more" if group.steps is None or any(lane.holds for lane in others) else "without hold"
+            idle = group.steps is not None and group.unit == "entitled" and not any(lane.holds for lane in others)
+            word = "without hold" if idle else "more"
             lanes.append(_merged(others, f"{len(others)} {word}"))
         else:
             lanes = sorted([*lanes, *others], key=lambda lane: (lane.side or "", lane.slots))

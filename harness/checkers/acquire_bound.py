@@ -26,7 +26,7 @@ from itertools import accumulate
 
 from harness.history import History, Operation
 from harness.models.fields import malformed
-from harness.verdict import Anomaly, Verdict, invalid, unknown, valid
+from harness.verdict import Anomaly, Verdict, first_of, invalid, unknown, valid
 
 NS_PER_MS = 1_000_000
 SLACK_NS = 250 * NS_PER_MS
@@ -75,7 +75,7 @@ def acquire_bound(history: History) -> Verdict:
     }
     if late:
         anomalies = [_anomaly(wait) for wait in late]
-        return invalid(f"{len(late)} of {len(judged)} acquisitions came late; first: {anomalies[0].message}", anomalies, **numbers)
+        return invalid(f"{len(late)} of {len(judged)} acquisitions came late; {first_of(anomalies)}", anomalies, **numbers)
     if not judged:
         return unknown("no acquisition within a time was seen", **numbers)
     if doubtful:
@@ -127,5 +127,8 @@ def _anomaly(wait: _Wait) -> Anomaly:
     over = (
         f"the bound is {timeout_ms} + {SLACK_NS // NS_PER_MS} ms, and the lag meter overslept {wait.overslept / NS_PER_MS:.0f} ms meanwhile"
     )
-    message = f"process {operation.process} waited {wait.lasted / NS_PER_MS:.0f} ms for {operation.key} and was {how}; {over}"
+    message = (
+        f"process {operation.process} waited {wait.lasted / NS_PER_MS:.0f} ms for {operation.key}, "
+        f"until {wait.until / 1e9:.3f} s, and was {how}; {over}"
+    )
     return Anomaly("acquire-late", operation.key, (operation.index,), wait.until, message, live=operation.start)

@@ -21,14 +21,13 @@ Sources: Plotkin, Sticky Bits and Universality of Consensus, PODC 1989; the proo
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
 from harness.history import History, Operation, split
 from harness.models.dedup import Dedup
-from harness.verdict import Anomaly, Verdict, combine, invalid, unknown, valid
+from harness.verdict import Anomaly, Verdict, combine, first_of, invalid, kinds_of, unknown, valid
 
 READS = ("get", "get_versioned")
 NEVER = 2**62
@@ -95,9 +94,8 @@ def dedup(history: History) -> Verdict:
 def _verdict(keys: Sequence[_Key], anomalies: Sequence[Anomaly], numbers: dict[str, int]) -> Verdict:
     summary = f"{len(keys)} keys, {numbers['won']} won, {numbers['read_back']} read back"
     if anomalies:
-        kinds = Counter(anomaly.kind for anomaly in anomalies)
-        counts = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
-        return invalid(f"{counts} on {summary}", anomalies, **numbers)
+        wrong = len({anomaly.key for anomaly in anomalies})
+        return invalid(f"{kinds_of(anomalies)}, on {wrong} of {summary}; {first_of(anomalies)}", anomalies, **numbers)
     if not any(key.tried for key in keys):
         return unknown(f"no check_and_set was seen on {len(keys)} keys", **numbers)
     if not any(key.answered for key in keys):

@@ -19,7 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.history import Event, History, Operation
-from harness.verdict import Anomaly, Verdict, invalid, unknown, valid
+from harness.verdict import Anomaly, Verdict, first_of, invalid, unknown, valid
 
 FAULT = "isolate-primary"
 STAYING = "clients-a"
@@ -67,7 +67,8 @@ def late_grant(history: History, bound_ns: int) -> Verdict:
     bound = f"later than {bound_ns / 1e9:g} s after the cut"
     if late:
         anomalies = [_anomaly(cut, each, bound_ns) for cut, each in late]
-        return invalid(f"{len(late)} acknowledged by the cut-off primary {bound}, of {attempted} attempts", anomalies, **numbers)
+        told = f"{len(late)} acknowledged by the cut-off primary {bound}, of {attempted} attempts on its side; {first_of(anomalies)}"
+        return invalid(told, anomalies, **numbers)
     if nameless:
         return unknown(f"{nameless} grants {bound} do not say which node gave them", **numbers)
     if not attempted:

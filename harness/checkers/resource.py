@@ -34,7 +34,7 @@ from typing import Any
 
 from harness.history import History, Operation, split
 from harness.models.fields import malformed
-from harness.verdict import Anomaly, Verdict, invalid, unknown, valid
+from harness.verdict import Anomaly, Verdict, first_of, invalid, unknown, valid
 
 FUNCTIONS = frozenset({"resource_read", "resource_write"})
 
@@ -83,8 +83,9 @@ def resource(history: History) -> Verdict:
         "records": len(records),
     }
     if anomalies:
-        what = f"{lost} of {numbers['written']} updates lost, {numbers['stale']} writes by holders that had been succeeded"
-        return invalid(f"{what}; first: {anomalies[0].message}", anomalies, **numbers)
+        stale = f"{numbers['stale']} {'write' if numbers['stale'] == 1 else 'writes'} by holders that had been succeeded"
+        what = f"{lost} of {numbers['written']} updates lost, {stale}"
+        return invalid(f"{what}; {first_of(anomalies)}", anomalies, **numbers)
     if strange := [read for operations in split(_own(history)).values() for read in _never_written(operations)]:
         read = strange[0]
         said = f"the read invoked at index {read.index} shows {read.result['value']}, which nobody wrote"

@@ -10,10 +10,10 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from harness.history import History
-from harness.verdict import Anomaly, Status, Verdict, combine
+from harness.verdict import Anomaly, Status, Verdict, combine, of_each_kind_first
 from reports import phrases
-from reports.explain import FINDINGS, explain, finding
-from reports.scene import FaultSeen, NodeSeen, faults, nodes
+from reports.explain import explain, finding
+from reports.scene import FaultSeen, NodeSeen, faults, last_proved, nodes
 from reports.terminal.lines import (
     GAP,
     INDENT,
@@ -170,13 +170,8 @@ def _node_steps(history: History, node: NodeSeen, seen: Sequence[FaultSeen], aro
 
 
 def _after(history: History, at: int, seen: Sequence[FaultSeen], around: Sequence[NodeSeen]) -> str:
-    before = [fault for fault in seen if fault.active is not None and fault.active <= at]
-    if not before:
-        return ""
-    fault = max(before, key=lambda each: each.active or 0)
-    roles = {node.name: node.role(fault.begin) for node in around}
-    words = phrases.since(history, fault, fault.node if roles.get(fault.node) == "primary" and len(roles) > 1 else None)
-    return f", {(at - (fault.active or 0)) / NS_PER_S:.1f} s after {words}"
+    fault = last_proved(seen, at)
+    return f", {phrases.after(history, fault, around, at)}" if fault is not None else ""
 
 
 def _roles(around: Sequence[NodeSeen], at: int) -> str:
@@ -212,10 +207,8 @@ def _explained(recorded: History | None, found: Verdict | None, width: int) -> L
     anomalies = found.all_anomalies() if found is not None else []
     if recorded is None or not anomalies:
         return []
-    order = list(FINDINGS)
-    first = min(anomalies, key=lambda each: order.index(each.kind) if each.kind in order else len(order))  # the kind that the verdict names
     lines: Lines = []
-    for line in explain(recorded, first).rstrip("\n").split("\n"):
+    for line in explain(recorded, of_each_kind_first(anomalies)[0]).rstrip("\n").split("\n"):
         drawn = Text(printable(line))
         for pattern, style in ((r"[░▒]+", "yellow"), (r"[▓╳↑]+|└─*┘|both entitled, [\d.]+ m?s$", "red"), (r"━+|▲", STRONG)):
             drawn.highlight_regex(pattern, style)

@@ -45,7 +45,7 @@ MOST_SAID = 2000  # characters of an error
 PRECEDENCE = (INTERRUPTED, USAGE, BUG, NOT_VALID, INFRASTRUCTURE, INCONCLUSIVE, OK)
 OF_THE_MACHINE = frozenset(
     {
-        *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM),
+        *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM),
         *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN),
     }
 )

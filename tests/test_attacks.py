@@ -148,7 +148,8 @@ def test_a_night_of_an_impossible_time_is_named_by_its_file(finished: str) -> No
 def merged(*shards: Path) -> dict[str, Any]:
     found = [merge.read(shard) for shard in shards]
     Path("merged").mkdir()
-    return merge.gather(found, merge.merge(found, directory=Path("merged"), command=""), Path("merged"))
+    results = merge.merge(found, directory=Path("merged"), command="")
+    return merge.gather(results, merge.texts(found, results), Path("merged"))
 
 
 def test_what_was_joined_has_its_evidence_with_it(shard: Path) -> None:
@@ -170,6 +171,8 @@ def test_a_link_among_the_evidence_of_a_shard_is_refused(secret: Path, shard: Pa
     text.symlink_to(secret)
     with pytest.raises(BadPlan, match="is a link"):
         merged(shard)
+    assert _guarded(["merge", "shard", "--out", "joined"]) == 64
+    assert not Path("joined").exists()
 
 
 def test_shards_of_two_claims_files_are_refused_with_both_files() -> None:

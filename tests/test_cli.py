@@ -415,7 +415,7 @@ def test_the_word_that_is_printed_is_the_exit_code_where_the_disk_is_full(call: 
 
 @pytest.mark.usefixtures("full_disk")
 def test_a_counterexample_stands_though_its_picture_is_missing() -> None:
-    assert harness.cli._tell(Path("runs"), {"exit": 1}, None) == 1
+    assert harness.cli._tell(lambda: harness.cli._draw(Path("runs")), {"exit": 1}, None) == 1
 
 
 def test_verify_says_which_claims_are_as_expected(call: Call) -> None:

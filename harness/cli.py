@@ -39,6 +39,7 @@ EXIT_OF_STATUS = {Status.VALID: OK, Status.UNKNOWN: INCONCLUSIVE, Status.INVALID
 DEFAULT_OUT = Path("runs")
 DRAWN = ("anomalies", "timeline", "latency", "rate", "junit", "summary")
 BUDGET = request.Range(float, "seconds", 0, 86_400, open=True)
+FIRST_FREE = 3  # after stdin, stdout and stderr
 PACKAGES = ("backends", "faults", "reports", "workloads")
 BUG_FILE = "holdwater-bug.txt"
 MOST_SAID = 2000  # characters of an error
@@ -76,7 +77,17 @@ class _Group(click.Group):
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and exit with its code; every error is one line on stderr."""
+    _fill_what_is_closed()
     sys.exit(_guarded(arguments))
+
+
+def _fill_what_is_closed() -> None:
+    """Open what a shell has closed (`>&-`) to nowhere: a history must not become somebody's stdout."""
+    while (opened := os.open(os.devnull, os.O_RDWR)) < FIRST_FREE:
+        continue
+    os.close(opened)
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 - for as long as we live
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
 
 
 def _guarded(arguments: list[str] | None) -> int:
@@ -105,6 +116,8 @@ def _failure(error: BaseException) -> tuple[str, int]:
             return " ".join(["interrupted; what was recorded is kept", *map(str, (error.__cause__ or error).args)]), INTERRUPTED
         case MemoryError():
             return "the machine: out of memory", INFRASTRUCTURE
+        case RuntimeError() if "can't start new thread" in str(error):
+            return "the machine: no more threads, or no memory for them", INFRASTRUCTURE
         case OSError(errno=errno.ENAMETOOLONG):
             return f"{_of_the_system(error)}, expected a shorter one", USAGE
         case OSError() if error.errno in OF_THE_MACHINE:

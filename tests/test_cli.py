@@ -317,7 +317,10 @@ def test_an_operating_system_without_room_is_the_machines(call: Call, broken: Ca
     assert os.strerror(number) in line_of(call("broken"), 3)
 
 
-@pytest.mark.parametrize("error", [BrokenPipeError(errno.EPIPE, "Broken pipe"), MemoryError(), Infrastructure("gone")])
+@pytest.mark.parametrize(
+    "error",
+    [BrokenPipeError(errno.EPIPE, "Broken pipe"), MemoryError(), RuntimeError("can't start new thread"), Infrastructure("gone")],
+)
 def test_a_failure_of_the_machine_is_never_the_exit_code_of_a_verdict(
     call: Call, broken: Callable[[BaseException], None], error: Exception
 ) -> None:
@@ -500,6 +503,18 @@ def test_a_reader_that_goes_away_changes_no_exit_code() -> None:
         process.stdout.close()
         assert process.stderr is not None
         assert (process.stderr.read(), process.wait()) == ("", 1)
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(("command", "code"), [("check h.jsonl", 1), ("list faults", 0), ("run lock --backend memory --time-limit 0.2", 2)])
+def test_what_a_shell_has_closed_changes_no_exit_code(command: str, code: int, closed: str) -> None:
+    Path("h.jsonl").write_text(INVALID)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m harness {command} {closed}"], env=environment, check=False, capture_output=True
+    )
+    assert done.returncode == code
+    assert b"bug" not in done.stderr
 
 
 def test_help_that_nobody_reads_is_no_error() -> None:

@@ -132,6 +132,7 @@ COMMANDS = [
     ("verify --trials 0", 64, "--trials '0', expected a whole number from 1 to 10000"),
     ("verify --trials 10001", 64, "--trials '10001'"),
     ("verify --claims none.toml", 64, "none.toml: No such file or directory, expected a claims file"),
+    ("verify --claims /dev/zero", 64, "/dev/zero: more than 10000000 bytes, expected a claims file"),
     ("verify --claims dir", 64, "dir: Is a directory"),
     ("verify --claims file", 64, "file:1: no TOML"),
     (f"verify --claims {LONG}", 64, "File name too long"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def machine(runs: Path) -> dict[str, Any]:
     """Say what this machine can run and what it lacks; ends what crashed runs below `runs` have left."""
     backends = [_backend(name) for name in registry.names("backends")]
     loaded = claims.shipped()
-    able = {each.name for each in loaded.experiments.values() if _missing(each) is None}
+    able = _able(loaded.experiments.values())
     runnable = [claim.id for claim in loaded.claims if claim.experiments and set(claim.experiments) <= able]
     return {
         "python": platform.python_version(),
@@ -84,9 +85,16 @@ def _backend(name: str) -> dict[str, Any]:
     return {"name": name, "missing": backend.missing(variants[0], frozenset()), "faults": faults}
 
 
-def _missing(experiment: claims.Experiment) -> str | None:
-    faults = [FaultSpec.parse(fault) for fault in experiment.faults]
-    return lacking(registry.load("backends", experiment.deployment), "local", experiment.variant, faults)
+def _able(experiments: Iterable[claims.Experiment]) -> set[str]:
+    """Name the experiments that this machine can run; like ones are looked into once, since every server is asked for its version."""
+    alike: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
+    for each in experiments:
+        alike.setdefault((each.deployment, each.variant, tuple(each.faults)), []).append(each.name)
+    able: set[str] = set()
+    for (deployment, variant, faults), names in alike.items():
+        if lacking(registry.load("backends", deployment), "local", variant, map(FaultSpec.parse, faults)) is None:
+            able.update(names)
+    return able
 
 
 def _mutants() -> list[tuple[str, ...]]:

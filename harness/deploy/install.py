@@ -137,6 +137,11 @@ def servers() -> list[Server]:
     return [_server(name) for name in registry.names("servers")]
 
 
+def optional(name: str) -> bool:
+    """Say whether a machine may lack what this server is built with."""
+    return _server(name).optional
+
+
 def install(names: Iterable[str] | None = None, say: Say = print) -> None:
     """Bring what is missing; idempotent, about a second where all is there.
 

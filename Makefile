@@ -37,7 +37,7 @@ check: $(VENV)/dev-packages
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: install
+bench: servers
 	$(BIN)/python benchmarks/overhead.py $(ARGS)
 
 install: $(VENV)/packages

@@ -97,5 +97,6 @@ DYNOXIDE = Server(
     source="built from its crate",
     brought=_built,
     bring=_bring,
+    built=True,
     optional=True,
 )

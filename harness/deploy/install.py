@@ -51,7 +51,8 @@ class Server:
     `answer` matches what it says to `ask` (an argument, or the command that asks about a path), with the
     group version, and the group product where there are several; `oldest` is a major version. `brought`
     gives where `bring` puts what is `pinned`; `bring` raises Infrastructure or OSError with the bare
-    reason. An `optional` one, for which a machine may lack the tools, is missed only by its own rows.
+    reason. One that is `built` takes minutes. An `optional` one, for which a machine may lack the tools, is
+    missed only by its own rows.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Server:
     source: str
     brought: Callable[[], Path | None]
     bring: Callable[[Say], None]
+    built: bool = False
     optional: bool = False
 
     @property
@@ -123,8 +125,8 @@ def missing(*names: str) -> str | None:
 
 
 def absent(names: Iterable[str]) -> list[str]:
-    """Give those of these servers that are not there; raise Infrastructure where a variable names a wrong one."""
-    return [name for name in names if find(name) is None]
+    """Give those of these servers that are not there, what is built last; raise Infrastructure where a variable names a wrong one."""
+    return sorted((name for name in names if find(name) is None), key=lambda name: _server(name).built)
 
 
 def table() -> list[dict[str, Any]]:

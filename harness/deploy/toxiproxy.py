@@ -82,4 +82,5 @@ TOXIPROXY = Server(
     source="built from its Go module",
     brought=_built,
     bring=_bring_toxiproxy,
+    built=True,
 )

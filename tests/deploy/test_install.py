@@ -134,6 +134,11 @@ def test_missing_names_what_is_missing_only(program: Program) -> None:
     assert install.missing("redis-server", "toxiproxy") is None
 
 
+def test_what_is_built_is_brought_after_what_is_only_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(install, "find", lambda name: None)
+    assert install.absent(["toxiproxy", "patroni", "dynoxide"]) == ["patroni", "toxiproxy", "dynoxide"]
+
+
 def test_the_table_tells_of_each_server_what_is_run(program: Program) -> None:
     path = program("redis-server", REDIS_7)
     rows = {row["name"]: row for row in install.table()}

@@ -50,7 +50,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def carried_out(checkout: Path, line: str) -> subprocess.CompletedProcess[str]:
     venv = Path(sys.prefix)
-    (venv / "packages").touch()  # the copy's files are newer than what is installed, and the same
+    for stamp in ("packages", "dev-packages"):
+        (venv / stamp).touch()  # the copy's files are newer than what is installed, and the same
     environment: dict[str, Any] = {**os.environ, "VENV": str(venv), "GITHUB_STEP_SUMMARY": str(checkout / "step.md"), **SMALL[line]}
     return subprocess.run(["bash", "-c", line], cwd=checkout, env=environment, capture_output=True, text=True, timeout=600, check=False)
 

@@ -23,6 +23,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -257,6 +258,17 @@ def output(command: list[str]) -> str | None:
         return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=ASK_S, check=False).stdout
     except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError):
         return None
+
+
+@contextmanager
+def build_folder(beside: Path, say: Say) -> Iterator[str]:
+    """Give a folder of its own beside what is built, removed on leaving; that may take long: a build leaves a gigabyte."""
+    folder = tempfile.mkdtemp(dir=beside.parent, prefix="build-")
+    try:
+        yield folder
+    finally:
+        with heartbeat.doing("removing what the build has left", say):
+            shutil.rmtree(folder)
 
 
 @contextmanager

@@ -52,6 +52,7 @@ clean:
 # Compiled when first imported: compiling all of it takes as long as the rest.
 $(VENV)/packages: $(BIN)/python pyproject.toml constraints.txt
 	@$(SAYING) "installing Python packages into $(VENV), about half a minute" $(PIP) --no-compile -e . >/dev/null
+	@$(SAYING) "compiling what every command needs" $(BIN)/holdwater list models >/dev/null
 	@touch $@
 
 $(VENV)/dev-packages: $(VENV)/packages

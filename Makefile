@@ -29,7 +29,7 @@ test-compose: $(VENV)/dev-packages servers
 	@$(SAYING) "looking for a Docker engine" compose/images/engine.sh start
 	@trap 'compose/images/engine.sh stop' EXIT; set -e; \
 	PYTHON=$(BIN)/python $(SAYING) "building images" compose/images/build.sh > $(VENV)/images.env; \
-	set -a; . $(VENV)/images.env; set +a; $(BIN)/python -m pytest tests/compose $(ARGS)
+	set -a; . $(VENV)/images.env; set +a; $(SAYING) "driving the topologies" $(BIN)/python -m pytest -v tests/compose $(ARGS)
 
 check: $(VENV)/dev-packages
 	$(BIN)/ruff format --check .

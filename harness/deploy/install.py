@@ -218,6 +218,8 @@ def _row(server: Server, found: Found | None) -> dict[str, Any]:
 
 def pip_install(requirement: str, say: Say, *options: str) -> None:
     """Install a package into this environment, one process at a time."""
+    if not os.access(sys.prefix, os.W_OK):
+        raise Infrastructure(f"{requirement} cannot be installed into {sys.prefix}, which this user cannot write")
     pinned = ("-c", str(CONSTRAINTS)) if CONSTRAINTS.exists() else ()
     with alone(Path(sys.prefix) / "holdwater.lock", say):
         run([*_installer(say), *pinned, *options, requirement], f"installing {requirement}", say)

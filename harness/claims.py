@@ -10,28 +10,33 @@ is a boolean, and so is the failover of Norway).
 
 from __future__ import annotations
 
+import hashlib
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import msgspec
 
-from harness import gates
+from harness import gates, store
 from harness.plan import BadPlan
 from harness.registry import nearest
 
 FORMAT = 1
+MOST_GRANTS = 1000
+LONGEST_CHAIN = 20  # of tables that are like each other
 SHOWN = 100  # characters of a line in an error
 COLUMNS = {"mutual_exclusion": "Mutual exclusion", "failover_safety": "Failover safety", "recommendation": "Recommendation"}
 TIMELINE = ("quiet_s", "fault_s", "after_s", "grants")
 PROFILES = ("quick", "nightly")
 
 Text = Annotated[str, msgspec.Meta(min_length=1)]
-Count = Annotated[int, msgspec.Meta(ge=0)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+Trials = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
+Seconds = Annotated[int, msgspec.Meta(ge=0, le=3600)] | Annotated[float, msgspec.Meta(ge=0, le=3600)]
 Phase = Literal["begin", "active", "healing", "healed", "settled"]
 
 CHECK_OF: Mapping[str, str] = {
@@ -96,8 +101,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     variant: Text
     workloads: Annotated[tuple[Text, ...], msgspec.Meta(min_length=1)]
     faults: tuple[Text, ...] = ()
-    timeline: dict[str, Annotated[int, msgspec.Meta(ge=0)] | Annotated[float, msgspec.Meta(ge=0)]]
-    trials: dict[str, Annotated[int, msgspec.Meta(ge=1)]]
+    timeline: dict[str, Seconds]
+    trials: dict[str, Trials]
     controls: tuple[Control, ...] = ()
     options: dict[str, Any] = {}
 
@@ -116,7 +121,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Bound(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"since": "from"}):
     """So many seconds after the fault's begin nothing more may happen."""
 
-    seconds: Annotated[float, msgspec.Meta(gt=0)]
+    seconds: Annotated[float, msgspec.Meta(gt=0, le=3600)]
     since: Literal["begin"] = "begin"
 
     @property
@@ -174,12 +179,60 @@ class Claims:
     experiments: Mapping[str, Experiment]
     claims: tuple[Claim, ...]
     elsewhere: tuple[str, ...] = ()  # claims that only another profile judges
+    sha256: str = ""  # of the file: shards of one document have the same
+
+
+DOCUMENTS, WINDOW = ("promises", "warns", "silent"), ("steady", *get_args(Phase))
+WORDS: Mapping[str, tuple[str, ...]] = {
+    "expect": tuple(map(str, Word)),
+    "document": DOCUMENTS,
+    "window.from": WINDOW,
+    "window.to": WINDOW[1:],
+    "bound.from": WINDOW[1:2],
+}
+"""The words that a field may hold."""
+
+EXPECTED: Mapping[str, str] = {
+    "cell": "a row and a column, two texts",
+    **dict.fromkeys(("deployment", "variant"), "a name, see: holdwater list backends"),
+    "workloads": 'a list of at least one name, such as ["lock"]',
+    "faults": 'a list of names, such as ["cut", "kill"]',
+    "timeline": "a table of seconds from 0 to 3600, such as { quiet_s = 1.0, fault_s = 2.0, after_s = 1.0 }",
+    "trials": "a table of whole numbers from 1 to 10000, such as { quick = 4, nightly = 40 }",
+    "controls": 'a list of tables, such as [{ check = "lease", mutant = "ttl-early" }]',
+    "options": "a table, such as { rate = 30, lock = { anchors = 2 } }",
+    "document": f"one of: {', '.join(DOCUMENTS)}",
+    "expect": f"a list of at least one of: {', '.join(Word)}",
+    **dict.fromkeys(("experiments", "anomalies", "excuses"), "a list of names"),
+    "window": 'a table, such as { from = "begin", to = "settled" }',
+    "bound": 'a table with seconds above 0 and at most 3600, such as { from = "begin", seconds = 3.0 }',
+    "gates": "a table of whole numbers from 0 to 1000000, such as { held_across = 2 }",
+}
+"""What each field holds; a text that is not empty where it is not here."""
+
+NESTED: Mapping[str, type[msgspec.Struct]] = {"window": Window, "bound": Bound, "controls": Control}
 
 
 def needed_checks(claim: Claim, experiment: Experiment) -> tuple[str, ...]:
     """Give the checks of a claim that an experiment serves: those of its workloads; a workload not known here serves all."""
     strange = not set(experiment.workloads) <= set(gates.WORKLOADS)
     return tuple(check for check in claim.checks if strange or set(WORKLOADS_OF[check]) & set(experiment.workloads))
+
+
+def row_word(name: str) -> str:
+    """Give a row's name as a word of a command line: "Redis (Sentinel)" is redis-sentinel, and "Redis (single)" plain redis."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-").removesuffix("-single")
+
+
+def rows_by_word(claims: Claims) -> dict[str, list[str]]:
+    """Give the rows of a table by the words that name them: their own, and the deployments that they are judged on."""
+    names = list(dict.fromkeys([*(row.name for row in claims.rows), *(claim.cell[0] for claim in claims.claims)]))
+    found = {row_word(name): [name] for name in names}
+    for claim in claims.claims:
+        for deployment in [claims.experiments[name].deployment for name in claim.experiments]:
+            if deployment not in map(row_word, names) and claim.cell[0] not in found.setdefault(deployment, []):
+                found[deployment].append(claim.cell[0])
+    return found
 
 
 def of_profile(claims: Claims, profile: str) -> Claims:
@@ -224,6 +277,14 @@ class _File:
             line = int(place[1]) if place and place[1] else max(1, len(self.lines))
             reason = re.sub(r"\s*\(at [^)]*\)", "", str(error))
             raise BadClaims(f"{source}:{line}: no TOML: {' '.join(reason.split())}") from None
+        except ValueError:  # more digits than Python reads
+            raise BadClaims(f"{source}: no TOML: a whole number of thousands of digits") from None
+        except RecursionError:
+            raise BadClaims(f"{source}: values are nested too deep, expected a claims file") from None
+        if store.is_deep(self.tables):
+            raise BadClaims(f"{source}: values are nested more than {store.DEEPEST} deep, expected a claims file")
+        if (huge := _huge(self.tables)) is not None:
+            raise self.bad(self._line_of(huge), f"{huge} is a whole number beyond 64 bits, expected one that TOML has")
 
     def claims(self) -> Claims:
         self._top()
@@ -232,7 +293,8 @@ class _File:
         claims = self._array("claim", Claim, "id")
         for claim in claims:
             self._check_claim(claim, rows, experiments)
-        return Claims(self.source, tuple(rows), experiments, tuple(claims))
+        digest = hashlib.sha256("\n".join(self.lines).encode()).hexdigest()
+        return Claims(self.source, tuple(rows), experiments, tuple(claims), sha256=digest)
 
     # Reading
 
@@ -249,7 +311,9 @@ class _File:
     def _array(self, kind: str, record: type[Record], name: str) -> list[Record]:
         tables = self.tables.get(kind, [])
         if not isinstance(tables, list):
-            raise self.bad(self._line_of(kind), f"[{kind}] is a table, expected [[{kind}]]")
+            raise self.bad(self._line_of(kind), f"{kind} is no list of tables, expected [[{kind}]]")
+        if not all(isinstance(table, dict) for table in tables):
+            raise self.bad(self._line_of(kind), f"{kind} is a list of values, expected [[{kind}]]")
         found: dict[str, Record] = {}
         by_name = {str(table.get(name, number + 1)): table for number, table in enumerate(tables)}
         for number, table in enumerate(tables):
@@ -259,6 +323,8 @@ class _File:
                 table = self._inherited(kind, label, by_name, ())
             value = self._convert(table, record, line, f"{kind} {label}")
             identity = getattr(value, name)
+            if kind == "claim":
+                self._check_name(kind, identity, line)
             if identity in found:
                 raise self.bad(line, f"{kind} {identity} stands twice")
             found[identity] = value
@@ -271,6 +337,7 @@ class _File:
         found: dict[str, Experiment] = {}
         for name in tables:
             line = self._header("experiment", name)
+            self._check_name("experiment", name, line)
             merged = {**self._inherited("experiment", name, tables, ()), "name": name}
             found[name] = self._convert(merged, Experiment, line, f"experiment {name}")
             self._check_experiment(found[name], found)
@@ -282,27 +349,30 @@ class _File:
         if other is None:
             return own
         line = self._line_of("like", self._header(kind, name if kind == "experiment" else list(tables).index(name)))
-        if other not in tables:
+        if not isinstance(other, str) or other not in tables:
             raise self.bad(line, f"{kind} {name} is like {other!r}, {nearest(str(other), tables)}")
         if other == name or other in heirs:
             raise self.bad(line, f"{kind} {name} is like {other}, which is like {name}")
+        if len(heirs) > LONGEST_CHAIN:
+            raise self.bad(line, f"{kind} {name} is like {other}, the end of a chain of more than {LONGEST_CHAIN}")
         return {**self._inherited(kind, other, tables, (*heirs, name)), **own}
+
+    def _check_name(self, kind: str, name: str, line: int) -> None:
+        try:
+            store.check_name(kind, name)
+        except BadPlan as error:
+            raise self.bad(line, str(error)) from None
 
     def _convert(self, table: Any, record: type[Record], line: int, label: str) -> Record:
         try:
             return msgspec.convert(table, record, strict=True)
         except msgspec.ValidationError as error:
-            reason, _, path = str(error).partition(" - at ")
-            unknown = re.search(r"unknown field `(.*)`", reason)
-            first = re.match(r"`\$\.([\w-]+)", path)
-            key = unknown[1] if unknown else first[1] if first else None
-            if unknown:
-                known = list(record.__struct_fields__) if not first else []
-                reason = f"unknown field {unknown[1]!r}" + (f", {nearest(unknown[1], known)}" if known else "")
-            place = self._line_of(key or "", line)
-            field = f" at {path.strip('`').removeprefix('$.')}" if first else ""
-            written = f", in: {self.lines[place - 1].strip()[:SHOWN]}" if first else ""
-            raise self.bad(place, f"{label}{field}: {reason}{written}") from None
+            said, _, path = str(error).partition(" - at ")
+            steps = re.findall(r"\.([\w-]+)|\[(\d+)\]", path.strip("`"))
+            names = [name for name, _ in steps if name]
+            place = self._line_of(_lacking(said) or (names or [""])[0], line)
+            written = f", in: {self.lines[place - 1].strip()[:SHOWN]}" if names else ""
+            raise self.bad(place, f"{label}: {_mistake(said, table, record, steps)}{written}") from None
 
     # Checking
 
@@ -313,6 +383,9 @@ class _File:
         for key in experiment.timeline:
             if key not in TIMELINE:
                 raise bad("timeline", f"unknown field {key!r} of timeline, {nearest(key, TIMELINE)}")
+        grants = experiment.timeline.get("grants", 0)
+        if not isinstance(grants, int) or grants > MOST_GRANTS:
+            raise bad("timeline", f"grants {grants!r} of timeline, expected a whole number from 0 to {MOST_GRANTS}")
         for key in experiment.trials:
             if key not in PROFILES:
                 raise bad("trials", f"unknown profile {key!r}, {nearest(key, PROFILES)}")
@@ -360,6 +433,54 @@ class _File:
             if key and pattern.search(line.split("#")[0]):
                 return number
         return max(1, start)
+
+
+def _lacking(said: str) -> str | None:
+    """Give the field that is unknown, of what msgspec says."""
+    unknown = re.search(r"unknown field `(.*)`", said)
+    return unknown[1] if unknown else None
+
+
+def _mistake(said: str, table: Any, record: type[msgspec.Struct], steps: Sequence[tuple[str, str]]) -> str:
+    """Say in plain words what msgspec has found: which field, what it holds, what was expected."""
+    names = [name for name, _ in steps if name]
+    of = f" of {names[0]}" if names else ""
+    if (unknown := _lacking(said)) is not None:
+        known = [field.encode_name for field in msgspec.structs.fields(NESTED.get(names[0], record) if names else record)]
+        return f"unknown field {unknown!r}{of}, {nearest(unknown, known)}"
+    if missing := re.search(r"missing required field `(.*)`", said):
+        return f"field {missing[1]!r}{of} is missing"
+    if not names:
+        return f"{said}, expected a table"
+    value = table[names[0]]
+    found: Any = table
+    for name, number in steps:
+        found = found[name or int(number)]
+    words = WORDS.get(".".join(names))
+    if isinstance(found, str) and words is not None and (names != ["expect"] or len(steps) > 1):
+        return f"unknown word {found!r} of {'.'.join(names)}, {nearest(found, words)}"
+    expected = EXPECTED.get(names[0], "a text that is not empty")
+    if isinstance(value, dict) and names[0] in ("trials", "timeline", "gates"):
+        for key in [key for key, each in value.items() if _misfit(names[0], each)]:
+            return f"{key} of {names[0]} is {repr(value[key])[:SHOWN]}, expected {expected}"
+    return f"{names[0]} is {repr(value)[:SHOWN]}, expected {expected}"
+
+
+def _misfit(field: str, value: Any) -> bool:
+    kinds: Any = {"trials": Trials, "timeline": Seconds, "gates": Count}[field]
+    try:
+        msgspec.convert(value, kinds, strict=True)
+    except msgspec.ValidationError:
+        return True
+    return False
+
+
+def _huge(value: Any, name: str = "") -> str | None:
+    """Give the name of a whole number that is none of TOML's, which no error could even print."""
+    if isinstance(value, int):
+        return name if abs(value) >= 2**1000 else None
+    parts = value.items() if isinstance(value, dict) else [(name, each) for each in value] if isinstance(value, list) else []
+    return next((found for key, each in parts if (found := _huge(each, key)) is not None), None)
 
 
 def _mistakes(claim: Claim, rows: Sequence[Row], experiments: Mapping[str, Experiment]) -> Iterable[tuple[str, str]]:

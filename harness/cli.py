@@ -16,11 +16,10 @@ import importlib.util
 import json
 import os
 import random
-import shlex
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +28,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from harness import heartbeat, registry, request, store
+from harness import heartbeat, program, registry, request, store
 from harness.history import MalformedHistory
 from harness.plan import BadPlan
 from harness.system import Infrastructure
@@ -43,8 +42,14 @@ BUDGET = request.Range(float, "seconds", 0, 86_400, open=True)
 PACKAGES = ("backends", "faults", "reports", "workloads")
 BUG_FILE = "holdwater-bug.txt"
 MOST_SAID = 2000  # characters of an error
-OF_THE_MACHINE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
-"""What a system call may fail with at any place, and is nobody's bug: disk full or gone, no more files, memory or processes."""
+PRECEDENCE = (INTERRUPTED, USAGE, BUG, NOT_VALID, INFRASTRUCTURE, INCONCLUSIVE, OK)
+OF_THE_MACHINE = frozenset(
+    {
+        *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM),
+        *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN),
+    }
+)
+"""What a system call may fail with at any place, and is nobody's bug: disk full, gone or not ours, no more files, memory or processes."""
 
 
 class _Command(click.Command):
@@ -71,40 +76,79 @@ class _Group(click.Group):
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and exit with its code; every error is one line on stderr."""
+    _open_what_is_closed()
     sys.exit(_guarded(arguments))
 
 
+def _open_what_is_closed() -> None:
+    """Open a standard stream that the caller closed: no file of ours may get its number, nor a server write into that file."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it gets the lowest number that is free
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 - open until the process ends
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115 - open until the process ends
+
+
 def _guarded(arguments: list[str] | None) -> int:
+    given = sys.argv[1:] if arguments is None else arguments
     try:
         _check_packages()
-        code = cli.main(args=arguments, prog_name="holdwater", standalone_mode=False)
-    except click.ClickException as error:
-        return _said(_usage(error), USAGE)
-    except BadPlan as error:
-        return _said(str(error), USAGE)
-    except Infrastructure as error:
-        return _said(f"the machine: {error}", INFRASTRUCTURE)
-    except (KeyboardInterrupt, click.Abort) as error:  # click's has ours as its cause
-        kept = " ".join(["interrupted; what was recorded is kept", *map(str, (error.__cause__ or error).args)])
-        return _said(kept, INTERRUPTED)
+        _check_words(given)
+        code = cli.main(args=given or ["--help"], prog_name="holdwater", standalone_mode=False)
     except SystemExit:  # click's way out where nobody reads its help
         return OK
-    except MemoryError:
-        return _said("the machine: out of memory", INFRASTRUCTURE)
-    except Exception as error:  # noqa: BLE001 - a bug of ours: one line, the trace in a file
-        if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
-            return _said(f"the machine: {error}", INFRASTRUCTURE)
-        return _said(_bug(error), BUG)
+    except BaseException as error:  # noqa: BLE001 - each becomes one line and a code
+        return _said(*_failure(error))
     return code if isinstance(code, int) else OK
+
+
+def _failure(error: BaseException) -> tuple[str, int]:
+    """Give the line and the exit code of an error."""
+    match error:
+        case click.ClickException():
+            return _usage(error), USAGE
+        case BadPlan():
+            return str(error), USAGE
+        case Infrastructure():
+            return f"the machine: {error}", INFRASTRUCTURE
+        case KeyboardInterrupt() | click.Abort():  # click's has ours as its cause
+            return " ".join(["interrupted; what was recorded is kept", *map(str, (error.__cause__ or error).args)]), INTERRUPTED
+        case MemoryError():
+            return "the machine: out of memory", INFRASTRUCTURE
+        case OSError(errno=errno.ENAMETOOLONG):
+            return f"{_of_the_system(error)}, expected a shorter one", USAGE
+        case OSError() if error.errno in OF_THE_MACHINE:
+            return f"the machine: {_of_the_system(error)}", INFRASTRUCTURE
+        case _:  # a bug of ours: one line, the trace in a file
+            return _bug(error), BUG
+
+
+def _of_the_system(error: OSError) -> str:
+    return f"{error.filename}: {error.strerror}" if error.filename is not None else str(error.strerror or error)
 
 
 @contextmanager
 def _kept(directory: Path) -> Iterator[Path]:
-    """Name the run directory where the user interrupts what is written into it."""
+    """Name the run directory where the user, or a full disk, interrupts what is written into it."""
     try:
         yield directory
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"in {directory}") from None
+    except OSError as error:
+        if error.filename is None and error.errno in OF_THE_MACHINE:
+            raise OSError(error.errno, error.strerror, str(directory)) from error
+        raise
+
+
+def _check_words(given: list[str]) -> None:
+    """Raise BadPlan on an argument that is no text: what is recorded of a run is."""
+    for word in given:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise BadPlan(f"argument {word!r} is not UTF-8") from None
 
 
 def _check_packages() -> None:
@@ -128,13 +172,17 @@ def _usage(error: click.ClickException) -> str:
 
 def _said(text: str, code: int) -> int:
     """Print one line on stderr, whatever is in the text; give the code."""
-    line = "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in " ".join(text.split()))
+    line = _printable(" ".join(text.split()))
     if sys.stderr is not None:
         try:
             print(f"holdwater: {line if len(line) <= MOST_SAID else line[:MOST_SAID] + ' ...'}", file=sys.stderr)
         except OSError:  # nobody reads it: the code says enough
             pass
     return code
+
+
+def _printable(text: str) -> str:
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)
 
 
 def _print(text: object) -> None:
@@ -148,7 +196,7 @@ def _print(text: object) -> None:
         raise Infrastructure(f"cannot write the result to stdout: {error.strerror}") from error
 
 
-def _bug(error: Exception) -> str:
+def _bug(error: BaseException) -> str:
     trace = "".join(traceback.format_exception(error))
     said = f"a bug of ours, {type(error).__name__}: {error}"
     for write in (_into_working_directory, _into_temporary_folder):
@@ -215,7 +263,7 @@ def verify_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options of the main job."""
     options = (
         click.option("--claims", "claims_file", type=click.Path(path_type=Path), help="your own table; the documented one where not given"),
-        click.option("--backend", "rows", multiple=True, metavar="ROW", help="only this row; may be repeated"),
+        click.option("--backend", "rows", multiple=True, metavar="ROW", help="only this row of the table (list rows); may be repeated"),
         click.option("--profile", **_one_of("quick", "nightly"), default="quick", show_default=True),
         click.option("--trials", **_number(request.TRIALS), help="trials an experiment, instead of the profile's"),
         click.option(
@@ -236,7 +284,7 @@ def verify_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def verify(as_json: bool, **asked: Any) -> int:
     """The main job: the documented table with a verdict and evidence per cell."""
     directory, results = _verified(**asked)
-    return _tell(directory, results, None if as_json else lambda: _terminal().table(results, colour=_colour()))
+    return _tell(directory, results, None if as_json else _table)
 
 
 def _verified(
@@ -285,12 +333,12 @@ def merge(directories: tuple[Path, ...], out: Path, as_json: bool) -> int:
     from harness import merge as shards
 
     found = [shards.read(directory) for directory in directories]
-    command = shlex.join(["holdwater", *sys.argv[1:]])
+    command = program.command(*sys.argv[1:])
     shards.merge(found, directory=out, command=command)  # what does not belong together is refused before anything is written
     directory = store.create(out, "merge")
-    results = shards.merge(found, directory=directory, command=command)
+    results = shards.gather(found, shards.merge(found, directory=directory, command=command), directory)
     store.write(directory / store.RESULTS, results)
-    return _tell(directory, results, None if as_json else lambda: _terminal().table(results, colour=_colour()))
+    return _tell(directory, results, None if as_json else _table)
 
 
 @cli.command()
@@ -310,7 +358,7 @@ def nightly(root: Path, keep: int, source: Path | None, as_json: bool, **asked: 
     nights.prepare(root)
     if source is None:
         directory, results = _verified(**asked)
-        code = _tell(directory, results, None if as_json else lambda: _terminal().table(results, colour=_colour()))
+        code = _tell(directory, results, None if as_json else _table)
     else:
         directory, results = source, store.read_verify(source)
         code = int(results["exit"])
@@ -335,7 +383,7 @@ def nightly(root: Path, keep: int, source: Path | None, as_json: bool, **asked: 
     "options",
     multiple=True,
     metavar="K=V",
-    help="variant, mutant, quiet_s, fault_s, after_s, grants, deadline_s, or one of the workload's",
+    help="variant, mutant, quiet_s, fault_s, after_s, grants, deadline_s, or one of the workload's (list options)",
 )
 @click.option("--dry-run", is_flag=True, help="check and print the plan, start nothing")
 @on_option
@@ -363,8 +411,8 @@ def run(workload: str, backend: str, faults: str, **given: Any) -> int:
         live.experiment(f"{workload} on {backend}", 1, 1, len(plan.episodes))
         results = experiment.carry_out_and_judge(plan, directory, live, _command_line(plan.seed))
 
-    def outcome() -> str:
-        return str(_terminal().outcome(results, experiment.load_if_there(directory / store.HISTORY), colour=_colour()))
+    def outcome(told: Any) -> str:
+        return str(_terminal().outcome(told, experiment.load_if_there(directory / store.HISTORY), colour=_colour()))
 
     return _tell(directory, results, None if given["as_json"] else outcome)
 
@@ -374,25 +422,47 @@ def run(workload: str, backend: str, faults: str, **given: Any) -> int:
 @click.option("--model", help="judge all of it by one model")
 @click.option("--format", "form", **_one_of("jsonl", "edn", "porcupine"), help="by the file's name where not given")
 @click.option("--budget", **_number(BUDGET), default=60.0, show_default=True, help="seconds of searching")
+@click.option("--initial", metavar="VALUE", help="what a register holds at first, as the file would say it; null where not given")
+@click.option("--independent/--no-independent", default=None, help="whether EDN's values are [key value]; found out where not given")
 @json_option
-def check(history: Path, model: str | None, form: str | None, budget: float, as_json: bool) -> int:
+def check(history: Path, model: str | None, form: str | None, budget: float, as_json: bool, **told: Any) -> int:
     """Judge a stored history, of ours or anyone's."""
     from harness import checks, foreign
 
+    form = form or foreign.form_of(history)
+    if told["independent"] is not None and form != "edn":
+        raise BadPlan(f"--independent is of the format edn, {history} is read as {form}")
+    objects = _objects(told["initial"], form)
     try:
         with heartbeat.doing(f"judging {history}"):
-            found = checks.judge(foreign.read(history, form), model, budget)
+            loaded = foreign.read(history, form, independent=told["independent"])
+            with loaded.lines_named():
+                if told["initial"] is not None and "register" not in ([model] if model else checks.families(loaded)):
+                    raise BadPlan("--initial is of the model register, expected operations of one or --model register")
+                found = checks.judge(loaded, model, budget, objects)
     except MalformedHistory as error:
         raise BadPlan(str(MalformedHistory(error.reason, error.line, str(history)))) from None
     except OSError as error:
         raise BadPlan(f"{history}: {error.strerror}, expected the file of a history") from None
-    except RecursionError:
-        raise BadPlan(f"{history}: values are nested too deep, expected a history") from None
     if as_json:
         _print(json.dumps(store.plain(found), indent=2, default=str))
     else:
         _print(_terminal().verdict(found, str(history), colour=_colour()))
     return EXIT_OF_STATUS[found.status]
+
+
+def _objects(initial: str | None, form: str) -> Mapping[str, Any]:
+    """Give the models in their initial states, the register in the one that the user names."""
+    from harness import foreign
+    from harness.models import MODELS
+    from harness.models.register import Register, canonical
+
+    if initial is None:
+        return MODELS
+    try:
+        return {**MODELS, "register": Register(canonical(foreign.value(initial, form)))}
+    except MalformedHistory as error:
+        raise BadPlan(f"--initial {initial!r}: {error.reason}") from None
 
 
 @cli.command()
@@ -407,7 +477,7 @@ def report(directories: tuple[Path, ...]) -> int:
         if not paths:
             raise BadPlan(f"{directory}: nothing to draw, expected a run or a verify")
         for path in paths:
-            _print(path)
+            _print(_printable(str(path)))
     return OK
 
 
@@ -419,7 +489,7 @@ def _draw_again(directory: Path) -> list[Path]:
 
 
 @cli.command("list")
-@click.argument("what", **_one_of("backends", "workloads", "faults", "models", "claims", "mutants"))
+@click.argument("what", **_one_of("backends", "rows", "workloads", "options", "faults", "models", "claims", "mutants"))
 @json_option
 def list_(what: str, as_json: bool) -> int:
     """What there is."""
@@ -467,7 +537,7 @@ def selftest(mutants: tuple[str, ...], backends: tuple[str, ...], trials: int, s
     """The planted bugs against the checkers: the detection matrix."""
     from harness import selftest as matrix
 
-    plans = matrix.plans(backends, mutants, trials, _seed(seed))
+    plans = matrix.plans([request.backend_of(name) for name in backends], mutants, trials, _seed(seed))
     directory = store.create(out, "selftest")
     with _kept(directory), _live(len(plans) * trials) as live:
         live.experiment("planted bugs", 1, 1, len(plans) * trials)
@@ -503,18 +573,29 @@ def _draw(directory: Path) -> list[Path]:
     return [path for each in runs if (each / store.RESULTS).exists() for name in DRAWN for path in registry.load("reports", name)(each)]
 
 
-def _tell(directory: Path, results: Any, text: Callable[[], str] | None) -> int:
-    """Draw, and print the result (as JSON without `text`), also where drawing failed: it took long to come by. Give its exit code."""
-    with heartbeat.doing(f"drawing the pictures of {directory}", first_s=heartbeat.FIRST_S):
-        try:
+def _tell(directory: Path, results: Any, text: Callable[[Any], str] | None) -> int:
+    """Draw, and print the result (as JSON without `text`), also where drawing failed: it took long to come by.
+
+    Give the exit code, which is the one that was printed: what was found stands before a picture that is missing.
+    """
+    said, code = None, int(results["exit"])
+    try:
+        with heartbeat.doing(f"drawing the pictures of {directory}", first_s=heartbeat.FIRST_S):
             _draw(directory)
-        finally:
-            _print(text() if text else json.dumps(results, indent=2, default=str))
-    return int(results["exit"])
+    except BaseException as error:  # noqa: BLE001 - told after the result
+        said, failed = _failure(error)
+        code = min(code, failed, key=PRECEDENCE.index)
+        results = {**results, "exit": code, "broken": results.get("broken") or said.removeprefix("the machine: ")}
+    _print(text(results) if text else json.dumps(results, indent=2, default=str))
+    return code if said is None else _said(said, code)
+
+
+def _table(results: Any) -> str:
+    return str(_terminal().table(results, colour=_colour()))
 
 
 def _command_line(seed: int) -> str:
-    words = ["holdwater", *sys.argv[1:]]
+    words = sys.argv[1:]
     if not any(word == "--seed" or word.startswith("--seed=") for word in words):
-        words += ["--seed", str(seed)]
-    return shlex.join(words)
+        words = [*words, "--seed", str(seed)]
+    return program.command(*words)

@@ -6,7 +6,7 @@ are told apart by the first word of `error`, so that the gates can read them fro
 
     Indeterminate                        info   the backend's own table says: may have happened
     └── Unclassified                     info   "unclassified: ...": a driver error that is not in the table;
-                                                the run is inconclusive
+                                                in the way of `valid` and `holds`, and of no counterexample
     any other exception                  info   "broken: ...": a bug of ours; exit 70
 
 Source: Jepsen's client contract; Maelstrom's table of definite errors.

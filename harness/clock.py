@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from math import inf
 
-from harness.history import NEMESIS, History
+from harness.history import History
 
 DRIFT_PPM = 500
 JUMP_NS = 1_000_000
@@ -18,7 +18,7 @@ JUMP_NS = 1_000_000
 
 def samples(history: History) -> list[tuple[int, int]]:
     """Give the (monotonic, wall) pairs that were recorded, in ns."""
-    clocks = [event.value for event in history.events if event.process == NEMESIS and event.f == "clock"]
+    clocks = [event.value for event in history.nemesis() if event.f == "clock"]
     return [(value["monotonic"], value["wall"]) for value in clocks]
 
 

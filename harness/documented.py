@@ -7,7 +7,6 @@ does not condemn them proves nothing by finding nothing.
 
 from __future__ import annotations
 
-import re
 import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness import registry, store
-from harness.claims import Claim, Claims, Control, Experiment
+from harness import program, registry, store
+from harness.claims import Claim, Claims, Control, Experiment, row_word, rows_by_word
 from harness.deploy import install
 from harness.deploy.bringing import Bringing
 from harness.experiment import Progress, check, judge_trials, lacking, load_if_there, needed, write_results
@@ -85,20 +84,14 @@ def plan_of(experiment: Experiment, settings: Settings) -> Plan:
 
 def choose(claims: Claims, rows: Sequence[str]) -> list[Claim]:
     """Give the claims of these rows, all where none is named; raise BadPlan on an unknown row."""
-    known = list(dict.fromkeys([*(row.name for row in claims.rows), *(claim.cell[0] for claim in claims.claims)]))
-    by_word = {_word(name): name for name in known}
-    wanted = set()
+    by_word = rows_by_word(claims)
+    wanted: set[str] = set()
     for row in rows:
-        if _word(row) not in by_word:
-            raise BadPlan(f"unknown row {row!r}, {registry.nearest(_word(row), by_word)}")
-        wanted.add(by_word[_word(row)])
+        word = row if row in by_word else row_word(row)
+        if word not in by_word:
+            raise BadPlan(f"unknown row {row!r}, {registry.nearest(word, by_word)}")
+        wanted |= set(by_word[word])
     return [claim for claim in claims.claims if not rows or claim.cell[0] in wanted]
-
-
-def _word(row: str) -> str:
-    # "Redis (Sentinel)" is also redis-sentinel on a command line, and "Redis (single)" plain redis.
-    word = re.sub(r"[^a-z0-9]+", "-", row.lower()).strip("-")
-    return word.removesuffix("-single")
 
 
 def total_trials(claims: Claims, chosen: Sequence[Claim], settings: Settings) -> int:
@@ -296,6 +289,8 @@ def _results(claims: Claims, chosen: Sequence[Claim], done: _Done, *, strict: bo
         "finished": store.now(),
         "exit": exit_code(judgements, strict=strict),
         "headline": headline(rows),
+        "claims_file": Path(claims.source).name,
+        "claims_sha256": claims.sha256,
         "contradicts": any(judgement.verdict == "violated" for judgement in judgements),
         "command": command,
         "directory": str(settings.out),
@@ -376,7 +371,7 @@ def _repeat(claim: Claim, claims: Claims, done: _Done) -> str:
     """Give the command that repeats a claim's first experiment, one trial of it."""
     plan = plan_of(claims.experiments[claim.experiments[0]], done.settings)
     episode = plan.episodes[0]
-    words = ["holdwater", "run", ",".join(plan.workloads), "--backend", plan.backend]
+    words = [*program.words(), "run", ",".join(plan.workloads), "--backend", plan.backend]
     if episode.faults:
         words += ["--fault", ",".join(str(spec) for spec in episode.faults)]
     options = {"variant": plan.variant, "quiet_s": episode.quiet_s, "fault_s": episode.fault_s, "after_s": episode.after_s}

@@ -7,7 +7,7 @@ this version or a later one, also where the run was killed in the middle.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,13 +18,13 @@ from harness.checkers.late_grant import late_grant
 from harness.checks import guarded, verdicts
 from harness.client import BROKEN
 from harness.deploy import compose, install
-from harness.gates import driven, exposure, validity
+from harness.gates import DOUBTS, driven, exposure, validity
 from harness.heartbeat import Say
 from harness.history import History, load
 from harness.judge import TrialEvidence
-from harness.plan import BadPlan, FaultSpec, Plan
+from harness.plan import BadPlan, Plan
 from harness.run import Catalogue, Ran, check_plan, run, through_links
-from harness.system import Backend, Infrastructure, Need
+from harness.system import Infrastructure, MayBeTheUsers, Need
 from harness.verdict import Status, Verdict, combine, unknown
 
 PROXY = "toxiproxy"  # which a run may do without
@@ -74,49 +74,37 @@ def needed(plan: Plan) -> tuple[str, ...]:
     backend = registry.load("backends", plan.backend)
     if plan.on != "local" or plan.on not in backend.grounds:
         return ()
-    links = through_links(backend, plan.variant, _needs(_faults(plan)))
-    return (*backend.servers(plan.variant), *((PROXY,) if links else ()))
+    return (*backend.servers(plan.variant), *((PROXY,) if through_links(backend, plan.variant, _needs(plan)) else ()))
 
 
 def require_servers(plan: Plan, say: Say) -> None:
-    """Bring what the machine lacks for a plan; raise Infrastructure, with the remedy, where it cannot be had.
-
-    Raises BadPlan where only its faults cannot be.
-    """
-    backend = registry.load("backends", plan.backend)
-    if gone := install.absent(needed(plan)):
-        try:
-            install.install(gone, say)
-        except Infrastructure:
-            if lacking(plan) is not None:  # else another one does as well
-                raise
-    if missing := _lacking(backend, plan, ()):
-        raise Infrastructure(missing)
-    if refused := lacking(plan):
+    """Bring what the machine lacks for a plan; raise Infrastructure, with the remedy, where it cannot be had."""
+    if refused := _refused(plan):
         raise BadPlan(refused)
+    if gone := install.absent(needed(plan)):
+        install.install(gone, say)
+    if plan.on == "compose" and (missing := compose.missing()):
+        raise Infrastructure(missing)
 
 
 def lacking(plan: Plan) -> str | None:
     """Say what this machine lacks for a plan, and after a semicolon the remedy; None if nothing."""
-    return _lacking(registry.load("backends", plan.backend), plan, _faults(plan))
-
-
-def _lacking(backend: Backend, plan: Plan, faults: Iterable[FaultSpec]) -> str | None:
+    backend = registry.load("backends", plan.backend)
     if plan.on not in backend.grounds:
         return f"{backend.name} does not run on {plan.on}; use --on {' or --on '.join(backend.grounds)}"
-    if plan.on == "compose":
-        return compose.missing()
-    needs = _needs(faults)
-    missing = backend.missing(plan.variant, needs)
-    return install.missing(PROXY) if missing is None and through_links(backend, plan.variant, needs) else missing
+    return compose.missing() if plan.on == "compose" else _refused(plan) or install.missing(*needed(plan))
 
 
-def _faults(plan: Plan) -> list[FaultSpec]:
-    return [spec for episode in plan.episodes for spec in episode.faults]
+def _refused(plan: Plan) -> str | None:
+    """Say what a server of the user's cannot be asked for by a plan; None where it can, or where the server is ours."""
+    backend = registry.load("backends", plan.backend)
+    if plan.on != "local" or not isinstance(backend, MayBeTheUsers):
+        return None
+    return backend.refused(plan.variant, _needs(plan))
 
 
-def _needs(faults: Iterable[FaultSpec]) -> frozenset[Need]:
-    return frozenset(need for spec in faults for need in registry.load("faults", spec.name).needs)
+def _needs(plan: Plan) -> frozenset[Need]:
+    return frozenset(need for fault in catalogue(plan).faults.values() for need in fault.needs)
 
 
 def carry_out_and_judge(plan: Plan, directory: Path, progress: Progress, command: str) -> dict[str, Any]:
@@ -166,20 +154,31 @@ def exit_code(status: Status, broken: str | None, history: History) -> int:
 
 def _status(trial: TrialEvidence) -> Status:
     """Give what a trial may be called: unknown where it was not valid, whatever was seen in it (SPEC 8)."""
-    if any(not gate.met for gate in validity(trial.history)):
+    if any(not gate.met and gate.name not in DOUBTS for gate in validity(trial.history)):
         return Status.UNKNOWN
     return combine(_with_doubt(trial)).status
 
 
 def _with_doubt(trial: TrialEvidence) -> dict[str, Verdict]:
-    """Give a trial's verdicts, and an unknown beside them where it was not valid, or its fault not proved.
+    """Give a trial's verdicts, and an unknown beside them where nothing that was not seen counts.
 
-    Whether enough was exercised is a claim's question and only shown; that nothing can be concluded
-    from a fault that did not bite is nobody's.
+    It was not valid, its fault was not proved, or it runs a planted bug that no check saw: the system is known to be wrong, so
+    that its trial is not valid. Whether enough was exercised is a claim's question and only shown.
     """
     gates = [*validity(trial.history), *(gate for gate in exposure(trial.history, ()) if gate.name in ESSENTIAL)]
-    unmet = [str(gate) for gate in gates if not gate.met]
-    return {**trial.verdicts, "gates": unknown(f"nothing can be concluded: {'; '.join(unmet)}")} if unmet else dict(trial.verdicts)
+    found = dict(trial.verdicts)
+    if unmet := [str(gate) for gate in gates if not gate.met]:
+        found["gates"] = unknown(f"nothing can be concluded: {'; '.join(unmet)}")
+    mutant = planted(trial.history)
+    if mutant is not None and not combine(found).all_anomalies():
+        found["mutant"] = unknown(f"the planted bug {mutant} was not seen: these workloads and options do not show it, or not in this time")
+    return found
+
+
+def planted(history: History) -> str | None:
+    """Give the mutant that a history was recorded with, None for a reference."""
+    mutant = history.header.options.get("mutant") if history.header else None
+    return None if mutant is None else str(mutant)
 
 
 def _described(trial: TrialEvidence) -> dict[str, Any]:

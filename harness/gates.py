@@ -104,8 +104,8 @@ class Promotion:
 def episodes(history: History) -> list[Episode]:
     """Give the faults of a trial in order of their begin."""
     found: dict[tuple[str, int], dict[str, Event]] = {}
-    for event in history.events:
-        if event.process == NEMESIS and event.f not in NOT_FAULTS and isinstance(event.value, Mapping) and "phase" in event.value:
+    for event in history.nemesis():
+        if event.f not in NOT_FAULTS:
             found.setdefault((event.f, event.value.get("id", 0)), {}).setdefault(event.value["phase"], event)
     return [_episode(name, phases) for (name, _), phases in found.items()]
 
@@ -117,8 +117,8 @@ def _episode(name: str, phases: Mapping[str, Event]) -> Episode:
 
 def mark(history: History, phase: str) -> Event | None:
     """Give the trial's own event of a phase (begin, steady, settled, void), None if there is none."""
-    for event in history.events:
-        if event.process == NEMESIS and event.f == "trial" and event.value.get("phase") == phase:
+    for event in history.nemesis():
+        if event.f == "trial" and event.value["phase"] == phase:
             return event
     return None
 
@@ -149,6 +149,9 @@ def _times(history: History, phase: str) -> list[int]:
 
 
 # Validity
+
+DOUBTS = frozenset({"unclassified_errors"})
+"""Validity gates that take no counterexample away: an unclassified error is an info, which is sound. They forbid `valid` and `holds`."""
 
 
 def validity(history: History) -> tuple[Gate, ...]:
@@ -205,7 +208,7 @@ def _nodes_meet_faults(history: History) -> bool:
 
 
 def _roles(history: History) -> list[Event]:
-    return [event for event in history.events if event.process == NEMESIS and event.f == "role" and event.value.get("role") != NO_ANSWER]
+    return [event for event in history.nemesis() if event.f == "role" and event.value["role"] != NO_ANSWER]
 
 
 def _baseline(history: History) -> dict[str, Mapping[str, Any]]:

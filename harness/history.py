@@ -15,8 +15,17 @@ Jepsen's history (process, type, f, value), with its rule that an `info` retires
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import codecs
+import gzip
+import json
+import re
+import zlib
+from array import array
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,16 +34,20 @@ import msgspec
 EventType = Literal["invoke", "ok", "fail", "info"]
 NEMESIS = "nemesis"
 FORMAT = 1
+MOST_NESTED = 100
+LARGEST = 2**63 - 1
+GZIP = b"\x1f\x8b"
 
 
 class MalformedHistory(ValueError):
     """Say which line of a history breaks its format, and why.
 
-    Never a verdict about the system: what cannot be read cannot be judged.
+    Never a verdict about the system: what cannot be read cannot be judged. Who no longer has the lines
+    names the index of the `event` (`History.lines_named`).
     """
 
-    def __init__(self, reason: str, line: int | None = None, source: str = "history") -> None:
-        self.reason, self.line, self.source = reason, line, source
+    def __init__(self, reason: str, line: int | None = None, source: str = "history", *, event: int | None = None) -> None:
+        self.reason, self.line, self.source, self.event = reason, line, source, event
         where = source if line is None else f"{source}:{line}"
         super().__init__(f"{where}: {reason}")
 
@@ -101,21 +114,46 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
+class Lines:
+    """Where the events of a file stand: its name, and the line of each event by index. 16 bytes an event."""
+
+    source: str
+    indices: array[int]
+    numbers: array[int]
+
+    def number(self, index: int) -> int | None:
+        """Give the line of the event with this index, None if the file has none."""
+        place = bisect_left(self.indices, index)
+        return self.numbers[place] if place < len(self.indices) and self.indices[place] == index else None
+
+
+@dataclass(frozen=True, slots=True)
 class History:
-    """Events in index order, validated. `complete` says that the end mark was read."""
+    """Events in index order, validated. `complete` says that the end mark was read; `lines` that a file was."""
 
     events: tuple[Event, ...]
     header: Header | None = None
     complete: bool = False
     torn: bool = False
+    lines: Lines | None = field(default=None, compare=False, repr=False)
 
     def operations(self) -> list[Operation]:
         """Pair invocations with completions, in order of invocation; O(n)."""
         return pair(self.events)
 
     def nemesis(self) -> list[Event]:
-        """Give the events of the nemesis: faults, roles, clocks, trials."""
-        return [event for event in self.events if event.process == NEMESIS]
+        """Give the events of the nemesis: faults, roles, clocks, trials. Those of another tool's say nothing to us and are left out."""
+        return [event for event in self.events if event.process == NEMESIS and _has_our_shape(event)]
+
+    @contextmanager
+    def lines_named(self) -> Iterator[None]:
+        """Name file and line in a MalformedHistory that knows the event only."""
+        try:
+            yield
+        except MalformedHistory as error:
+            if error.event is None or self.lines is None:
+                raise
+            raise MalformedHistory(error.reason, self.lines.number(error.event), self.lines.source, event=error.event) from None
 
     def slot(self, process: int) -> int:
         """Give the slot of a process: a retired process goes on as process + concurrency."""
@@ -212,22 +250,58 @@ def _trials(history: History) -> Iterator[Trial]:
     n: int | None = None
     marked, void = False, None
     for event in history.events:
-        if event.process == NEMESIS and event.f == "trial":
+        if event.process == NEMESIS and event.f == "trial" and _has_our_shape(event):
             phase = event.value["phase"]
             if phase == "begin":
                 if n is not None:
-                    yield Trial(n, History(tuple(current), history.header, complete=True), void)
+                    yield Trial(n, replace(history, events=tuple(current), complete=True), void)
                 marked, n, current, void = True, event.value["n"], [], None
             elif phase == "void":
                 void = event.value.get("reason") or "no reason given"
         if n is not None:
             current.append(event)
     if n is not None:
-        yield Trial(n, History(tuple(current), history.header, history.complete), void)
+        yield Trial(n, replace(history, events=tuple(current)), void)
     if not marked:
         yield Trial(0, history)
 
 
+# What a nemesis records
+
+
+def _has_our_shape(event: Event) -> bool:
+    """Say whether the value of a nemesis' event has the fields that ours always have: the one place that knows them."""
+    value = event.value
+    if not isinstance(value, Mapping):
+        return False
+    needed = _FIELDS.get(event.f, _FIELDS_OF_A_FAULT)
+    given = {name: kind for name, kind in _OPTIONAL_FIELDS.items() if value.get(name) is not None}
+    if not all(name in value and _is(value[name], kind) for name, kind in {**given, **needed}.items()):
+        return False
+    return all(isinstance(target, str) for target in value.get("targets") or ())
+
+
+def _is(value: Any, kind: Any) -> bool:
+    number = kind in (int, int | float)
+    return isinstance(value, kind) and not (number and (isinstance(value, bool) or abs(value) > LARGEST))
+
+
+_FIELDS: Mapping[str, Mapping[str, Any]] = {
+    "trial": {"n": int, "phase": str},
+    "role": {"node": str, "role": str},
+    "clock": {"monotonic": int, "wall": int},
+    "observer": {"key": object, "owners": Mapping},
+    "lag": {"late_ms": int | float},
+}
+_FIELDS_OF_A_FAULT: Mapping[str, Any] = {"phase": str}
+_OPTIONAL_FIELDS: Mapping[str, Any] = {"id": int, "targets": list | tuple, "probe": Mapping}
+
+
+# Reading and writing
+
+
+_NAME = re.compile(rb'"([^"\\]*)"\s*:')
+_SLOT = re.compile(r"0|[1-9][0-9]{0,9}")
 _DECODER = msgspec.json.Decoder(Event)
 _HEADER = msgspec.json.Decoder(Header)
 _ENCODER = msgspec.json.Encoder()
@@ -254,16 +328,38 @@ def dump(history: History, path: Path) -> None:
 def load(path: Path) -> History:
     """Read JSON Lines; raise MalformedHistory with the line number of what does not fit.
 
-    A torn last line (no newline at its end, or broken JSON) is dropped: the writer was killed.
+    A torn last line (broken JSON) is dropped: the writer was killed.
     """
-    return parse(path.read_bytes(), str(path))
+    return parse(content(path), str(path))
+
+
+def content(path: Path) -> bytes:
+    """Read a file, unpacked where it is gzip by its first bytes, without a byte order mark."""
+    data = path.read_bytes()
+    if data.startswith(GZIP):
+        try:
+            data = gzip.decompress(data)
+        except (OSError, EOFError, zlib.error) as error:
+            raise MalformedHistory(f"gzip that cannot be unpacked: {error}", None, str(path)) from None
+    return data.removeprefix(codecs.BOM_UTF8)
+
+
+def decoded(data: bytes, source: str) -> str:
+    """Give bytes as text; raise MalformedHistory with the line where they are not UTF-8."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise MalformedHistory(f"byte 0x{data[error.start]:02x} is not UTF-8", line, source) from None
 
 
 def parse(data: bytes, source: str = "history") -> History:
     """Read a history from bytes; see `load`."""
-    lines = data.split(b"\n")
-    torn = bool(lines[-1].strip())
-    lines = lines[:-1]
+    *lines, last = data.split(b"\n")
+    decoded(data[: len(data) - len(last)], source)  # the decoder looks into no string that it skips
+    torn = last.startswith(b"{") and not _is_json(last)
+    if not torn:
+        lines.append(last)
     header, events, numbers, complete = None, [], [], False
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -272,23 +368,94 @@ def parse(data: bytes, source: str = "history") -> History:
             raise MalformedHistory("a line after the end mark", number, source)
         try:
             if line.startswith(b'{"holdwater"'):
-                if number > 1:
-                    raise MalformedHistory("the header stands on the first line only", number, source)
-                header = _HEADER.decode(line)
-                if header.holdwater != FORMAT:
-                    raise MalformedHistory(f"format {header.holdwater}, expected {FORMAT}", number, source)
-            elif line.replace(b" ", b"") == END_MARK.strip():
+                header = _read_header(line, number, source)
+            elif line.strip().replace(b" ", b"") == END_MARK.strip():
                 complete = True
             else:
-                events.append(_DECODER.decode(line))
+                events.append(_read_event(line, number, source))
                 numbers.append(number)
         except msgspec.DecodeError as error:
-            if number == len(lines) and not torn and not isinstance(error, msgspec.ValidationError):
+            if number == len(lines) - 1 and not last and not isinstance(error, msgspec.ValidationError):
                 torn = True
                 break
             raise MalformedHistory(f"{error}: {_shorten(line)}", number, source) from None
+        except RecursionError:
+            raise MalformedHistory(f"nested deeper than {MOST_NESTED}: {_shorten(line)}", number, source) from None
     _validate(events, numbers, source)
-    return History(tuple(events), header, complete, torn)
+    return History(tuple(events), header, complete, torn, lines_of(events, numbers, source))
+
+
+def lines_of(events: Iterable[Event], numbers: Iterable[int], source: str) -> Lines:
+    """Note the line of each event of a file."""
+    return Lines(source, array("q", [event.index for event in events]), array("q", numbers))
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        msgspec.json.decode(line, type=msgspec.Raw)
+        line.decode()
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    except RecursionError:
+        return True
+    return True
+
+
+def _read_event(line: bytes, number: int, source: str) -> Event:
+    event = _DECODER.decode(line)
+    _refuse_twins(line, number, source)
+    if line.count(b"{") + line.count(b"[") > MOST_NESTED and depth(event.value) > MOST_NESTED:
+        raise MalformedHistory(f"nested deeper than {MOST_NESTED}: {_shorten(line)}", number, source)
+    return event
+
+
+def depth(value: Any) -> int:
+    """Give how deep lists and maps stand in one another."""
+    depth, level = 0, [value]
+    while level:
+        holders = [each for each in level if isinstance(each, dict | list)]
+        level = [inner for each in holders for inner in (each.values() if isinstance(each, dict) else each)]
+        depth += bool(holders)
+    return depth
+
+
+def _refuse_twins(line: bytes, number: int, source: str) -> None:
+    """Refuse a field that an object has twice: the decoder would take one of them in silence."""
+    names = _NAME.findall(line)
+    if len(set(names)) == len(names) and b"\\" not in line:
+        return
+
+    def paired(pairs: list[tuple[str, Any]]) -> None:
+        for name, count in Counter(name for name, _ in pairs).items():
+            if count > 1:
+                raise MalformedHistory(f"field {name!r} twice in one object: {_shorten(line)}", number, source)
+
+    json.loads(line, object_pairs_hook=paired, parse_int=str, parse_float=str)
+
+
+def _read_header(line: bytes, number: int, source: str) -> Header:
+    if number > 1:
+        raise MalformedHistory("the header stands on the first line only", number, source)
+    header = _HEADER.decode(line)
+    _refuse_twins(line, number, source)
+    for wrong in _out_of_range(header):
+        raise MalformedHistory(f"{wrong} in the header", number, source)
+    return header
+
+
+def _out_of_range(header: Header) -> Iterator[str]:
+    slots = header.concurrency
+    if header.holdwater != FORMAT:
+        yield f"format {header.holdwater}, expected {FORMAT}"
+    if slots is not None and not 1 <= slots <= LARGEST:
+        yield f"concurrency {slots}, expected 1 or more"
+    if header.clock_bound_ms is not None and not 0 <= header.clock_bound_ms <= LARGEST:
+        yield f"clock_bound_ms {header.clock_bound_ms}, expected milliseconds, 0 or more"
+    for slot, side in header.sides.items():
+        if not _SLOT.fullmatch(slot) or (slots is not None and int(slot) >= slots):
+            yield f"sides of slot {slot!r}, expected a number of a slot" + ("" if slots is None else f" below {slots}")
+        if not side:
+            yield f"side {side!r} of slot {slot}, expected a name"
 
 
 def _shorten(line: bytes) -> str:
@@ -299,13 +466,22 @@ def _shorten(line: bytes) -> str:
 def _validate(events: list[Event], numbers: list[int], source: str) -> None:
     last_index, last_time = -1, 0
     for position, event in enumerate(events):
-        if event.index <= last_index:
-            raise MalformedHistory(f"index {event.index} after {last_index}, expected a rising index", numbers[position], source)
-        if event.time < last_time:
-            raise MalformedHistory(f"time {event.time} after {last_time}, expected a time that never falls", numbers[position], source)
-        if isinstance(event.process, str) and event.process != NEMESIS:
-            raise MalformedHistory(f'process {event.process!r}, expected an integer or "nemesis"', numbers[position], source)
-        if isinstance(event.process, int) and event.process < 0:
-            raise MalformedHistory(f"process {event.process}, expected 0 or more", numbers[position], source)
+        wrong = _wrong(event, last_index, last_time)
+        if wrong:
+            raise MalformedHistory(wrong, numbers[position], source)
         last_index, last_time = event.index, event.time
     _pairs(events, lambda position: numbers[position], source)
+
+
+def _wrong(event: Event, last_index: int, last_time: int) -> str | None:
+    if event.index <= last_index:
+        return f"index {event.index} after {last_index}, expected a rising index"
+    if event.time < last_time:
+        return f"time {event.time} after {last_time}, expected a time that never falls"
+    if event.index > LARGEST or event.time > LARGEST:
+        return f"index {event.index} at time {event.time}, expected at most {LARGEST}"
+    if isinstance(event.process, str) and event.process != NEMESIS:
+        return f'process {event.process!r}, expected an integer or "nemesis"'
+    if isinstance(event.process, int) and not 0 <= event.process <= LARGEST:
+        return f"process {event.process}, expected 0 or more" + (f", at most {LARGEST}" if event.process > 0 else "")
+    return None

@@ -7,14 +7,14 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from harness import claims, registry
+from harness import claims, registry, request
 from harness.checks import MODEL_NAMES
 from harness.deploy import compose, install
 from harness.deploy.process import sweep
-from harness.experiment import PROXY, lacking
+from harness.documented import Settings, plan_of
+from harness.experiment import lacking
 from harness.nemesis import refusal
-from harness.plan import Episode, FaultSpec, Plan
-from harness.system import Backend, Infrastructure, Need
+from harness.system import Infrastructure
 
 MODEL_SENTENCES = {
     "register": "one value: read, write, cas; also set and get",
@@ -34,6 +34,10 @@ def rows(what: str) -> list[tuple[str, ...]]:
         return [(claim.id, claim.sentence) for claim in claims.shipped().claims]
     if what == "mutants":
         return _mutants()
+    if what == "rows":
+        return _rows()
+    if what == "options":
+        return _options()
     if what == "backends":
         return [
             (f"{name}, variant {variant}", sentence)
@@ -47,7 +51,8 @@ def machine(runs: Path) -> dict[str, Any]:
     """Say what this machine can run and what it lacks; ends what crashed runs below `runs` have left."""
     backends = [_backend(name) for name in registry.names("backends")]
     loaded = claims.shipped()
-    able = {each.name for each in loaded.experiments.values() if _missing(each) is None}
+    here = Settings("nightly", 0, runs)
+    able = {each.name for each in loaded.experiments.values() if lacking(plan_of(each, here)) is None}
     runnable = [claim.id for claim in loaded.claims if claim.experiments and set(claim.experiments) <= able]
     return {
         "python": platform.python_version(),
@@ -81,16 +86,26 @@ def _backend(name: str) -> dict[str, Any]:
     for fault in registry.names("faults"):
         refusals = [refusal(registry.load("faults", fault), backend, variant) for variant in variants]
         faults[fault] = None if None in refusals else refusals[0]
-    return {"name": name, "missing": backend.missing(variants[0], frozenset()) or _no_proxy(backend, variants), "faults": faults}
+    return {"name": name, "missing": install.missing(*backend.servers(variants[0])), "faults": faults}
 
 
-def _no_proxy(backend: Backend, variants: list[str]) -> str | None:
-    """Say that there is no proxy, where faults meet links."""
-    return install.missing(PROXY) if any(Need.LINKS in backend.offers(variant) for variant in variants) else None
+def _rows() -> list[tuple[str, ...]]:
+    """Give each row of the documented table by the words that `verify --backend` takes for it."""
+    shipped = claims.shipped()
+    words = claims.rows_by_word(shipped)
+    return [(row.name, ", ".join(word for word, rows in words.items() if row.name in rows)) for row in shipped.rows]
 
 
-def _missing(experiment: claims.Experiment) -> str | None:
-    return lacking(Plan(experiment.deployment, experiment.variant, (), (Episode(tuple(map(FaultSpec.parse, experiment.faults))),), 0))
+def _options() -> list[tuple[str, ...]]:
+    """Give what `run --option` takes: of every run, then of each workload, with kind, bounds and default."""
+    every = {"variant": "one of the backend's, see: list backends", "mutant": "one of the backend's, see: list mutants"}
+    every |= {name: str(bounds) for name, bounds in request.TRIAL_OPTIONS.items()}
+    own = [
+        (f"{name}, {option}", f"{request.bounds(option, default)}; default {default}")
+        for name in registry.names("workloads")
+        for option, default in registry.load("workloads", name).options.items()
+    ]
+    return [*((f"any, {name}", said) for name, said in every.items()), *own]
 
 
 def _mutants() -> list[tuple[str, ...]]:

@@ -35,10 +35,15 @@ class Journal:
         self._index = 0
         self._queue: list[Event] = []
         self._listeners: list[Callable[[Event], None]] = []
+        self._path = path
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_EXCL, 0o644)
         self._closing = threading.Event()
         self._failure: OSError | None = None
-        os.write(self._file, encode(header))
+        try:
+            os.write(self._file, encode(header))
+        except OSError as error:
+            os.close(self._file)
+            raise self._named(error) from error
         self._writer = threading.Thread(target=self._write_forever, name="journal", daemon=True)
 
     def __enter__(self) -> Self:
@@ -54,6 +59,11 @@ class Journal:
             os.close(self._file)
         if self._failure is not None and kind is None:
             raise self._failure
+
+    @property
+    def failure(self) -> OSError | None:
+        """Give why nothing is written any more, None if all is well."""
+        return self._failure
 
     def now_ns(self) -> int:
         """Give the time since the run began, in nanoseconds."""
@@ -126,15 +136,18 @@ class Journal:
                 os.write(self._file, END_MARK)
             os.fsync(self._file)
         except OSError as error:
-            self._failure = error
+            self._failure = self._named(error)
 
     def _write_forever(self) -> None:
         while not self._closing.wait(FLUSH_S):
             try:
                 self._flush()
             except OSError as error:  # disk full, folder gone: said once, at the end, as the machine's fault
-                self._failure = error
+                self._failure = self._named(error)
                 return
+
+    def _named(self, error: OSError) -> OSError:
+        return OSError(error.errno, error.strerror, str(self._path))
 
     def _flush(self) -> None:
         with self._lock:

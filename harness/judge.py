@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.claims import CHECK_OF, WORKLOADS_OF, Claim, Claims, Word
-from harness.gates import WORKLOADS, Gate, began, broken, driven, episodes, exposure, mark, validity, window
+from harness.gates import DOUBTS, WORKLOADS, Gate, began, broken, driven, episodes, exposure, mark, validity, window
 from harness.history import History, Operation
 from harness.statistics import Rate, median, rate
 from harness.verdict import Anomaly, Status, Verdict, unknown
@@ -113,6 +113,7 @@ class _Account:
     unmet: list[str] = field(default_factory=list)  # stands in the way of holds and not-seen
     unknown: list[str] = field(default_factory=list)  # stands in the way of as-documented too
     excluded: list[str] = field(default_factory=list)  # trials whose validity failed
+    doubts: list[str] = field(default_factory=list)  # stands in the way of holds and not-seen, and takes no counterexample away
     gates: dict[str, Gate] = field(default_factory=dict)
     numbers: dict[str, list[float]] = field(default_factory=dict)
     voids: list[str] = field(default_factory=list)
@@ -184,17 +185,17 @@ def _word(claim: Claim, account: _Account) -> Word:
         return Word.INCONCLUSIVE
     if account.hits:
         return Word.AS_DOCUMENTED
-    if account.unmet or account.excluded:
+    if account.unmet or account.excluded or account.doubts:
         return Word.INCONCLUSIVE
     return Word.NOT_SEEN if claim.document == "warns" else Word.HOLDS
 
 
 def _missing(verdict: Word, account: _Account) -> tuple[str, ...]:
-    lacking = (*account.unknown, *account.excluded, *account.unmet)
+    lacking = (*account.unknown, *account.excluded, *account.doubts, *account.unmet)
     if verdict is Word.INCONCLUSIVE:
         return tuple(dict.fromkeys(lacking)) or ("no trial",)
     # A counterexample stands by itself; what was lacking beside it is told all the same.
-    return tuple(dict.fromkeys((*account.unknown, *account.excluded)))
+    return tuple(dict.fromkeys((*account.unknown, *account.excluded, *account.doubts)))
 
 
 # Trials
@@ -245,9 +246,11 @@ def _trial(claim: Claim, evidence: ExperimentEvidence, trial: TrialEvidence, che
         account.bug = account.bug or f"{where}: {bugs[0]}"
     valid = validity(trial.history)
     _keep(account, valid)
-    if lacking := [gate for gate in valid if not gate.met]:
-        account.excluded.append(f"{where} does not count: {lacking[0]}")
+    lacking = [gate for gate in valid if not gate.met]
+    if serious := [gate for gate in lacking if gate.name not in DOUBTS]:
+        account.excluded.append(f"{where} does not count: {serious[0]}")
         return
+    account.doubts += [f"{where}: {gate}" for gate in lacking]
     account.n += 1
     exposed = exposure(trial.history, _workloads(checks, trial.history), claim.gates, claim.bound.ns if claim.bound else None)
     _keep(account, exposed)
@@ -436,6 +439,8 @@ def _remedy(claim: Claim, account: _Account) -> str | None:
         return "report it with its run directory: this is an error of ours, not of the system"
     if account.infrastructure is not None:
         return "run it again: the machine or a server failed, not the claim"
+    if account.doubts:
+        return "name the unclassified error in the backend's table of errors, as definite or not; docs/adding-a-backend.md"
     if account.excluded:
         return "run it again, on a machine with less load: what did not count had not kept still by itself"
     if account.unmet and not account.unknown:

@@ -31,6 +31,7 @@ PASSED_ON = (130, 70, 3)
 PRECEDENCE = (130, 64, 70, 1, 3, 2, 0)
 DEFINITION = ("cell", "quote", "sentence", "conditions", "document", "unit", "expect")
 MOST_SHOWN = 50
+EVIDENCE = "evidence"
 Results = Mapping[str, Any]
 
 
@@ -87,6 +88,8 @@ def merge(shards: Sequence[Shard], *, directory: Path, command: str) -> dict[str
         "contradicts": any(claim["verdict"] == Word.VIOLATED for claim in claims),
         "command": command,
         "directory": str(directory),
+        "claims_file": there[0][1].get("claims_file"),
+        "claims_sha256": there[0][1].get("claims_sha256"),
         "rows": [{"name": row.name, "cells": [_plain(cell) for cell in row.cells]} for row in rows],
         "claims": claims,
         "elsewhere": sorted({name for _, results in there for name in results.get("elsewhere", ())} - set(judgements)),
@@ -112,6 +115,9 @@ def _check_same_settings(there: Sequence[tuple[Shard, Results]]) -> None:
         if results["profile"] != expected["profile"]:
             told = f"profile {results['profile']!r}, expected {expected['profile']!r} as in {first.directory / store.RESULTS}"
             raise BadPlan(f"{shard.directory / store.RESULTS}: {told}")
+        if results.get("claims_sha256") != expected.get("claims_sha256"):
+            told = f"judged {_document(results)}, expected {_document(expected)} as in {first.directory / store.RESULTS}: one document"
+            raise BadPlan(f"{shard.directory / store.RESULTS}: {told}")
     seen: dict[tuple[str, Any], Path] = {}
     for shard, results in there:
         for each in _described(shard, results):
@@ -119,6 +125,29 @@ def _check_same_settings(there: Sequence[tuple[Shard, Results]]) -> None:
                 if (before := seen.setdefault((name, each["seed"]), shard.directory)) is not shard.directory:
                     told = f"claim {name} of seed {each['seed']} is in {before / store.RESULTS} too, expected another seed or other rows"
                     raise BadPlan(f"{shard.directory / store.RESULTS}: {told}: trials must not count twice")
+
+
+def _document(results: Results) -> str:
+    digest = results.get("claims_sha256")
+    return f"{results.get('claims_file')} (SHA-256 {digest[:12]}...)" if digest else "a claims file that it does not name"
+
+
+def gather(shards: Sequence[Shard], results: dict[str, Any], directory: Path) -> dict[str, Any]:
+    """Copy the shards' evidence into the folder of what was joined, which then goes from machine to machine as one.
+
+    Only plain files inside their shard are taken; raises BadPlan where a link leads to one. What is not there stays a name.
+    """
+    claims = []
+    for number, claim in enumerate(results["claims"]):
+        evidence = list(claim["evidence"])
+        for n, path in enumerate(map(Path, claim["evidence"])):
+            if path.suffix == ".txt" and any(store.is_plain(path, shard.directory) for shard in shards):
+                copy = directory / EVIDENCE / f"{number}-{n}.txt"
+                copy.parent.mkdir(exist_ok=True)
+                store.save(copy, store.read_plain(path))
+                evidence[n] = str(copy)
+        claims.append({**claim, "evidence": evidence})
+    return {**results, "claims": claims}
 
 
 # Claims
@@ -220,9 +249,9 @@ def _numbers(found: Sequence[Results]) -> dict[str, Any]:
         values = [numbers[name] for numbers in found if name in numbers]
         if name in ("anomalies", "excused"):
             joined[name] = dict(sum((Counter(value) for value in values), Counter()))
-        elif isinstance(values[0], Mapping):
+        elif all(isinstance(value, Mapping) and "max" in value for value in values):
             joined[name] = {"max": max(value["max"] for value in values)}
-        else:
+        elif all(isinstance(value, list) for value in values):
             joined[name] = sorted({each for value in values for each in value})
     return joined
 

@@ -27,6 +27,7 @@ WATCH_S = 0.1
 OBSERVED_KEYS = 6
 CLOCK_EVERY = 10  # watches
 CLIENTS = "clients"  # the target of a fault on clients
+ABOUT_THE_PRIMARY = frozenset({Need.TAKEOVER, Need.WAITS, Need.EMPTY_RESTART})
 NO_ANSWER = "silent"  # the role of a node that did not answer in time: nothing was seen, so nothing changed
 
 
@@ -88,6 +89,21 @@ def refusal(fault: Fault, backend: Backend, variant: str) -> str | None:
     others = [name for name in registry.names("backends") if _able(fault, registry.load("backends", name))]
     instead = f"use --backend {' or '.join(others)}" if others else "no backend here can"
     return f"{backend.name} has no {lacking} and cannot have {fault.name}; {instead}"
+
+
+def target_refusal(spec: FaultSpec, fault: Fault, backend: Backend, variant: str) -> str | None:
+    """Say why a variant has no such target for a fault, and what has; None if it has, or the target is its primary."""
+    if spec.target == "primary":
+        return None
+    if fault.on_clients or Need.CLIENT_CLOCKS in fault.needs:
+        return f"fault {spec} meets clients and no node; expected {spec.name}"
+    if fault.needs & ABOUT_THE_PRIMARY:
+        return f"fault {spec} meets the primary and no other node; expected {spec.name}"
+    if Need.TAKEOVER in backend.offers(variant):
+        return None
+    others = [registry.load("backends", name) for name in registry.names("backends")]
+    able = [each.name for each in others if any(fault.needs | {Need.TAKEOVER} <= each.offers(name) for name in each.variants)]
+    return f"{backend.name} has no {spec.target} for fault {spec} to meet; use --backend {' or '.join(able)}"
 
 
 def _able(fault: Fault, backend: Backend) -> list[str]:

@@ -5,12 +5,17 @@
 
 A folder of plain files and not a database: a CI carries it as a cache or an artefact, and a night that is deleted by hand is
 just gone. Nights are ordered by their names, which say when they ended in UTC.
+
+A CI publishes the store, and what it takes came from other machines: only plain files inside of their folder are taken,
+and nothing is read or written through a link.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,7 +27,8 @@ from harness.plan import BadPlan
 
 NIGHTS, EVIDENCE, INDEX = "nights", "evidence", "index.html"
 KEEP = 60
-TAKEN = (store.RESULTS, "summary.md", "junit.xml", "report.html")
+TAKEN = (store.RESULTS, "summary.md", "junit.xml")
+MOST_IN_A_SECOND = 1000
 STAMP = "%Y%m%d-%H%M%S"
 NAME = re.compile(r"\d{8}-\d{6}(-\d+)?")
 
@@ -58,7 +64,7 @@ def nights(root: Path) -> tuple[list[Night], dict[str, str]]:
 
 
 def _directories(root: Path) -> list[Path]:
-    names = [path for path in (root / NIGHTS).glob("*") if NAME.fullmatch(path.name) and path.is_dir()]
+    names = [path for path in (root / NIGHTS).glob("*") if NAME.fullmatch(path.name) and path.is_dir() and not path.is_symlink()]
     return sorted(names, key=lambda path: (path.name[:15], int(path.name[16:] or 1)))
 
 
@@ -67,7 +73,11 @@ def prepare(root: Path) -> None:
     try:
         (root / NIGHTS).mkdir(parents=True, exist_ok=True)
     except OSError as error:
+        if error.errno in store.DISK_FULL:
+            raise
         raise BadPlan(f"cannot write nights to {root}: {error.strerror}; choose another folder with --store") from None
+    if (root / NIGHTS).is_symlink():
+        raise BadPlan(f"{root / NIGHTS} is a link, expected a plain folder of nights; choose another folder with --store")
 
 
 def append(root: Path, directory: Path) -> Path:
@@ -77,41 +87,44 @@ def append(root: Path, directory: Path) -> Path:
     """
     prepare(root)
     results = store.read_verify(directory)
-    data = (directory / store.RESULTS).read_bytes()
+    data = store.read_plain(directory / store.RESULTS)
     stamp = _stamp(results, directory / store.RESULTS)
     same = [path for path in _directories(root) if path.name.startswith(stamp)]
     for before in same:
-        if (before / store.RESULTS).is_file() and (before / store.RESULTS).read_bytes() == data:
+        if store.is_plain(before / store.RESULTS, before) and store.read_plain(before / store.RESULTS) == data:
             return before
-    name = f"{stamp}-{len(same) + 1}" if same else stamp
-    fresh = root / NIGHTS / f".{name}"  # at once or not at all
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir()
-    for file in TAKEN:
-        if (directory / file).is_file():
-            shutil.copyfile(directory / file, fresh / file)
-    for path, copy in _evidence(results, directory, fresh):
-        copy.parent.mkdir(exist_ok=True)
-        shutil.copyfile(path, copy)
-    return fresh.rename(root / NIGHTS / name)
+    names = (stamp, *(f"{stamp}-{n}" for n in range(2, MOST_IN_A_SECOND)))
+    name = next(name for name in names if not os.path.lexists(root / NIGHTS / name))
+    taken = [(directory / file, Path(file)) for file in TAKEN if store.is_plain(directory / file, directory)]
+    taken += _evidence(results, directory)
+    fresh = Path(tempfile.mkdtemp(prefix=".night-", dir=root / NIGHTS))  # at once or not at all
+    try:
+        for path, copy in taken:
+            (fresh / copy).parent.mkdir(exist_ok=True)
+            store.save(fresh / copy, store.read_plain(path))
+        fresh.chmod(0o755)
+        return fresh.rename(root / NIGHTS / name)
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
 
 
 def _stamp(results: Mapping[str, Any], path: Path) -> str:
     try:
-        ended = datetime.fromisoformat(str(results.get("finished")))
+        stamp = datetime.fromisoformat(str(results.get("finished"))).strftime(STAMP)
     except ValueError:  # written by an earlier version
-        ended = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    return ended.strftime(STAMP)
+        stamp = ""
+    return stamp if NAME.fullmatch(stamp) else datetime.fromtimestamp(path.stat().st_mtime, UTC).strftime(STAMP)
 
 
-def _evidence(results: Mapping[str, Any], directory: Path, night: Path) -> list[tuple[Path, Path]]:
-    """Give the texts of a verify directory that show its anomalies, each with its copy in a night: CLAIM-TEXT.txt, by number."""
+def _evidence(results: Mapping[str, Any], directory: Path) -> list[tuple[Path, Path]]:
+    """Give the texts of a verify directory that show its anomalies, each with its name in a night: CLAIM-TEXT.txt, by number."""
     found: list[tuple[Path, Path]] = []
     for number, claim in enumerate(results["claims"]):
         for n, recorded in enumerate(claim["evidence"]):
             path = store.moved(recorded, results["directory"], directory)
-            if path.parent.name == "anomalies" and path.suffix == ".txt" and path.is_file():
-                found.append((path, night / EVIDENCE / f"{number}-{n}.txt"))
+            if path.suffix == ".txt" and store.is_plain(path, directory):
+                found.append((path, Path(EVIDENCE) / f"{number}-{n}.txt"))
     return found
 
 

@@ -28,8 +28,8 @@ class FaultSpec:
     @classmethod
     def parse(cls, text: str) -> FaultSpec:
         """Read NAME or NAME:TARGET; raise BadPlan on an unknown target."""
-        name, _, target = text.partition(":")
-        if target not in ("", "primary", "replica"):
+        name, colon, target = text.partition(":")
+        if colon and target not in ("primary", "replica"):
             raise BadPlan(f"target {target!r} of fault {text!r}, expected primary or replica")
         return cls(name, target or "primary")
 

@@ -8,13 +8,12 @@ A claims file gives the same options as the command line, and is held to the sam
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness import registry
+from harness import claims, registry, store
 from harness.generator import Context, Workload
 from harness.plan import BadPlan, Episode, FaultSpec, Plan
 
@@ -44,7 +43,7 @@ class Range:
     def check(self, name: str, value: Any) -> Any:
         """Give the value back; raise BadPlan where it is not one of these numbers: true is none, nor is nan."""
         numbers = (int,) if self.kind is int else (int, float)
-        if type(value) not in numbers or not math.isfinite(value) or not self.least <= value <= self.most:
+        if type(value) not in numbers or not self.least <= value <= self.most:  # nan is not, nor is inf
             raise BadPlan(f"{name} {value!r}, expected {self}")
         if self.open and value == self.least:
             raise BadPlan(f"{name} {value!r}, expected {self}")
@@ -61,12 +60,15 @@ TIME_LIMIT = Range(float, "seconds", 0.2, 3600)
 PHASE = Range(float, "seconds", 0, 3600)
 
 EPISODE_OPTIONS = {"quiet_s": PHASE, "fault_s": PHASE, "after_s": PHASE, "grants": Range(int, "a whole number", 0, 1000)}
+TRIAL_OPTIONS = {**EPISODE_OPTIONS, "deadline_s": DEADLINE}
+"""What any run's --option takes beside variant and mutant."""
 WEIGHT = Range(float, "a number", 0, 1000, open=True)
 RUN_OPTIONS = {"rate": RATE, "concurrency": CONCURRENCY, "deadline_s": DEADLINE}
 """What an experiment of a claims file may say beside its workloads' options."""
 
-LEAST = {"churn_ttl_ms": 2, "anchor_ttl_ms": 1, "keys": 1, "keys_per_s": 1, "delta": 1}
+LEAST = {"churn_ttl_ms": 2, "anchor_ttl_ms": 1, "ttl_ms": 1, "names": 1, "keys": 1, "keys_per_s": 1, "delta": 1}
 """The least value of a workload's option, 0 where it is not here. A lock is also extended by half of its churn_ttl_ms."""
+MOST_OF = {"left_percent": 100, "fenced": 1}
 MOST_MS, MOST = 86_400_000, 1_000_000
 
 
@@ -89,7 +91,9 @@ class Request:
 
 def plan(request: Request) -> Plan:
     """Make the plan; raise BadPlan on an unknown name, with the nearest match, or a value out of range."""
-    backend = registry.load("backends", request.backend)
+    backend = registry.load("backends", backend_of(request.backend))
+    if request.attach is not None:
+        store.check_name("project", request.attach)
     workloads = {name: registry.load("workloads", name) for name in _split(request.workload)}
     specs = tuple(FaultSpec.parse(text) for text in _split(request.faults))
     faults = [registry.load("faults", spec.name) for spec in specs]
@@ -100,7 +104,7 @@ def plan(request: Request) -> Plan:
     for name, workload in workloads.items():
         _draw(workload, options[name])
     return Plan(
-        backend=request.backend,
+        backend=backend.name,
         variant=given.get("variant") or next(iter(backend.variants)),
         workloads=tuple(workloads),
         episodes=(episode,) * request.repeat,
@@ -115,6 +119,15 @@ def plan(request: Request) -> Plan:
     )
 
 
+def backend_of(word: str) -> str:
+    """Give the backend that a word names: its own name, or as `verify` says it, its row (then the row's first deployment)."""
+    if word in registry.names("backends"):
+        return word
+    table = claims.shipped()
+    first = next((claim for claim in table.claims if claim.experiments and claims.row_word(claim.cell[0]) == claims.row_word(word)), None)
+    return word if first is None else table.experiments[first.experiments[0]].deployment
+
+
 def check_options(workloads: Mapping[str, Workload], options: Mapping[str, Any]) -> None:
     """Raise BadPlan on an option of a claims file's experiment that is unknown, of a wrong kind, or out of range."""
     for name, value in options.items():
@@ -127,7 +140,7 @@ def check_options(workloads: Mapping[str, Workload], options: Mapping[str, Any])
     for workload in workloads.values():
         own = options.get(workload.name, {})
         for name, value in own.items():
-            ranges = {"weight": WEIGHT} | {each: _range(each, default) for each, default in workload.options.items()}
+            ranges = {"weight": WEIGHT} | {each: bounds(each, default) for each, default in workload.options.items()}
             if name not in ranges:
                 raise BadPlan(f"unknown option {name!r} of {workload.name}, {registry.nearest(name, ranges)}")
             ranges[name].check(f"option {name}", value)
@@ -146,9 +159,9 @@ def _timeline(limit_s: float | None, lasts_s: float) -> Mapping[str, float]:
 
 
 def _options(texts: tuple[str, ...], backend: Any, workloads: Mapping[str, Workload]) -> dict[str, Any]:
-    ranges = {**EPISODE_OPTIONS, "deadline_s": DEADLINE}
+    ranges = dict(TRIAL_OPTIONS)
     for workload in workloads.values():
-        ranges |= {name: _range(name, default) for name, default in workload.options.items()}
+        ranges |= {name: bounds(name, default) for name, default in workload.options.items()}
     names: Mapping[str, Mapping[str, str]] = {"variant": backend.variants, "mutant": backend.mutants}
     given: dict[str, Any] = {}
     for text in texts:
@@ -165,9 +178,10 @@ def _options(texts: tuple[str, ...], backend: Any, workloads: Mapping[str, Workl
     return given
 
 
-def _range(name: str, default: Any) -> Range:
+def bounds(name: str, default: Any) -> Range:
+    """Give the numbers that a workload's option may be."""
     kind, what = (float, "a number") if isinstance(default, float) else (int, "a whole number")
-    return Range(kind, what, LEAST.get(name, 0), MOST_MS if name.endswith("_ms") else MOST)
+    return Range(kind, what, LEAST.get(name, 0), MOST_OF.get(name, MOST_MS if name.endswith("_ms") else MOST))
 
 
 def _draw(workload: Workload, given: Mapping[str, Any]) -> None:

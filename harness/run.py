@@ -26,9 +26,10 @@ from harness.generator import NS_PER_S, Context, Generator, Mix, Phase, Workload
 from harness.history import NEMESIS, Event, Header
 from harness.journal import Journal
 from harness.lag import LagMeter
-from harness.nemesis import CLIENTS, Fault, Nemesis, Watcher, refusal, target_of
+from harness.nemesis import CLIENTS, Fault, Nemesis, Watcher, refusal, target_of, target_refusal
 from harness.pausing import Pauses, with_clients
 from harness.plan import BadPlan, Episode, FaultSpec, Plan
+from harness.registry import nearest
 from harness.resource import FUNCTIONS as RESOURCE_FUNCTIONS
 from harness.resource import Resource, ResourceClient
 from harness.system import Backend, Deployment, Infrastructure, Need, System
@@ -72,26 +73,32 @@ def check_plan(plan: Plan, catalogue: Catalogue) -> None:
     if plan.attach is not None and (plan.on != "compose" or "compose" not in backend.grounds):
         raise BadPlan(f"attach {plan.attach!r}, expected --on compose with it")
     if plan.variant not in backend.variants:
-        raise BadPlan(f"unknown variant {plan.variant!r} of {backend.name}, there are: {', '.join(backend.variants)}")
+        raise BadPlan(f"unknown variant {plan.variant!r} of {backend.name}, {nearest(plan.variant, backend.variants)}")
     if plan.mutant is not None and plan.mutant not in backend.mutants:
-        raise BadPlan(f"unknown mutant {plan.mutant!r} of {backend.name}, there are: {', '.join(backend.mutants)}")
+        raise BadPlan(f"unknown mutant {plan.mutant!r} of {backend.name}, {nearest(plan.mutant, backend.mutants)}")
     for name, workload in catalogue.workloads.items():
         if alien := workload.functions - backend.functions - RESOURCE_FUNCTIONS:
             raise BadPlan(f"workload {name} needs {', '.join(sorted(alien))}, which {backend.name} does not offer")
     for episode in plan.episodes:
+        _check_rate(plan, episode)
         for spec in episode.faults:
             fault = catalogue.faults[spec.name]
-            if refused := refusal(fault, backend, plan.variant):
+            if refused := target_refusal(spec, fault, backend, plan.variant) or refusal(fault, backend, plan.variant):
                 raise BadPlan(refused)
             if fault.on_clients:
                 _check_on_clients(spec, catalogue)
 
 
+def _check_rate(plan: Plan, episode: Episode) -> None:
+    sent = plan.rate * plan.concurrency * episode.seconds
+    if sent < 1:
+        of = f"{plan.concurrency} slots in the {episode.seconds:g} s of a trial"
+        raise BadPlan(f"rate {plan.rate:g} sends {sent:.2g} operations of {of}, expected at least one; raise the rate or the time limit")
+
+
 def _check_on_clients(spec: FaultSpec, catalogue: Catalogue) -> None:
     if not _drives(catalogue, RESOURCE_FUNCTIONS):
         raise BadPlan(f"fault {spec} meets clients that use a resource, and no workload of the run has any; expected workload resource")
-    if spec.target != "primary":
-        raise BadPlan(f"fault {spec} meets clients and no node; expected {spec.name}")
 
 
 def _drives(catalogue: Catalogue, functions: Iterable[str]) -> bool:
@@ -233,7 +240,7 @@ class _Run:
         label = " + ".join(str(spec) for spec in episode.faults) or "no fault"
         self.journal.nemesis("trial", {"n": n, "phase": "begin"})
         self.say(f"trial {n}: waiting for the steady state")
-        wait_for(self.system.steady, SETTLE_S, f"{self.system.name}: steady state before trial {n}", 0.05)
+        wait_for(self._steady, SETTLE_S, f"{self.system.name}: steady state before trial {n}", 0.05)
         self.watcher.mark()
         if self.lag is not None:
             self.lag.mark()
@@ -268,7 +275,7 @@ class _Run:
         self._sleep(began + episode.fault_s - time.monotonic())
         with self.system.hurried():
             self.nemesis.heal()
-            wait_for(self.system.steady, SETTLE_S, f"{self.system.name}: steady state after the fault", 0.05)
+            wait_for(self._steady, SETTLE_S, f"{self.system.name}: steady state after the fault", 0.05)
 
     def _target(self, spec: FaultSpec) -> str:
         return CLIENTS if self.catalogue.faults[spec.name].on_clients else target_of(self.system, spec)
@@ -330,8 +337,12 @@ class _Run:
             if worker.thread.is_alive():
                 worker.thread.join()
 
+    def _steady(self) -> str | None:
+        self._look_after_threads()
+        return self.system.steady()
+
     def _look_after_threads(self) -> None:
-        for failure in (self.watcher.failure, *(worker.failure for worker in self.workers)):
+        for failure in (self.journal.failure, self.watcher.failure, *(worker.failure for worker in self.workers)):
             if failure is not None:
                 raise failure
 
@@ -376,6 +387,8 @@ class _Worker:
             if stage.trial != self._trial:
                 self._begin(stage)
             now = run_.journal.now_ns()
+            if stage.phase == "final":  # what was drawn from a low rate may lie far behind the end
+                self._next_at = min(self._next_at, now + int(SLICE_S * NS_PER_S))
             if now < self._next_at:
                 time.sleep(min((self._next_at - now) / NS_PER_S, SLICE_S))
                 waited = True

@@ -10,12 +10,16 @@ runs/latest      -> the newest
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
+import re
 import shutil
+import stat
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,6 +29,16 @@ from harness.plan import BadPlan
 from harness.verdict import Anomaly
 
 RUN, RESULTS, HISTORY = "run.json", "results.json", "history.jsonl"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+DEEPEST = 40  # lists and tables in each other, in what a user hands us: our own files have 8
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def check_name(what: str, name: str) -> str:
+    """Give a name back; raise BadPlan where it is none that can be a file's: it may become one, in a folder of ours."""
+    if NAME.fullmatch(name) is None:
+        raise BadPlan(f"{what} {name[:120]!r}, expected at most 100 letters, digits, '.', '_' or '-', and a letter or digit first")
+    return name
 
 
 def create(root: Path, label: str) -> Path:
@@ -41,6 +55,8 @@ def create(root: Path, label: str) -> Path:
                 continue
         _point_latest(root, directory)
     except OSError as error:
+        if error.errno in DISK_FULL:
+            raise
         raise BadPlan(f"cannot write runs to {root}: {error.strerror}; choose another folder with --out") from None
     return directory
 
@@ -64,31 +80,107 @@ def plain(value: Any) -> Any:
 
 def write(path: Path, value: Any) -> None:
     """Write a value as indented JSON, at once or not at all."""
-    data = msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2)
+    save(path, msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2) + b"\n")
+
+
+def save(path: Path, data: bytes) -> None:
+    """Write a file at once or not at all, in place of a link and never through it; an error names the file."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    fresh.write_bytes(data + b"\n")
-    fresh.replace(path)
+    with naming(path):
+        try:
+            fresh.unlink(missing_ok=True)
+            with fresh.open("xb") as file:
+                file.write(data)
+            fresh.replace(path)
+        except OSError:
+            with suppress(OSError):
+                fresh.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name a file in an error of the operating system: one that is raised in the middle of writing names none."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 
 def read(path: Path) -> Any:
-    """Read a JSON file; raise BadPlan naming it where it is missing or no JSON."""
+    """Read a JSON file; raise BadPlan naming it where it is missing, no JSON, or nested too deep for one of ours."""
     try:
-        return msgspec.json.decode(path.read_bytes())
+        value = msgspec.json.decode(path.read_bytes())
     except OSError as error:
         raise BadPlan(f"{path}: {error.strerror}, expected a file of a run directory") from None
     except msgspec.DecodeError as error:
         raise BadPlan(f"{path}: {error}") from None
+    except RecursionError:
+        raise BadPlan(f"{path}: values are nested too deep, expected a file of a run directory") from None
+    if is_deep(value):
+        raise BadPlan(f"{path}: values are nested more than {DEEPEST} deep, expected a file of a run directory")
+    return value
 
+
+def is_deep(value: Any) -> bool:
+    """Say whether lists and tables stand in each other deeper than anything of ours; without recursion."""
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [part for each in level for part in (each.values() if isinstance(each, dict) else each if isinstance(each, list) else ())]
+        if not level:
+            return False
+    return True
+
+
+def check_plain(directory: Path) -> None:
+    """Raise BadPlan where a run directory that came from elsewhere has a link in it: we would read or write another's file."""
+    for folder in (directory, directory / "anomalies", directory / "experiments"):
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if path.is_symlink():
+                raise BadPlan(f"{path} is a link, expected plain files and folders in a run directory")
+
+
+def is_plain(path: Path, inside: Path) -> bool:
+    """Say whether there is a plain file inside a folder; False where nothing is there, or where it is not inside.
+
+    Raises BadPlan where a link leads to it.
+    """
+    if not path.is_relative_to(inside) or ".." in (parts := path.relative_to(inside).parts):
+        return False
+    place = inside
+    for part in parts:
+        place = place / part
+        if place.is_symlink():
+            raise BadPlan(f"{place} is a link, expected a plain file in {inside}")
+    return path.is_file()
+
+
+def read_plain(path: Path) -> bytes:
+    """Read a plain file, and nothing that a link leads to."""
+    with naming(path), open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise BadPlan(f"{path} is no plain file")
+        return file.read()
+
+
+# What results.json must hold before anything is drawn or joined from it: a CI carries it from machine to machine.
 
 Status = Literal["valid", "unknown", "invalid"]
+Text = Annotated[str, msgspec.Meta(min_length=1)]
+Exit = Literal[0, 1, 2, 3, 64, 70, 130]
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Whole = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
 class _DrawnPlan(msgspec.Struct):
     backend: str
     variant: str
     workloads: list[str]
-    concurrency: int
-    seed: int
+    concurrency: Count
+    seed: Count
+    mutant: str | None = None
 
 
 class _DrawnCheck(msgspec.Struct):
@@ -102,50 +194,69 @@ Word = Literal["violated", "inconclusive", "unavailable", "finding", "not-seen",
 
 
 class _DrawnRate(msgspec.Struct):
-    k: int
-    n: int
-    low: float
-    high: float
+    k: Count
+    n: Count
+    low: Share
+    high: Share
+    upper: Share | None = None
+
+    def __post_init__(self) -> None:
+        if self.k > self.n:
+            raise ValueError(f"k {self.k} of n {self.n}, expected at most n")
 
 
 class _DrawnGate(msgspec.Struct):
     name: str
-    needed: int
-    measured: int
+    needed: Whole
+    measured: Whole
     met: bool
+    detail: str = ""
 
 
 class _DrawnTrial(msgspec.Struct):
-    n: int
+    n: Count
     checks: dict[str, _DrawnCheck]
+    status: Status | None = None
     faults: list[str] = []
     gates: list[_DrawnGate] = []
 
 
 class _DrawnRun(msgspec.Struct):
     status: Status
-    exit: int
+    exit: Exit
     command: str
     directory: str
-    seconds: float
+    seconds: Seconds
     plan: _DrawnPlan
     trials: list[_DrawnTrial]
+    broken: str | None = None
+    voids: list[str] = []
+    versions: dict[str, str] = {}
+    finished: str | None = None
 
 
 class _DrawnSeen(msgspec.Struct):
     experiment: str
-    trial: int
+    trial: Count
     kind: str
     message: str
+    key: str | None = None
+
+
+class _DrawnControl(msgspec.Struct):
+    check: str
+    planted: str
+    condemned: bool
+    detail: str = ""
 
 
 class _DrawnClaim(msgspec.Struct):
-    id: str
-    cell: tuple[str, str]
-    sentence: str
-    conditions: str
+    id: Text
+    cell: tuple[Text, Text]
+    sentence: Text
+    conditions: Text
     document: Literal["promises", "warns", "silent"]
-    unit: str
+    unit: Text
     verdict: Word
     expected: bool
     expect: Annotated[list[Word], msgspec.Meta(min_length=1)]
@@ -153,13 +264,18 @@ class _DrawnClaim(msgspec.Struct):
     said: str
     missing: list[str]
     gates: list[_DrawnGate]
-    numbers: dict[str, Any]
+    numbers: dict[str, dict[str, float] | list[float]]
     anomalies: list[_DrawnSeen]
     experiments: list[str]
     evidence: list[str]
+    remedy: str | None
     quote: str | None = None
-    remedy: str | None = None
     repeat: str | None = None
+    infrastructure: str | None = None
+    bug: str | None = None
+    excused: list[_DrawnSeen] = []
+    voids: list[str] = []
+    controls: list[_DrawnControl] = []
 
 
 class _DrawnCell(msgspec.Struct):
@@ -174,20 +290,50 @@ class _DrawnRow(msgspec.Struct):
     cells: list[_DrawnCell]
 
 
+Plain = str | float | bool | None
+
+
+class _DrawnShard(msgspec.Struct):
+    directory: str
+    seed: int | str | None
+    exit: Exit
+    seconds: Seconds
+    claims: list[str]
+    command: str | None = None
+    finished: str | None = None
+    versions: dict[str, str] = {}
+    environment: dict[str, Plain] = {}
+
+
 class _DrawnVerify(msgspec.Struct):
     kind: Literal["verify"]
     profile: str
     on: str
-    seconds: float
-    exit: int
+    seconds: Seconds
+    exit: Exit
     headline: str
     contradicts: bool
     command: str
     directory: str
     rows: list[_DrawnRow]
     claims: list[_DrawnClaim]
+    seed: int | str | None
     failures: dict[str, str] = {}
     versions: dict[str, str] = {}
+    strict: bool = False
+    finished: str | None = None
+    elsewhere: list[str] = []
+    environment: dict[str, Plain] = {}
+    shards: list[_DrawnShard] = []
+    claims_file: str | None = None
+    claims_sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        seen: set[str] = set()
+        for claim in self.claims:
+            if claim.id in seen:
+                raise ValueError(f"claim {claim.id} stands twice")
+            seen.add(claim.id)
 
 
 class _Kind(msgspec.Struct):
@@ -198,6 +344,7 @@ class _Kind(msgspec.Struct):
 def check_results(directory: Path) -> None:
     """Raise BadPlan where a directory has no results, or none that reports can draw; those of its experiments are asked too."""
     path = directory / RESULTS
+    check_plain(directory)
     if not path.is_file():
         raise BadPlan(f"{directory} has no {RESULTS}, expected a run directory")
     try:
@@ -214,7 +361,7 @@ def check_results(directory: Path) -> None:
 def read_verify(directory: Path) -> dict[str, Any]:
     """Read the results of the main job; raise BadPlan that names the file where there are none, or others."""
     path = directory / RESULTS
-    if not path.is_file():
+    if not is_plain(path, directory):
         raise BadPlan(f"{path} is not there, expected the results of a verify")
     try:
         results = read(path)

@@ -245,6 +245,15 @@ class HasSynchronousWaits(Protocol):
         ...
 
 
+@runtime_checkable
+class MayBeTheUsers(Protocol):
+    """A backend whose server may be one that the user started: that is not killed, paused or restarted."""
+
+    def refused(self, variant: str, needs: frozenset[Need]) -> str | None:
+        """Say why the user's server cannot serve a variant, or faults of these needs, and after a semicolon the remedy; None if it can."""
+        ...
+
+
 class Backend(Protocol):
     """A backend's entry point: what it offers, and how it is opened."""
 
@@ -265,13 +274,6 @@ class Backend(Protocol):
 
     def servers(self, variant: str) -> tuple[str, ...]:
         """Name the servers (harness.deploy.install) that this variant starts on a machine itself; they are brought before it is opened."""
-        ...
-
-    def missing(self, variant: str, needs: frozenset[Need]) -> str | None:
-        """Say what this machine lacks to run a variant with faults of these needs, and after a semicolon the remedy; None if nothing.
-
-        A proxy for its links is the harness' own business.
-        """
         ...
 
 

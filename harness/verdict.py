@@ -7,6 +7,7 @@ would turn an unknown into one of the two.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -88,19 +89,58 @@ def invalid(summary: str, anomalies: Iterable[Anomaly], **numbers: Any) -> Verdi
 
 
 def combine(parts: Mapping[str, Verdict]) -> Verdict:
-    """Combine named verdicts: worst wins; nothing to combine is unknown."""
+    """Combine named verdicts: worst wins, of several the one with the first anomaly of the worst kind; nothing to combine is unknown."""
     if not parts:
         return unknown("nothing was checked")
     status = max(part.status for part in parts.values())
-    worst = [f"{name}: {part.summary}" for name, part in parts.items() if part.status == status]
+    worst = [
+        f"{name}: {parts[name].summary}" for name in _first_first({name: part for name, part in parts.items() if part.status == status})
+    ]
     more = f" (and {len(worst) - 1} more)" if len(worst) > 1 else ""
     return Verdict(status, worst[0] + more, parts=tuple(parts.items()))
 
 
+def _first_first(parts: Mapping[str, Verdict]) -> list[str]:
+    """Give the names of parts, first the one that has the first anomaly of the worst kind."""
+    found = [(name, anomaly) for name, part in parts.items() for anomaly in part.all_anomalies()]
+    if not found:
+        return list(parts)
+    first = of_each_kind_first([anomaly for _, anomaly in found])[0]
+    of = next(name for name, anomaly in found if anomaly is first)
+    return [of, *(name for name in parts if name != of)]
+
+
+WORST_FIRST = (
+    *("two-holders", "dedup-two-winners", "dedup-lost", "dedup-wrong-value", "not-linearizable", "lost-early", "alive-too-late"),
+    *("stranger", "lost-update", "stale-write", "acquire-late", "late-grant", "extra-holders", "stuck", "spurious-refusal", "fencing"),
+)
+"""The kinds of anomalies, the worst first: what is told of a history begins with the first anomaly of its worst kind."""
+
+
 def of_each_kind_first(anomalies: Sequence[Anomaly]) -> list[Anomaly]:
-    """Order anomalies so that the first of each kind come first: the order of `anomalies/N.txt`."""
+    """Order anomalies: the first of each kind, of the worst kind first, then the others: the order of `anomalies/N.txt`.
+
+    The first of all is the one that titles, flags, texts and summaries speak of.
+    """
     first: dict[str, Anomaly] = {}
-    for anomaly in anomalies:
+    for anomaly in sorted(anomalies, key=lambda each: (each.at, each.operations)):
         first.setdefault(anomaly.kind, anomaly)
     leading = {id(anomaly) for anomaly in first.values()}
-    return [*first.values(), *(anomaly for anomaly in anomalies if id(anomaly) not in leading)]
+    return [first[kind] for kind in _worst_first(first)] + [anomaly for anomaly in anomalies if id(anomaly) not in leading]
+
+
+def _worst_first(kinds: Iterable[str]) -> list[str]:
+    return sorted(kinds, key=lambda kind: WORST_FIRST.index(kind) if kind in WORST_FIRST else len(WORST_FIRST))
+
+
+def kinds_of(anomalies: Sequence[Anomaly]) -> str:
+    """Count anomalies by kind, the worst first: "8 two-holders, 2 stranger"."""
+    counts = Counter(anomaly.kind for anomaly in anomalies)
+    return ", ".join(f"{counts[kind]:,} {kind}" for kind in _worst_first(counts))
+
+
+def first_of(anomalies: Sequence[Anomaly]) -> str:
+    """Say the first anomaly of the worst kind, with its kind where there are others."""
+    first = of_each_kind_first(anomalies)[0]
+    kind = f" {first.kind}" if len({each.kind for each in anomalies}) > 1 else ""
+    return f"first{kind}: {first.message}"

@@ -10,16 +10,16 @@ what a reader can follow.
 from __future__ import annotations
 
 import textwrap
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from harness.checkers.calls import ACQUISITIONS
 from harness.checkers.grants import Grant
 from harness.history import History, Operation
-from harness.verdict import Anomaly, Status, Verdict
+from harness.verdict import Anomaly, Status, Verdict, of_each_kind_first
 from reports import phrases
 from reports.groups import LOCK_FUNCTIONS, holds
-from reports.scene import FaultSeen, NodeSeen, faults, nodes
+from reports.scene import FaultSeen, NodeSeen, faults, last_proved, nodes
 from reports.strip import Holds, Ruler, Strip
 
 WIDTH = 79
@@ -28,6 +28,8 @@ LEASE_CHECKS = frozenset({"lease", "fencing"})  # of other keys they say nothing
 STRIPS_FOR = frozenset(
     {"two-holders", "lost-early", "alive-too-late", "spurious-refusal", "stuck", "stranger", "fencing", "late-grant", "extra-holders"}
 )
+CAUSED = frozenset({"two-holders", "lost-early", "alive-too-late", "spurious-refusal", "stuck", "stranger"})
+"""Kinds told with all that took effect on their lock meanwhile: the cause may be another's release or extend."""
 RULES = {
     "two-holders": "Of two granted leases one must have ended before the other began.",
     "lost-early": "An acknowledged lease lasts for its TTL.",
@@ -63,11 +65,11 @@ HEADINGS = {
     "stale-write": "{key} was written by a holder that had been succeeded",
     "acquire-late": "{key}: acquire returned late",
 }
-FINDINGS = {  # worst first; n = 1, n > 1
-    "two-holders": ("Two clients held one lock once", "Two clients held one lock {times}"),
-    "dedup-two-winners": ("One key had two winners", "{n} keys had two winners"),
+FINDINGS = {  # n = 1, n > 1
+    "two-holders": ("Two {who} held the same lock once", "Two {who} held the same lock {times}"),
+    "dedup-two-winners": ("One key had more than one winner", "{n} keys had more than one winner"),
     "dedup-lost": ("One acknowledged key was lost", "{n} acknowledged keys were lost"),
-    "dedup-wrong-value": ("One key did not have its winner's value", "{n} keys did not have their winner's value"),
+    "dedup-wrong-value": ("One key was read as nobody had set it", "{n} keys were read as nobody had set them"),
     "not-linearizable": ("One object is not linearizable", "{n} objects are not linearizable"),
     "lost-early": ("One lease was lost before its time", "{n} leases were lost before their time"),
     "alive-too-late": ("One lease was used after its end", "{n} leases were used after their end"),
@@ -77,13 +79,11 @@ FINDINGS = {  # worst first; n = 1, n > 1
     "acquire-late": ("acquire returned late once", "acquire returned late {times}"),
     "late-grant": ("A cut-off primary still acknowledged once", "A cut-off primary still acknowledged {times}"),
     "extra-holders": ("One lock had more extra holders than one", "{n} locks had more extra holders than one"),
-    "stuck": ("One free lock stayed refused", "Free locks stayed refused {times}"),
-    "spurious-refusal": ("A free lock was refused once", "Free locks were refused {times}"),
+    "stuck": ("A free lock stayed refused once", "A free lock stayed refused {times}"),
+    "spurious-refusal": ("A free lock was refused once", "A free lock was refused {times}"),
     "fencing": ("One fencing token did not rise", "{n} fencing tokens did not rise"),
 }
-
-
-OF_A_KEY = ("dedup-two-winners", "dedup-lost", "dedup-wrong-value", "not-linearizable", "extra-holders")
+OF_A_KEY = ("dedup-two-winners", "dedup-lost", "dedup-wrong-value", "not-linearizable", "lost-update", "extra-holders")
 """Kinds whose finding counts keys, however many anomalies each of them has."""
 
 
@@ -130,29 +130,34 @@ def finding(history: History, verdict: Verdict) -> str:
 
 
 def _found(history: History, anomalies: Sequence[Anomaly]) -> str:
-    counts = Counter(anomaly.kind for anomaly in anomalies)
-    kind = next((kind for kind in FINDINGS if kind in counts), anomalies[0].kind)
-    keys = {anomaly.key for anomaly in anomalies if anomaly.kind == kind}
-    n = len(keys) if kind in OF_A_KEY else counts[kind]
-    first = next(anomaly for anomaly in anomalies if anomaly.kind == kind)
-    one, many = FINDINGS.get(kind, (f"One anomaly: {kind}", f"{{n}} anomalies: {kind}"))
-    told = one if n == 1 else many.format(n=f"{n:,}", times=phrases.times(n))
-    others = len(anomalies) - counts[kind]
-    more = f"; {phrases.counted(others, 'other violation')}" if others else ""
-    return f"{told}, {'' if n == 1 else 'first '}{_when(history, first.at)}{more}"
+    first = of_each_kind_first(anomalies)[0]
+    mine = [anomaly for anomaly in anomalies if anomaly.kind == first.kind]
+    others = [anomaly for anomaly in anomalies if anomaly.kind != first.kind]
+    n = len({anomaly.key for anomaly in mine}) if first.kind in OF_A_KEY else len(mine)
+    one, many = FINDINGS.get(first.kind, (f"One anomaly: {first.kind}", f"{{n}} anomalies: {first.kind}"))
+    told = (one if n == 1 else many).format(n=f"{n:,}", times=phrases.times(n), who=_who(history, mine))
+    at = f"{'first ' if len(mine) > 1 else ''}at {phrases.moment(first.at)}{_after(history, first.at)}"
+    return f"{told}, {at}{_others(others)}"
 
 
-def _when(history: History, at: int) -> str:
-    """Say when, as time after the last fault that was on by then, or since the run began."""
-    before = [fault for fault in faults(history) if (fault.active or fault.begin) <= at]
-    if not before:
-        return f"at {phrases.seconds(at)} s"
-    fault = max(before, key=lambda each: each.active or each.begin)
-    began = fault.active if fault.active is not None else fault.begin
-    was = {node.name: node.role(fault.begin) for node in nodes(history, at)}
-    after = at - began
-    told = f"{after / phrases.NS_PER_S:.2f} s" if after >= phrases.NS_PER_S else phrases.duration(after)
-    return f"{told} after {phrases.since(history, fault, fault.node if was.get(fault.node) == 'primary' and len(was) > 1 else None)}"
+def _who(history: History, anomalies: Iterable[Anomaly]) -> str:
+    """Say who held the same lock: clients, or owners where one client was granted it twice."""
+    slots = {each.index: history.slot(each.process) for each in history.operations() if each.f in ACQUISITIONS}
+    pairs = [[slots[n] for n in anomaly.operations if n in slots] for anomaly in anomalies]
+    return "clients" if all(len(set(pair)) == len(pair) for pair in pairs) else "owners"
+
+
+def _others(anomalies: Sequence[Anomaly]) -> str:
+    if not anomalies:
+        return ""
+    first = "first " if len(anomalies) > 1 else ""
+    return f"; {phrases.counted(len(anomalies), 'other violation')}, {first}at {phrases.moment(min(each.at for each in anomalies))}"
+
+
+def _after(history: History, at: int) -> str:
+    """Say how long after the begin of the last fault that was begun by then, and proved; nothing without one."""
+    fault = last_proved(faults(history), at)
+    return f", {phrases.after(history, fault, nodes(history, at), at)}" if fault is not None else ""
 
 
 def _nothing(history: History, verdict: Verdict) -> str:
@@ -169,7 +174,8 @@ def _nothing(history: History, verdict: Verdict) -> str:
 
 def _case(history: History, anomaly: Anomaly) -> Case:
     operations = [each for each in history.operations() if each.key == anomaly.key]
-    involved = [each for each in operations if each.index in anomaly.operations]
+    held = holds(history, operations) if any(each.f in LOCK_FUNCTIONS for each in operations) else []
+    involved = _involved(anomaly, operations, held)
     last = history.events[-1].time if history.events else anomaly.at
     until = anomaly.until if anomaly.until is not None else anomaly.at
     first = min([each.start for each in involved] + [anomaly.at])
@@ -177,18 +183,33 @@ def _case(history: History, anomaly: Anomaly) -> Case:
     near = [fault for fault in faults(history) if fault.begin <= until and (fault.healed is None or fault.healed >= first - span)]
     first = min([first] + [fault.begin for fault in near if fault.begin >= first - 2 * span])
     span = max(until - first, 1_000_000)
-    lock = any(each.f in LOCK_FUNCTIONS for each in operations)
     return Case(
         history=history,
         anomaly=anomaly,
         operations=operations,
         involved=involved,
-        grants=holds(operations) if lock else [],
+        grants=held,
         faults=near,
         nodes=nodes(history, last),
         start=max(first - span // 20, 0),
         end=max(min(until + span // 5, last), until + 1),
     )
+
+
+def _involved(anomaly: Anomaly, operations: Sequence[Operation], held: Iterable[Grant]) -> list[Operation]:
+    """Give the evidence, and what it cannot be understood without: whose lease a stranger met, what a writer had read."""
+    wanted = set(anomaly.operations)
+    if anomaly.kind == "stranger":
+        wanted |= {grant.index for grant in held if _must_hold(grant, anomaly.at, anomaly.at)}
+    for write in (each for each in operations if each.index in anomaly.operations and each.f == "resource_write"):
+        read = [each.index for each in operations if each.f == "resource_read" and each.process == write.process]
+        wanted |= set([index for index in read if index < write.index][-1:])
+    return [each for each in operations if each.index in wanted]
+
+
+def _must_hold(grant: Grant, start: int, end: int) -> bool:
+    known, least = grant.acknowledged_at, grant.must_end
+    return known is not None and least is not None and known <= start and end <= least
 
 
 def _heading(case: Case) -> str:
@@ -256,7 +277,7 @@ def _events(case: Case) -> list[Told]:
 
 def _told(events: Iterable[Told]) -> Iterator[str]:
     for at, text in events:
-        stamp = f"{phrases.seconds(at):>8} s  "
+        stamp = f"{phrases.moment(at):>10}  "
         yield from textwrap.wrap(text, WIDTH, initial_indent=stamp, subsequent_indent=" " * len(stamp))
 
 
@@ -298,20 +319,50 @@ def _observed(case: Case) -> Iterator[Told]:
 def _operation_events(case: Case) -> Iterator[Told]:
     mine = {n for grant in case.grants if grant.index in case.anomaly.operations for n in grant.operations}
     evidence = {each.index for each in case.involved}
+    since = min((each.start for each in case.involved), default=case.start)
     for operation in case.operations:
-        telling = operation.f in ("extend", "release") and operation.status == "ok" and operation.start <= case.until
-        if operation.index in evidence or (operation.index in mine and telling):
+        proves = operation.index in evidence and not (case.anomaly.until is not None and operation.start > case.until)
+        own = operation.index in mine and _changes(operation) and operation.start <= case.until
+        if proves or own or (case.anomaly.kind in CAUSED and _between(operation, since, case.anomaly.at)):
             yield operation.start, _sentence(case, operation)
+
+
+def _between(operation: Operation, since: int, at: int) -> bool:
+    """Say whether it changed the lock in this time."""
+    changed = operation.f != "is_held" and _took_effect(operation)
+    return changed and operation.start <= at and operation.end is not None and operation.end >= since
+
+
+def _changes(operation: Operation) -> bool:
+    """Say whether it tells until when its owner holds: what moved the end, or may have, or saw that it was over."""
+    if operation.f == "is_held":
+        return operation.status == "ok" and not _took_effect(operation)
+    return operation.f in ("extend", "release") and operation.status != "fail"
+
+
+def _took_effect(operation: Operation) -> bool:
+    answer = {**dict.fromkeys(ACQUISITIONS, "granted"), "extend": "held", "release": "released", "is_held": "held"}.get(operation.f)
+    return answer is not None and isinstance(operation.result, Mapping) and operation.result.get(answer) is True
 
 
 def _sentence(case: Case, operation: Operation) -> str:
     who = phrases.client(case.history, operation.process)
-    by = f"{operation.node}: " if operation.node else ""
+    by = f"{phrases.by(operation)}: " if operation.node else ""
     owner = operation.argument.get("owner") if isinstance(operation.argument, Mapping) else None
     token = f" as {owner}" if owner else ""
     ended = operation.end if operation.end is not None else operation.gave_up
-    at = f" at {phrases.seconds(ended)} s" if ended is not None and operation.status == "ok" else ""
-    return f"{who}{token} {phrases.asked(operation)}; {by}{phrases.answered(operation)}{at}"
+    at = f" at {phrases.moment(ended)}" if ended is not None and operation.status == "ok" else ""
+    return f"{who}{token} {phrases.asked(operation)}{_of_another(case, operation)}; {by}{phrases.answered(operation)}{at}"
+
+
+def _of_another(case: Case, operation: Operation) -> str:
+    """Say whose lease it was that took a stranger's extend or release, where the bounds leave no doubt."""
+    if operation.f not in ("extend", "release") or not _took_effect(operation) or operation.end is None:
+        return ""
+    owner, end = operation.argument.get("owner"), operation.end
+    own = [grant for grant in case.grants if grant.owner == owner and (grant.may_end is None or grant.may_end > operation.start)]
+    others = [grant.owner for grant in case.grants if grant.owner != owner and _must_hold(grant, operation.start, end)]
+    return f", the lease{'s' if len(others) > 1 else ''} of {phrases.listed(others)}" if others and not own else ""
 
 
 def _contradiction(case: Case) -> str:

@@ -25,10 +25,10 @@ MOST_TEXTS = 20
 
 def timeline(directory: Path) -> list[Path]:
     """Draw timeline.png of the first trial with an anomaly, the first trial if there is none."""
-    drawn = _drawn(directory)
-    if drawn is None:
+    chosen = drawn(directory)
+    if chosen is None:
         return []
-    results, trial, verdict = drawn
+    results, trial, verdict = chosen
     path = directory / "timeline.png"
     draw(trial.history, verdict, path, Title(finding(trial.history, verdict), subtitle(results, trial.n)))
     return [path]
@@ -46,17 +46,17 @@ def rate(directory: Path) -> list[Path]:
 
 def anomalies(directory: Path) -> list[Path]:
     """Write anomalies/N.txt in English and N.jsonl, its events, one of each kind first."""
-    drawn = _drawn(directory)
-    if drawn is None:
+    chosen = drawn(directory)
+    if chosen is None:
         return []
-    _, trial, verdict = drawn
+    _, trial, verdict = chosen
     paths = []
     for number, anomaly in enumerate(of_each_kind_first(verdict.all_anomalies())[:MOST_TEXTS], 1):
         folder = directory / "anomalies"
         folder.mkdir(exist_ok=True)
         text, events = folder / f"{number}.txt", folder / f"{number}.jsonl"
-        text.write_text(explain(trial.history, anomaly).rstrip() + "\n", "utf-8")
-        events.write_bytes(_events(trial.history, anomaly))
+        store.save(text, (explain(trial.history, anomaly).rstrip() + "\n").encode("utf-8", "backslashreplace"))
+        store.save(events, _events(trial.history, anomaly))
         paths += [text, events]
     return paths
 
@@ -70,15 +70,16 @@ def subtitle(results: dict[str, Any], n: int) -> str:
 
 
 def _panels(directory: Path, name: str, draw_to: Callable[[History, Verdict, Path, str], None]) -> list[Path]:
-    drawn = _drawn(directory)
-    if drawn is None:
+    chosen = drawn(directory)
+    if chosen is None:
         return []
-    results, trial, verdict = drawn
+    results, trial, verdict = chosen
     draw_to(trial.history, verdict, directory / name, subtitle(results, trial.n))
     return [directory / name]
 
 
-def _drawn(directory: Path) -> tuple[dict[str, Any], Trial, Verdict] | None:
+def drawn(directory: Path) -> tuple[dict[str, Any], Trial, Verdict] | None:
+    """Give what pictures and texts show of a run directory: the first trial with an anomaly, else the first; None where there is none."""
     results = store.read(directory / store.RESULTS)
     path = directory / store.HISTORY
     if results.get("kind") != "run" or not path.exists():

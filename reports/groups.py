@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from harness.checkers.grants import Grant, grants
+from harness.checkers.grants import Grant, grants, skew_of
 from harness.history import History, MalformedHistory, Operation, split
 from harness.verdict import Anomaly, Verdict
+from reports.phrases import kind_words
 
 LOCK_FUNCTIONS = frozenset({"try_acquire", "acquire_within", "extend", "is_held"})
 GROUPS, KEYS, LANES = 8, 3, 12
@@ -127,20 +128,18 @@ def board(history: History, verdict: Verdict, end: int) -> Board:
     drawn |= {key: _object(history, key, others[key], anomalies[key], end) for key in wrong}
     rest = locks[GROUPS:]
     groups = [drawn[key] for key in ordered if key in drawn and key not in rest]
-    kinds = _kinds(history, {key: operations for key, operations in others.items() if key not in wrong})
+    kinds = _kinds(history, {key: operations for key, operations in others.items() if key not in wrong}, anomalies)
     strips = [_one_lane(kind) for kind in kinds] if groups else []
     if not groups:
         groups = kinds
-    elif not locks and len(kinds) == 1:
-        strips = kinds
     crowded = sum(len(group.lanes) for group in groups) > LANES_IN_ALL
     return Board(tuple(_folded(group, crowded=crowded) for group in groups), tuple(strips), tuple(drawn[key] for key in rest))
 
 
-def holds(operations: Sequence[Operation]) -> list[Grant]:
-    """Give the grants of one key; none where the history tells too little of them (its verdict says so)."""
+def holds(history: History, operations: Sequence[Operation]) -> list[Grant]:
+    """Give the grants of one key, by the clock that the history names; none where it tells too little of them (its verdict says so)."""
     try:
-        return grants(operations)
+        return grants(operations, skew_of(history))
     except MalformedHistory:
         return []
 
@@ -196,7 +195,7 @@ def _lane(history: History, slot: int, operations: Sequence[Operation], held: Se
 
 
 def _lock(history: History, key: str | None, operations: Sequence[Operation], anomalies: Sequence[Anomaly], end: int) -> Group:
-    held = holds(operations)
+    held = holds(history, operations)
     owners = {grant.index: history.slot(grant.process) for grant in held}
     pairs = [each for each in anomalies if each.kind == "two-holders"]
     overlaps = [Overlap(tuple(owners[n] for n in each.operations if n in owners), each.at, each.until) for each in pairs]
@@ -230,7 +229,8 @@ def _seen(history: History, operations: Sequence[Operation], anomalies: Sequence
                 at = each.end if each.end is not None else each.start
                 found[Seen(history.slot(each.process), at, _word(each, anomaly))] = None
         elif involved:
-            found[Seen(history.slot(involved[-1].process), anomaly.at, anomaly.kind.replace("-", " "))] = None
+            shows = next((each for each in involved if anomaly.at in (each.start, each.end)), involved[-1])
+            found[Seen(history.slot(shows.process), anomaly.at, kind_words(anomaly.kind))] = None
     return list(found)
 
 
@@ -276,7 +276,8 @@ def _steps(held: Iterable[Interval], overlaps: Iterable[Overlap], end: int) -> l
     return steps
 
 
-def _kinds(history: History, by_key: dict[str | None, list[Operation]]) -> list[Group]:
+def _kinds(history: History, by_key: dict[str | None, list[Operation]], anomalies: Container[str | None]) -> list[Group]:
+    wrong: Counter[str] = Counter()
     kinds: dict[str, list[Operation]] = {}
     keys: Counter[str] = Counter()
     names = Counter(kind_of(key) for key in by_key)
@@ -284,9 +285,13 @@ def _kinds(history: History, by_key: dict[str | None, list[Operation]]) -> list[
     for key, operations in by_key.items():
         kind = kind_of(key) if kind_of(key) in common else "other"
         keys[kind] += 1
+        wrong[kind] += key in anomalies
         kinds.setdefault(kind, []).extend(operations)
     return [
-        Group(_named(kind, keys[kind], by_key), tuple(_lanes(history, sorted(each, key=lambda one: one.index))))
+        Group(
+            _named(kind, keys[kind], by_key) + (f" ({wrong[kind]:,} wrong)" if wrong[kind] else ""),
+            tuple(_lanes(history, sorted(each, key=lambda one: one.index))),
+        )
         for kind, each in sorted(kinds.items())
     ]
 
@@ -318,7 +323,8 @@ def _folded(group: Group, *, crowded: bool) -> Group:
         others = [lane for lane in own if lane.slots not in kept]
         lanes += [lane for lane in own if lane.slots in kept]
         if len(others) > 1:
-            word = "more" if group.steps is None or any(lane.holds for lane in others) else "without hold"
+            idle = group.steps is not None and group.unit == "entitled" and not any(lane.holds for lane in others)
+            word = "without hold" if idle else "more"
             lanes.append(_merged(others, f"{len(others)} {word}"))
         else:
             lanes = sorted([*lanes, *others], key=lambda lane: (lane.side or "", lane.slots))

@@ -17,7 +17,10 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import msgspec
+
 from harness import store
+from harness.verdict import Anomaly, of_each_kind_first
 from reports.phrases import counted
 from reports.terminal.lines import clean
 
@@ -44,7 +47,7 @@ def junit(directory: Path) -> list[Path]:
     if made is None:
         return []
     path = directory / "junit.xml"
-    path.write_bytes(_xml(results, _with_exit_code(results, made(results))))
+    store.save(path, _xml(results, _with_exit_code(results, made(results))))
     return [path]
 
 
@@ -103,7 +106,8 @@ def _trial(results: Mapping[str, Any], trial: Mapping[str, Any]) -> _Case:
     faults = "".join(f", {fault}" for fault in trial.get("faults", ()))
     summaries = [f"{name}: {check['summary']}" for name, check in checks.items() if check["status"] == status]
     said = f"{status}: {'; '.join(summaries) or 'nothing was checked'}"
-    told = [f"{name}: {each['kind']}: {each['message']}" for name, check in checks.items() for each in check["anomalies"]]
+    found = {name: [msgspec.convert(each, Anomaly) for each in check["anomalies"]] for name, check in checks.items()}
+    told = [f"{name}: {each.kind}: {each.message}" for name, anomalies in found.items() for each in of_each_kind_first(anomalies)]
     lines = [*_some("", told), f"Repeat: {results['command']}"]
     place = f"{plan['backend']}, {plan['variant']}, {' + '.join(plan['workloads'])}"
     return _Case(place, f"trial {trial['n']}{faults}", None if status == "valid" else "failure", status, said, lines)

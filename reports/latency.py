@@ -22,8 +22,8 @@ from harness.verdict import Verdict
 from reports.frame import FOREIGN, RIGHT, Frame, ticks
 from reports.legend import FAIL, UNSURE, Item
 from reports.marks import COUNT, INFO, INK, MAY, MUST, RULE, Box, Mark, Points, line, render
-from reports.panels import Figure, Panel, Run, ended, figure, outcomes, run
-from reports.phrases import counted
+from reports.panels import Figure, Panel, Run, ended, figure, outcomes, run, served
+from reports.phrases import counted, moment
 from reports.sheet import Title
 
 N = TypeVar("N", int, float)
@@ -98,10 +98,11 @@ def layout(history: History, verdict: Verdict, subtitle: str) -> Figure:
 
 def finding(of: Run) -> str:
     """Say what the figure shows: before and after the fault or the first violation, and what was not answered."""
-    ok = [each for each in of.operations if each.status == "ok"]
+    servers, _ = served(of.operations)
+    ok = [each for each in servers if each.status == "ok"]
     if not ok:
-        return f"No operation was answered: {outcomes(of.operations)}" if of.operations else "Nothing was done"
-    rest = [each for each in of.operations if each.status != "ok"]
+        return f"No operation was answered: {outcomes(servers)}" if servers else "Nothing was done"
+    rest = [each for each in servers if each.status != "ok"]
     return f"{_medians(of, ok)}; {outcomes(rest) or 'all were answered'}"
 
 
@@ -139,7 +140,7 @@ def _afterwards(of: Run) -> list[tuple[int, int, str]]:
     if fault is None or fault.active is None:
         return []
     if of.first is not None:
-        return [(of.first, of.frame.end, "from the first violation on")]
+        return [(of.first.at, of.frame.end, f"from {moment(of.first.at)} on")]
     healing = fault.healing if fault.healing is not None else of.frame.end
     return [(fault.active, healing, "during the fault"), (healing, of.frame.end, "after healing")]
 

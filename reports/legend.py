@@ -73,7 +73,7 @@ def items(drawn: tuple[Board, Sequence[FaultSeen], Sequence[NodeSeen]], frame: F
         (hatched, (_may, 34, "may hold", "may hold")),
         (any(lane.endless is not None for lane in lanes), (_endless, 38, "may hold, no end", "no end")),
         (any(group.overlaps for group in groups), (_overlap, 34, "two owners at once", "two owners")),
-        (any(group.seen for group in groups), (_seen, 16, "violation", "violation")),
+        (any(group.seen for group in groups), (_seen, 16, "evidence", "evidence")),
         (any(lane.ok for lane in lanes), (_ok, 15, "ok", "ok")),
         (any(lane.fail for lane in lanes), FAIL),
         (any(lane.info for lane in lanes), UNSURE),

@@ -9,6 +9,7 @@ matplotlib is imported inside functions (half a second), without pyplot: no glob
 
 from __future__ import annotations
 
+import io
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -16,6 +17,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
+
+from harness import store
 
 WIDTH_PX = 1600
 SMALLEST_PX = 17
@@ -224,7 +227,9 @@ def render(marks: Iterable[Mark], height_px: int, path: Path) -> None:
     _shapes(axes, kinds[Shape])
     _points(axes, kinds[Points])
     _words(axes, kinds[Words])
-    canvas.print_png(str(path), metadata={"Software": "holdwater"})
+    picture = io.BytesIO()
+    canvas.print_png(picture, metadata={"Software": "holdwater"})
+    store.save(path, picture.getvalue())
 
 
 def _boxes(axes: Any, boxes: Sequence[Box]) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
-from harness import nights
+from harness import nights, store
 from harness.nights import Night
 from harness.statistics import Rate
 from harness.statistics import rate as pooled_rate
@@ -137,7 +137,7 @@ def index(directory: Path) -> list[Path]:
         "tally": [(word, count) for word in MARKS if (count := Counter(each["verdict"] for each in every[-1].results["claims"])[word])],
         "meaning": meaning(every[-1].results),
         "seeds": seeds(every[-1].results),
-        "files": [name for name in ("report.html", "summary.md") if (every[-1].directory / name).is_file()],
+        "summary": store.is_plain(every[-1].directory / "summary.md", every[-1].directory),
         "broken": [each for each in page.histories if each.pooled and each.pooled.k],
         "never": sorted((each for each in page.histories if each.pooled and not each.pooled.k), key=_weakest_first),
         "legend": LEGEND,
@@ -147,7 +147,7 @@ def index(directory: Path) -> list[Path]:
         "last": _day(every[-1]),
     }
     path = directory / nights.INDEX
-    path.write_text(environment.get_template("nightly.html").render(told), "utf-8")
+    store.save(path, environment.get_template("nightly.html").render(told).encode("utf-8", "backslashreplace"))
     return [path]
 
 

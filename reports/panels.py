@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from harness.history import History, Operation
+from harness.resource import FUNCTIONS as RESOURCE
 from harness.verdict import Verdict
 from reports import phrases, rows
 from reports.frame import GAP, MARGIN, RIGHT, Frame, axis, grid
 from reports.legend import TINTED, TURN, Item, legend
 from reports.marks import INK2, SMALLEST_PX, Mark, Words, middle, shorten, text_width, triangle
 from reports.scene import FaultSeen, NodeSeen, faults, nodes, window
-from reports.sheet import FLAG_PX, Title, first_violation, flag, flag_line, heading, surroundings
+from reports.sheet import FLAG_PX, Flag, Title, flag, flag_line, flagged, heading, surroundings
 
 LEFT = MARGIN + GAP + 116.0  # a timeline's least gutter: all three have the same axis, unless its labels are long
 HEAD_PX, GAP_PX = 36, 18
@@ -52,7 +53,7 @@ class Run:
     frame: Frame
     faults: Sequence[FaultSeen]
     nodes: Sequence[NodeSeen]
-    first: int | None
+    first: Flag | None
 
     @property
     def fault(self) -> FaultSeen | None:
@@ -63,15 +64,21 @@ class Run:
         """Say what the first proved fault did: "the primary was cut off"."""
         if self.fault is None:
             return "the run began"
-        was = {node.name: node.role(self.fault.begin) for node in self.nodes}
-        primary = self.fault.node if was.get(self.fault.node) == "primary" and len(was) > 1 else None
-        return phrases.since(self.history, self.fault, primary)
+        return phrases.since(self.history, self.fault, self.nodes)
 
 
 def run(history: History, verdict: Verdict) -> Run:
     """Read a history once for a figure; O(n) in events."""
     start, end = window(history)
-    return Run(history, history.operations(), Frame(start, end, LEFT), faults(history), nodes(history, end), first_violation(verdict))
+    return Run(history, history.operations(), Frame(start, end, LEFT), faults(history), nodes(history, end), flagged(verdict))
+
+
+def served(operations: Iterable[Operation]) -> tuple[list[Operation], list[Operation]]:
+    """Part what was asked of the servers from what was asked of the records that locks protect: those are ours, and no server."""
+    parts: tuple[list[Operation], list[Operation]] = ([], [])
+    for each in operations:
+        parts[each.f in RESOURCE].append(each)
+    return parts
 
 
 def outcomes(operations: Iterable[Operation]) -> str:
@@ -134,7 +141,7 @@ def _turns(of: Run, y: float) -> tuple[list[Mark], float]:
     marks: list[Mark] = [of.frame.label(y, y + rows.NODE_PX, "role")]
     marks += [triangle(of.frame.x(at), y + rows.NODE_PX - 5, z=8) for at, _, _ in turns]
     taken = [(of.frame.x(at) - 10, of.frame.x(at) + 10) for at, _, _ in turns]
-    taken += [(of.frame.x(of.first) - 3, of.frame.x(of.first) + 3)] if of.first is not None else []
+    taken += [(of.frame.x(of.first.at) - 3, of.frame.x(of.first.at) + 3)] if of.first is not None else []
     for at, node, change in turns:
         x, text = of.frame.x(at), f"{shorten(node, 240)} {change}"
         width = text_width(text, SMALLEST_PX)

@@ -6,14 +6,21 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from harness.history import History, Operation
-from reports.scene import FaultSeen
+from harness.resource import FUNCTIONS as RESOURCE
+from reports.scene import FaultSeen, NodeSeen
 
 NS_PER_MS, NS_PER_S = 1_000_000, 1_000_000_000
+LEAST_TIME_NS = 100_000  # no operation of a run ends sooner
 
 
 def seconds(ns: int) -> str:
     """Say a time since the run began: three decimals."""
     return f"{ns / NS_PER_S:.3f}"
+
+
+def moment(ns: int) -> str:
+    """Say when: seconds since the run began; the event where a foreign history has no times of its own and counts its events."""
+    return f"{seconds(ns)} s" if ns >= LEAST_TIME_NS or ns == 0 else f"event {ns}"
 
 
 def duration(ns: int) -> str:
@@ -119,9 +126,11 @@ def _links(links: Sequence[Mapping[str, Any]]) -> str:
     return f"{arrived} of {counted(len(links), 'marker')} arrived, {answered} answered"
 
 
-def since(history: History, seen: FaultSeen, primary: str | None) -> str:
+def since(history: History, seen: FaultSeen, around: Iterable[NodeSeen]) -> str:
     """Say a fault as what something came after: "the primary was cut off"."""
-    node = "the primary" if seen.node == primary or seen.name in ("isolate-primary", "hold-back-replication") else seen.node
+    was = {node.name: node.role(seen.begin) for node in around}
+    was_primary = was.get(seen.node) == "primary" and len(was) > 1
+    node = "the primary" if was_primary or seen.name in ("isolate-primary", "hold-back-replication") else seen.node
     verbs = {
         "isolate-primary": f"{node} was cut off",
         "hold-back-replication": "replication was held back",
@@ -130,16 +139,33 @@ def since(history: History, seen: FaultSeen, primary: str | None) -> str:
         "restart-empty": f"{node} was killed",
         "pause": f"{node} was paused",
         "freeze": f"{node} was paused",
-        "cut": f"{_source(history, seen)} were cut from it",
+        "cut": f"{_source(history, seen)} were cut from {node}",
         "latency": "the links were slowed",
         "lost-reply": "answers were lost",
     }
     return verbs.get(seen.name, f"{seen.name} began")
 
 
+def after(history: History, seen: FaultSeen, around: Iterable[NodeSeen], at: int) -> str:
+    """Say how long an instant came after the begin of a fault: "2.75 s after the primary was cut off"."""
+    took = at - seen.begin
+    return f"{f'{took / NS_PER_S:.2f} s' if took >= NS_PER_S else duration(took)} after {since(history, seen, around)}"
+
+
+def kind_words(kind: str) -> str:
+    """Say a kind of anomalies where there is room for a few letters only."""
+    words = {"two-holders": "two owners", "dedup-two-winners": "two winners", "dedup-lost": "key lost", "dedup-wrong-value": "wrong value"}
+    return words.get(kind, kind.replace("-", " "))
+
+
 def client(history: History, process: int) -> str:
     """Say a client by its slot, as pictures do."""
     return f"client {history.slot(process)}"
+
+
+def by(operation: Operation) -> str:
+    """Say who answered: a server by its name, and that the record which a lock protects is ours."""
+    return "the record, ours" if operation.f in RESOURCE else str(operation.node)
 
 
 def asked(operation: Operation) -> str:
@@ -150,7 +176,7 @@ def asked(operation: Operation) -> str:
     if f in ("try_acquire", "acquire_within"):
         return f"asks for {key}, TTL {lease(argument.get('ttl_ms') or 0)}"
     if f == "extend":
-        return f"extends its lease of {key} to {lease(argument.get('duration_ms') or 0)} from now"
+        return f"extends {key} to {lease(argument.get('duration_ms') or 0)} from now"
     if f == "release" and argument:
         return f"releases {key}"
     if f == "is_held":
@@ -161,6 +187,10 @@ def asked(operation: Operation) -> str:
         return f"reads {key}"
     if f in ("set", "write"):
         return f"sets {key} to {argument.get('value') if argument else operation.argument!r}"
+    if f == "resource_read":
+        return f"reads {key}{_presented(argument)}"
+    if f == "resource_write":
+        return f"sets {key} to {argument.get('value')}{_presented(argument)}"
     if f == "compare_and_swap":
         return f"swaps {key} from version {argument.get('expected')} to {argument.get('value')!r}"
     if f == "increment":
@@ -169,6 +199,11 @@ def asked(operation: Operation) -> str:
         return f"swaps {key} from {operation.argument[0]!r} to {operation.argument[1]!r}"
     told = ", ".join(f"{name} {value}" for name, value in argument.items())
     return f"{f.replace('_', ' ')} {key}" + (f" ({told})" if told else "")
+
+
+def _presented(argument: Mapping[str, Any]) -> str:
+    token = argument.get("fencing_token")
+    return "" if token is None else f" with token {token}"
 
 
 def answered(operation: Operation) -> str:
@@ -187,8 +222,8 @@ def _result(operation: Operation) -> str:
         return "done" if result is None and operation.f not in ("read", "get") else f"answer {result!r}"
     words = {
         "granted": ("granted", "refused"),
-        "held": ("it does", "it does not") if operation.f == "is_held" else ("extended", "refused: no longer its lease"),
-        "released": ("released", "refused: no longer its lease"),
+        "held": ("it does", "it does not") if operation.f == "is_held" else ("extended", "refused: not its lease"),
+        "released": ("released", "refused: not its lease"),
         "set": ("it is the first", "somebody was before"),
         "deleted": ("deleted", "nothing there"),
         "swapped": ("swapped", "refused"),

@@ -19,8 +19,8 @@ from harness.history import History
 from harness.verdict import Verdict
 from reports.frame import RIGHT, SECONDS, Frame, ticks
 from reports.latency import duration, quantile
-from reports.marks import INFO, INK2, MUST, PAPER, SMALLEST_PX, Box, Mark, Words, line, render, text_width
-from reports.panels import Figure, Panel, Run, ended, figure, outcomes, run
+from reports.marks import COUNT, INFO, INK2, MUST, PAPER, SMALLEST_PX, Box, Mark, Words, line, render, text_width
+from reports.panels import Figure, Panel, Run, ended, figure, outcomes, run, served
 from reports.phrases import NS_PER_S, counted, listed, seconds
 from reports.sheet import Title
 
@@ -96,7 +96,8 @@ def bins(frame: Frame) -> Bins:
 def strips(of: Run) -> tuple[list[Strip], list[Strip]]:
     """Give the strips of answers by server, and those of fail and info; together they hold each operation once."""
     by_node: dict[str | None, list[int]] = {}
-    for each in of.operations:
+    servers, ours = served(of.operations)
+    for each in servers:
         if each.status == "ok" and each.end is not None:
             by_node.setdefault(each.node, []).append(each.end)
     ordered = sorted(by_node, key=lambda node: (node is None, [part.zfill(9) for part in re.split(r"(\d+)", node or "")]))
@@ -104,6 +105,8 @@ def strips(of: Run) -> tuple[list[Strip], list[Strip]]:
     answered = [Strip("ok" if node is None else f"ok, from {node}", tuple(sorted(by_node[node])), MUST) for node in shown]
     if more := [time for node in ordered[len(shown) :] for time in by_node[node]]:
         answered.append(Strip(f"ok, from {len(ordered) - len(shown)} more", tuple(sorted(more)), MUST))
+    if looked := [each.end for each in ours if each.status == "ok" and each.end is not None]:
+        answered.append(Strip("ok, the record (ours)", tuple(sorted(looked)), COUNT))
     fails = [each.end for each in of.operations if each.status == "fail" and each.end is not None]
     infos = [each.gave_up if each.gave_up is not None else of.frame.end for each in of.operations if each.status == "info"]
     endless = sum(each.status == "info" and each.gave_up is None for each in of.operations)
@@ -114,7 +117,8 @@ def strips(of: Run) -> tuple[list[Strip], list[Strip]]:
 def finding(of: Run) -> str:
     """Say what the figure shows: two servers that both answered, else the longest time without an answer, else the rate."""
     times: dict[str | None, list[int]] = {}
-    for each in sorted((each for each in of.operations if each.status == "ok"), key=lambda each: each.end or 0):
+    servers, _ = served(of.operations)
+    for each in sorted((each for each in servers if each.status == "ok"), key=lambda each: each.end or 0):
         times.setdefault(each.node, []).append(each.end or 0)
     if not times:
         return f"No operation was answered: {outcomes(of.operations)}" if of.operations else "Nothing was done"
@@ -170,9 +174,10 @@ def _within(times: Sequence[int], span: tuple[int, int]) -> int:
 def _silence(of: Run, answers: Sequence[int]) -> tuple[int, int] | None:
     """Give the longest time without an answer in which a client waited for one: idle clients do not count."""
     gaps = list(pairwise([of.frame.start, *answers, of.frame.end]))
+    servers, _ = served(of.operations)
     asked: dict[int, int] = {}  # gap -> when the first client that began to wait in it asked
     waits = [0] * (len(gaps) + 1)  # how many more wait from the begin of a gap on than of the one before
-    for each in of.operations:
+    for each in servers:
         first, last = bisect_right(answers, each.start), bisect_left(answers, ended(each, of.frame.end))
         if first <= last:
             asked[first] = min(asked.get(first, each.start), each.start)

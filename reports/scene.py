@@ -1,12 +1,13 @@
 """What was around the operations of a run: its window, its faults and its nodes' roles, read from the history.
 
 Only what the nemesis recorded: a fault is on from the probe that proved it to the first step of healing,
-a node has the role that it was last seen in. Pictures and explanations share this reading.
+a node has the role that it was last seen in. Pictures and explanations share this reading. What came after a
+fault is counted from its begin, when it was done; from the proof, which takes time, it would come out too short.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
@@ -107,6 +108,11 @@ def faults(history: History) -> list[FaultSeen]:
         elif phase == "failed":
             found[name] = replace(seen, failed=str(value.get("reason") or "no reason given"))
     return list(found.values())
+
+
+def last_proved(seen: Iterable[FaultSeen], at: int) -> FaultSeen | None:
+    """Give the last fault that had begun by an instant, of those that were proved on: what something came after."""
+    return max((fault for fault in seen if fault.active is not None and fault.begin <= at), key=lambda fault: fault.begin, default=None)
 
 
 def nodes(history: History, end: int) -> list[NodeSeen]:

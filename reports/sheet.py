@@ -1,4 +1,4 @@
-"""What every figure of a run has in common: its title, the flag of the first violation, and the rows of trials and faults."""
+"""What every figure of a run has in common: its title, the flag of what the title names, the rows of trials and faults."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.history import History
-from harness.verdict import Status, Verdict
+from harness.verdict import Status, Verdict, of_each_kind_first
 from reports import rows
 from reports.frame import MARGIN, RIGHT, Frame
 from reports.marks import FLAG, INK, INK2, INK3, PAPER, SMALLEST_PX, WIDTH_PX, Box, Mark, Words, line, middle, text_width, wrap
-from reports.phrases import seconds
+from reports.phrases import kind_words, moment
 from reports.scene import FaultSeen, has_nemesis, trial_starts
 
 TITLE_PX, SUBTITLE_PX = 26, 18
@@ -38,23 +38,36 @@ def heading(title: Title) -> tuple[list[Mark], float]:
     return marks, y + 8
 
 
-def first_violation(verdict: Verdict) -> int | None:
-    """Give when a verdict was first contradicted, in ns; None where it is not invalid."""
-    return min((anomaly.at for anomaly in verdict.all_anomalies()), default=None) if verdict.status is Status.INVALID else None
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """Where the anomaly stands that the title speaks of, and what the flag says of it."""
+
+    at: int
+    text: str
 
 
-def flag(first: int, frame: Frame, top: float) -> Iterator[Mark]:
-    """Give the flag of the first violation; its line is the figure's."""
-    x, text = frame.x(first), f"first violation {seconds(first)} s"
-    width = text_width(text, SMALLEST_PX, bold=True) + 20
+def flagged(verdict: Verdict) -> Flag | None:
+    """Give the flag of the first anomaly of the worst kind; None where a verdict is not invalid."""
+    anomalies = verdict.all_anomalies()
+    if verdict.status is not Status.INVALID or not anomalies:
+        return None
+    first = of_each_kind_first(anomalies)[0]
+    more = "first " if sum(each.kind == first.kind for each in anomalies) > 1 else ""
+    return Flag(first.at, f"{kind_words(first.kind)}, {more}at {moment(first.at)}")
+
+
+def flag(first: Flag, frame: Frame, top: float) -> Iterator[Mark]:
+    """Give the flag; its line is the figure's."""
+    x = frame.x(first.at)
+    width = text_width(first.text, SMALLEST_PX, bold=True) + 20
     left = x if x + width <= RIGHT else x - width
     yield Box(left, top, left + width, top + FLAG_PX - 6, FLAG, 7)
-    yield Words(left + 10, middle(top, top + FLAG_PX - 6), text, colour=PAPER, bold=True, z=9)
+    yield Words(left + 10, middle(top, top + FLAG_PX - 6), first.text, colour=PAPER, bold=True, z=9)
 
 
-def flag_line(first: int, frame: Frame, top: float, bottom: float) -> Mark:
-    """Give the line of the first violation."""
-    return line(frame.x(first), top, frame.x(first), bottom, FLAG, 2.6, 5)
+def flag_line(first: Flag, frame: Frame, top: float, bottom: float) -> Mark:
+    """Give the line of the flag."""
+    return line(frame.x(first.at), top, frame.x(first.at), bottom, FLAG, 2.6, 5)
 
 
 def surroundings(history: History, seen: Sequence[FaultSeen], frame: Frame, y: float) -> tuple[list[Mark], float]:

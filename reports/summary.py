@@ -13,10 +13,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from harness import store
 from harness.statistics import Rate
+from harness.verdict import Anomaly, of_each_kind_first
 from reports.phrases import counted
-from reports.terminal.lines import MARKS, clean, gate_words, lasting, versions_said
+from reports.terminal.lines import MARKS, clean, gate_words, lasting, little, versions_said
 from reports.terminal.verify import left_out, meaning, rate, seeds
 
 MOST_TOLD = 20  # reasons or anomalies; all are in results.json
@@ -30,7 +33,7 @@ def summary(directory: Path) -> list[Path]:
     if made is None:
         return []
     path = directory / "summary.md"
-    path.write_text("\n\n".join(filter(None, made(results))) + "\n", "utf-8")
+    store.save(path, ("\n\n".join(filter(None, made(results))) + "\n").encode("utf-8", "backslashreplace"))
     return [path]
 
 
@@ -149,12 +152,12 @@ def _of_run(results: Results) -> list[str]:
     plan, trials = results["plan"], results["trials"]
     what = f"{' + '.join(plan['workloads'])} on {plan['backend']}, variant {plan['variant']}"
     what += f", mutant {plan['mutant']}" if plan.get("mutant") else ""
-    found = [(trial["n"], each) for trial in trials for check in trial["checks"].values() for each in check["anomalies"]]
-    told = [f"trial {n}, {_md(each['kind'])} on {_code(each['key'] or 'the object')}: {_md(each['message'])}" for n, each in found]
+    found = [(trial["n"], each) for trial in trials for each in of_each_kind_first(_anomalies(trial))]
+    told = [f"trial {n}, {_md(each.kind)} on {_code(each.key or 'the object')}: {_md(each.message)}" for n, each in found]
     gates = [(trial["n"], gate) for trial in trials for gate in trial.get("gates", ()) if not gate["met"]]
     unmet = [f"trial {n}, {_md(gate_words(gate['name']))}: {gate['measured']}, needed {gate['needed']}{_detail(gate)}" for n, gate in gates]
     return [
-        f"## {MARKS[results['status']][0]} {results['status']}: {_md(what)}",
+        f"## {MARKS[results['status']][0]} {results['status']}{_md(little(results))}: {_md(what)}",
         f"**exit {results['exit']}**: {counted(len(trials), 'trial')}, {_md(lasting(results['seconds']))}",
         _list("The machine failed", [_md(results["broken"])] if results.get("broken") else []),
         _trials(trials),
@@ -163,6 +166,11 @@ def _of_run(results: Results) -> list[str]:
         _list("Void trials, repeated", [_md(each) for each in _some(results.get("voids") or ())]),
         _end(results),
     ]
+
+
+def _anomalies(trial: Results) -> list[Anomaly]:
+    found = [msgspec.convert(each, Anomaly) for check in trial["checks"].values() for each in check["anomalies"]]
+    return sorted(found, key=lambda each: (each.at, each.operations))
 
 
 def _detail(gate: Results) -> str:

@@ -23,7 +23,7 @@ from reports.groups import Board, board
 from reports.legend import items, legend
 from reports.marks import INK2, INK3, SMALLEST_PX, Mark, Words, line, middle, render, shorten, text_width
 from reports.scene import NodeSeen, faults, nodes, window
-from reports.sheet import FLAG_PX, Title, first_violation, flag, flag_line, heading, surroundings
+from reports.sheet import FLAG_PX, Title, flag, flag_line, flagged, heading, surroundings
 
 GUTTER = (112, 250)
 
@@ -52,7 +52,7 @@ def layout(history: History, verdict: Verdict, title: Title) -> Sheet:
     rows_of = board(history, verdict, end)
     seen, known = faults(history), nodes(history, end)
     frame = Frame(start, end, _gutter(rows_of, known))
-    first = first_violation(verdict)
+    first = flagged(verdict)
 
     marks, y = heading(title)
     flag_y = y + 8

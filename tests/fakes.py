@@ -106,9 +106,6 @@ class FakeBackend:
     def servers(self, variant: str) -> tuple[str, ...]:
         return ()
 
-    def missing(self, variant: str, needs: frozenset[Need]) -> str | None:
-        return None
-
 
 @dataclass(slots=True)
 class FakeInjection:

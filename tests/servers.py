@@ -98,8 +98,9 @@ def dynamodb(directory: Path, variant: str, **settings: str) -> Iterator[Running
     from backends.dynamodb.table import Table
     from backends.dynamodb.transport import Transport
     from harness.client import NotApplied
+    from harness.deploy import install
 
-    if (missing := emulators.missing(variant, frozenset())) is not None:
+    if (missing := install.missing(*emulators.servers(variant))) is not None:
         pytest.skip(missing)
     chosen, port = emulators.emulator(variant), free_port()
     assert chosen is not None

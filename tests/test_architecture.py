@@ -20,7 +20,7 @@ import reports
 import workloads
 from backends.client import FUNCTIONS
 from harness.checkers.linearizable import Budget
-from harness.checks import FAMILIES, IGNORED, checkers
+from harness.checks import FAMILIES, READS, checkers
 from harness.claims import CHECK_OF, WORKLOADS_OF, shipped
 from harness.nemesis import Fault
 from harness.plan import FaultSpec
@@ -137,7 +137,7 @@ def test_every_check_that_a_workload_names_exists_for_the_keys_that_it_makes(nam
     table = checkers(Budget())
     judged = {family for family, functions in FAMILIES if workload.functions & functions}
     assert set(workload.checks) <= {check for family in judged for check in table[family]}
-    assert workload.functions <= frozenset().union(*(functions for _, functions in FAMILIES)) | IGNORED | {"release"}
+    assert workload.functions <= frozenset().union(*(functions for _, functions in FAMILIES)) | READS | {"release"}
 
 
 def test_every_class_of_anomaly_has_a_check_and_every_check_workloads_that_exist() -> None:

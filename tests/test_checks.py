@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace as replace_fields
 
 from harness import checks
 from harness.checkers.linearizable import Budget
-from harness.checks import FAMILIES, FUNCTIONS_OF, MODEL_NAMES, families, guarded, judge, verdicts
+from harness.checks import FAMILIES, FUNCTIONS_OF, MODEL_NAMES, families, guarded, judge, untaken, verdicts
 from harness.history import NEMESIS, Event, History, MalformedHistory
 from harness.plan import BadPlan
 from harness.verdict import Anomaly, Status, Verdict, invalid, unknown, valid
@@ -22,7 +26,10 @@ COUNT: Call = ("counter", "increment", {"delta": 1, "ttl_ms": None}, {"value": 1
 SWAP: Call = ("cas", "compare_and_swap", {"expected": 0, "value": "x", "ttl_ms": None}, {"swapped": True, "version": 1, "value": "x"})
 READ: Call = ("register", "read", None, None)
 LOCK: Call = ("mutex", "acquire", None, None)
+COUNT_ON: Call = ("counter", "increment", {"delta": 1, "ttl_ms": None}, {"value": 2})
 LOOK: Call = ("looked-at", "get", {}, {"value": "anything"})
+MISSED: Call = ("looked-at", "get", {}, {"value": None})
+SCAN: Call = ("scanned", "scan_keys", {"namespace": "n", "tenant": "t", "kind": "k", "prefix": ""}, {"items": []})
 EVERY = {"lease": ACQUIRE, "dedup": WIN, "counter": COUNT, "versioned-register": SWAP, "register": READ, "mutex": LOCK}
 
 
@@ -62,8 +69,28 @@ def test_each_part_knows_whether_the_history_is_complete() -> None:
     assert all(part.complete for part in families(history(*EVERY.values())).values())
 
 
-def test_a_key_that_is_only_read_belongs_to_no_family() -> None:
-    assert families(history(LOOK)) == {}
+def test_a_key_that_is_only_read_is_judged_as_one_that_nobody_wrote() -> None:
+    assert list(families(history(LOOK))) == ["versioned-register"]
+
+
+@pytest.mark.parametrize("beside", EVERY.values(), ids=list(EVERY))
+def test_a_read_of_what_nobody_wrote_is_invalid_beside_any_other_kind_of_key(beside: Call) -> None:
+    found = judge(history(beside, LOOK), None, 5)
+    assert {(each.kind, each.key) for each in found.all_anomalies()} == {("not-linearizable", "looked-at")}
+
+
+@pytest.mark.parametrize("beside", EVERY.values(), ids=list(EVERY))
+def test_a_read_that_finds_a_key_missing_which_nobody_wrote_is_valid_beside_any_other_kind_of_key(beside: Call) -> None:
+    assert judge(history(beside, MISSED), None, 5).status is Status.VALID
+
+
+def test_a_key_that_was_read_without_an_answer_only_asks_for_no_check() -> None:
+    looked = history(LOOK)
+    unanswered = replace(
+        looked, events=tuple(replace_fields(event, type="info", value=None) if event.type == "ok" else event for event in looked.events)
+    )
+    assert families(unanswered) == {}
+    assert untaken(unanswered) is None
 
 
 def test_a_key_that_is_read_too_belongs_to_the_family_of_the_rest() -> None:
@@ -80,15 +107,51 @@ def test_a_release_of_a_lease_that_was_never_granted_is_not_condemned_as_a_mutex
     assert judge(history(release), None, 5).status is not Status.INVALID
 
 
-def test_an_unknown_f_is_malformed_and_named_with_the_nearest() -> None:
+def test_an_unknown_f_of_a_stored_history_is_malformed_and_named_with_the_nearest() -> None:
     with pytest.raises(MalformedHistory, match=r"unknown f 'incremnt' \(event 1, key 'counter'\), did you mean 'increment'\?"):
-        families(history(("counter", "incremnt", {}, {})))
+        judge(history(("counter", "incremnt", {}, {})), None, 5)
 
 
 @pytest.mark.parametrize(("family", "call"), EVERY.items(), ids=list(EVERY))
-def test_a_function_that_the_keys_model_lacks_is_malformed_and_never_left_out(family: str, call: Call) -> None:
+def test_a_function_that_the_keys_model_lacks_is_malformed_in_a_stored_history(family: str, call: Call) -> None:
     with pytest.raises(MalformedHistory, match=f"f 'frob' .* is not of the model {family}"):
-        verdicts(history(call, (call[0], "frob", {}, {})))
+        judge(history(call, (call[0], "frob", {}, {})), None, 5)
+
+
+@pytest.mark.parametrize("call", EVERY.values(), ids=list(EVERY))
+def test_what_no_check_of_a_run_takes_is_unknown_and_named(call: Call) -> None:
+    found = verdicts(history(call, (call[0], "frob", {}, {})))
+    assert list(found) == ["untaken"]
+    assert (found["untaken"].status, found["untaken"].numbers) == (Status.UNKNOWN, {"left": 2, "keys": 1})
+
+
+def test_a_function_of_the_interface_without_a_check_is_unknown_in_a_stored_history() -> None:
+    found = judge(history(WIN, SCAN), None, 5)
+    assert (found.status, "no check takes scan_keys" in found.summary) == (Status.UNKNOWN, True)
+
+
+def test_a_counterexample_stands_beside_what_no_check_takes() -> None:
+    assert judge(history(WIN, WIN_AGAIN, SCAN), None, 5).status is Status.INVALID
+
+
+@given(st.lists(st.sampled_from([*EVERY.values(), LOOK, MISSED, SCAN, ("dedup", "frob", {}, {})])))
+def test_every_answered_operation_is_taken_by_a_check_or_named(calls: list[Call]) -> None:
+    whole = history(*calls)
+    taken = [event.index for part in families(whole).values() for event in part.events if event.type == "ok" and event.process != NEMESIS]
+    left = untaken(whole)
+    missing = {event.index for event in whole.events if event.type == "ok"} - set(taken)
+    assert len(taken) == len(set(taken))
+    assert (0 if left is None else left.numbers["left"]) == len(missing)
+
+
+def test_each_check_says_how_many_answered_operations_it_took() -> None:
+    found = verdicts(history(COUNT, COUNT_ON, SWAP, WIN, ACQUIRE))
+    assert {name: verdict.numbers["answered"] for name, verdict in found.items()} == {
+        "linearizable": 3,
+        "dedup": 1,
+        "lease": 1,
+        "fencing": 1,
+    }
 
 
 def test_a_function_that_the_chosen_model_lacks_is_malformed() -> None:
@@ -124,9 +187,20 @@ def test_one_check_of_several_families_is_one_verdict_with_a_part_for_each() -> 
 
 
 def test_nothing_to_judge_is_unknown() -> None:
-    assert verdicts(history(LOOK)) == {}
-    assert judge(history(LOOK), None, 5).status is Status.UNKNOWN
+    assert verdicts(history()) == {}
     assert judge(history(), None, 5).status is Status.UNKNOWN
+
+
+@pytest.mark.parametrize("model", [None, "counter"])
+def test_a_history_without_its_end_is_never_valid(model: str | None) -> None:
+    whole = history(COUNT)
+    assert judge(whole, model, 5).status is Status.VALID
+    found = judge(replace(whole, complete=False), model, 5)
+    assert (found.status, "no end mark" in found.summary) == (Status.UNKNOWN, True)
+
+
+def test_a_counterexample_needs_no_end() -> None:
+    assert judge(replace(history(WIN, WIN_AGAIN), complete=False), None, 5).status is Status.INVALID
 
 
 def test_the_worst_of_several_checks_is_the_verdict() -> None:
@@ -147,7 +221,7 @@ ORDERS = {
 def test_worst_wins_over_families(monkeypatch: pytest.MonkeyPatch, statuses: tuple[Status, Status], worst: Status) -> None:
     made = {Status.VALID: valid("v"), Status.UNKNOWN: unknown("u"), Status.INVALID: invalid("i", [anomaly()])}
     table = {family: {"one": lambda _, said=made[status]: said} for family, status in zip(("counter", "dedup"), statuses, strict=True)}
-    monkeypatch.setattr(checks, "checkers", lambda budget: table)
+    monkeypatch.setattr(checks, "checkers", lambda *_: table)
     assert verdicts(history(COUNT, WIN))["one"].status is worst
 
 
@@ -172,7 +246,7 @@ def test_a_check_that_nests_too_deep_is_unknown() -> None:
 
 def test_a_check_that_raises_hides_no_other_checks_anomaly(monkeypatch: pytest.MonkeyPatch) -> None:
     table = {"dedup": {"dedup": raises, "other": lambda _: invalid("i", [anomaly()])}}
-    monkeypatch.setattr(checks, "checkers", lambda budget: table)
+    monkeypatch.setattr(checks, "checkers", lambda *_: table)
     assert {name: each.status for name, each in verdicts(history(WIN)).items()} == {"dedup": Status.UNKNOWN, "other": Status.INVALID}
 
 

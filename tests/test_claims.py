@@ -382,8 +382,8 @@ def idle_dedup() -> Script:
     return script
 
 
-INVALID_TRIALS = [spoiled_clock(), role_change(), odd_error(UNCLASSIFIED), odd_error(BROKEN), never_steady()]
-UNEXPOSED_TRIALS = [unproved(), idle_dedup()]
+INVALID_TRIALS = [spoiled_clock(), role_change(), odd_error(BROKEN), never_steady()]
+UNEXPOSED_TRIALS = [unproved(), idle_dedup(), odd_error(UNCLASSIFIED)]
 
 
 @pytest.mark.parametrize("script", [*INVALID_TRIALS, *UNEXPOSED_TRIALS])
@@ -400,6 +400,15 @@ def test_one_trial_with_an_unmet_gate_makes_holds_inconclusive_and_is_named(clai
 def test_an_anomaly_in_a_trial_that_is_not_valid_proves_nothing(claim: Claim, script: Script) -> None:
     found = judged(claim, trial(n=1), trial(script, anomaly(), n=2))
     assert (found.verdict, found.anomalies) == (Word.INCONCLUSIVE, ())
+
+
+@pytest.mark.parametrize(("claim", "word"), [(PROMISES, Word.VIOLATED), (SILENT, Word.FINDING), (WARNS, Word.AS_DOCUMENTED)])
+def test_an_unclassified_error_takes_no_counterexample_away_and_is_told(claim: Claim, word: Word) -> None:
+    script = failover_trial("lock", "dedup") if claim is WARNS else latency_trial("lock", "dedup")
+    script.operation(50, 60, "is_held", {"owner": "x"}, None, type_="info", error=f"{UNCLASSIFIED}OddError: ?")
+    found = judged(claim, trial(script, anomaly(at=4000, since=3900)))
+    assert (found.verdict, found.rate and found.rate.k) == (word, 1)
+    assert "unclassified errors: 1, needed 0" in found.missing[0]
 
 
 def test_a_counterexample_in_a_valid_trial_stands_beside_one_that_does_not_count() -> None:

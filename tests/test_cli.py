@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import random
 import shlex
 import signal
 import socket
@@ -33,6 +34,7 @@ ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples" / "histories"
 INVOKE = '{"index":0,"time":1,"process":0,"type":"invoke","f":"read","value":null}\n'
 OK = '{"index":1,"time":2,"process":0,"type":"ok","f":"read","value":null}\n'
+END = '{"end":true}\n'
 CLOCK = '{"index":0,"time":1,"process":"nemesis","type":"info","f":"clock","value":{"monotonic":1,"wall":1}}\n'
 INVALID = INVOKE + OK.replace("null", '"never written"')
 DRY = "run lock --backend memory --dry-run"
@@ -108,7 +110,6 @@ def line_of(said: Said, code: int) -> str:
 UNKNOWN = {
     "verfy": "unknown command 'verfy', did you mean 'verify'?",
     "frob": "unknown command 'frob', there are: check,",
-    "": "Missing command; see holdwater --help",
     "run lock --backend memory --conurrency 3": "unknown option '--conurrency', did you mean '--concurrency'?",
     "run": "Missing argument 'WORKLOAD'; see holdwater run --help",
     "run lock": "Missing option '--backend'",
@@ -215,8 +216,8 @@ REFUSED = {
     "no object": ("[]\n" + INVOKE, "h.jsonl:1: Expected `object`, got `array`"),
     "a wrong type": (INVOKE.replace('"time":1', '"time":"now"') + OK, "h.jsonl:1: Expected `int`, got `str`"),
     "no invocation": (OK, "h.jsonl:1: process 0 completes read without an invocation"),
-    "unknown f": ((INVOKE + OK).replace("read", "raed"), "h.jsonl: unknown f 'raed' (event 0, key None), did you mean 'read'?"),
-    "nested": (INVOKE.replace("null", "[" * 5000) + OK, "h.jsonl: values are nested too deep"),
+    "unknown f": ((INVOKE + OK).replace("read", "raed"), "h.jsonl:1: unknown f 'raed' (event 0, key None), did you mean 'read'?"),
+    "nested": (INVOKE.replace("null", "[" * 5000) + OK, "h.jsonl:1: nested deeper than 100"),
     "control characters": ("\x1b[2J\x07\n" + INVOKE, "\\x1b[2J\\x07"),
 }
 
@@ -243,10 +244,11 @@ def test_a_history_that_is_a_directory_is_named(call: Call, form: str) -> None:
     assert "Is a directory, expected the file of a history" in line_of(call(f"check . --format {form}"), 64)
 
 
-def test_a_torn_last_line_is_dropped_and_the_rest_judged(call: Call) -> None:
+def test_a_torn_last_line_is_dropped_the_rest_judged_and_never_called_valid(call: Call) -> None:
     Path("h.jsonl").write_text(INVOKE + OK + '{"index":2,"ti')
     code, out, _ = call("check h.jsonl --json")
-    assert (code, json.loads(out)["status"]) == (0, 0)
+    assert (code, json.loads(out)["status"]) == (2, 1)
+    assert "its last line is cut off" in json.loads(out)["summary"]
 
 
 @pytest.mark.parametrize("text", ["", CLOCK, INVOKE], ids=["empty", "nemesis only", "nothing answered"])
@@ -255,7 +257,7 @@ def test_a_history_that_shows_nothing_is_unknown(call: Call, text: str) -> None:
     assert call("check h.jsonl")[0] == 2
 
 
-@pytest.mark.parametrize(("text", "code"), [(INVOKE + OK, 0), (INVALID, 1)])
+@pytest.mark.parametrize(("text", "code"), [(INVOKE + OK + END, 0), (INVOKE + OK, 2), (INVALID, 1)])
 def test_the_exit_code_of_check_is_the_verdict(call: Call, text: str, code: int) -> None:
     Path("h.jsonl").write_text(text)
     assert call("check h.jsonl")[0] == code
@@ -265,6 +267,150 @@ def test_the_format_follows_from_the_name(call: Call) -> None:
     Path("h.log").write_text("INFO  jepsen.util - 0\t:invoke\t:read\tnil\nINFO  jepsen.util - 0\t:ok\t:read\tnil\n")
     Path("h.edn").write_text("{:process 0, :type :invoke, :f :read, :value nil}\n{:process 0, :type :ok, :f :read, :value nil}\n")
     assert [call(f"check {name}")[0] for name in ("h.log", "h.edn")] == [0, 0]
+
+
+LINES = {
+    "h.jsonl": INVOKE
+    + "\n"
+    + OK
+    + INVOKE.replace('"index":0,"time":1', '"index":4,"time":5').replace("null", "[1,2,3]").replace("read", "cas"),
+    "h.edn": "; a history\n{:process 0 :type :invoke :f :read :value nil}\n\n{:process 1 :type :invoke :f :cas :value [1 2 3]}\n",
+    "h.log": "a line\n\n\n0 :invoke :cas [1 2]\n",
+}
+
+
+@pytest.mark.parametrize(("name", "said"), [("h.jsonl", "argument [1, 2, 3], expected [expected, new]"), ("h.edn", "argument [1, 2, 3]")])
+def test_a_value_that_does_not_fit_is_named_with_its_line(call: Call, name: str, said: str) -> None:
+    Path(name).write_text(LINES[name])
+    assert f"{name}:4: cas (event " in line_of(call(f"check {name}"), 64)
+    assert said in line_of(call(f"check {name} --model register"), 64)
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_a_function_that_the_model_lacks_is_named_with_its_line(call: Call, name: str) -> None:
+    Path(name).write_text(LINES[name])
+    line = {"h.jsonl": 1, "h.edn": 2, "h.log": 4}[name]
+    assert f"{name}:{line}: f " in line_of(call(f"check {name} --model mutex"), 64)
+
+
+@pytest.mark.parametrize(
+    ("f", "argument", "result", "line"),
+    [
+        ("increment", '{"delta":1}', '{"value":"2"}', 2),
+        ("increment", '{"delta":null}', '{"value":2}', 1),
+        ("check_and_set", "7", '{"set":true}', 1),
+        ("check_and_set", '{"value":"a"}', '{"set":1}', 2),
+        ("try_acquire", '{"owner":"a"}', '{"granted":true}', 1),
+        ("try_acquire", '{"owner":"a","ttl_ms":5}', '{"granted":"yes"}', 2),
+        ("try_acquire", '{"owner":"a","ttl_ms":5}', '{"granted":true,"fencing_token":"7"}', 2),
+        ("acquire_within", '{"owner":"a","ttl_ms":5}', '{"granted":true}', 1),
+        ("resource_read", '{"fencing_token":null}', '{"value":null}', 2),
+        ("resource_write", '{"fencing_token":1,"value":"1"}', '{"written":true}', 1),
+        ("compare_and_swap", '{"expected":1,"value":"x"}', '{"swapped":true}', 2),
+    ],
+)
+def test_the_line_is_that_of_the_argument_or_of_the_answer(call: Call, f: str, argument: str, result: str, line: int) -> None:
+    text = (INVOKE.replace("null", argument) + OK.replace("null", result)).replace("read", f)
+    Path("h.jsonl").write_text(text)
+    assert f"h.jsonl:{line}: {f} (event {line - 1}, process 0): " in line_of(call("check h.jsonl"), 64)
+
+
+BEGAN = {
+    "h.jsonl": (INVOKE + OK.replace("null", '"full"') + END, '"full"'),
+    "h.edn": ("{:process 0 :type :invoke :f :read :value nil}{:process 0 :type :ok :f :read :value :full}", ":full"),
+    "h.log": ("0 :invoke :read nil\n0 :ok :read 7\n", "7"),
+}
+
+
+@pytest.mark.parametrize("name", BEGAN)
+def test_a_register_begins_with_what_the_user_says(call: Call, name: str) -> None:
+    text, initial = BEGAN[name]
+    Path(name).write_text(text)
+    code, out, _ = call(["check", name])
+    assert (code, "say so with --initial" in " ".join(out.split())) == (1, True)
+    for more in ([], ["--model", "register"]):
+        assert call(["check", name, "--initial", initial, *more])[0] == 0
+        assert call(["check", name, "--initial", "3", *more])[0] == 1
+
+
+def test_initial_is_not_named_where_it_would_not_help(call: Call) -> None:
+    written = (INVOKE + OK).replace("read", "write").replace('"index":', '"index":1').replace("null", "4")
+    Path("h.jsonl").write_text(written + (INVOKE + OK.replace("null", "5")).replace('"index":', '"index":2').replace('"time":', '"time":5'))
+    code, out, _ = call("check h.jsonl")
+    assert (code, "--initial" in out) == (1, False)
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("check h.jsonl --initial x", "--initial 'x': JSON is malformed"),
+        ("check h.jsonl --initial [", "--initial '['"),
+        ("check h.jsonl --format edn --initial 1/2", "--initial '1/2': 1/2 cannot be compared"),
+        ("check h.jsonl --initial 1 --model counter", "--initial is of the model register"),
+        ("check counter.jsonl --initial 1", "--initial is of the model register"),
+        (f"check h.jsonl --initial {'[' * 200}{']' * 200}", "nested deeper than 100"),
+        ("check h.jsonl --independent", "--independent is of the format edn, h.jsonl is read as jsonl"),
+        ("check h.log --no-independent", "--independent is of the format edn, h.log is read as porcupine"),
+        ("check pairs.edn", "pairs.edn:1: the values of :write and all others may be [key value], or pairs; say --independent"),
+    ],
+)
+def test_what_a_history_is_told_of_must_fit(call: Call, command: str, said: str) -> None:
+    Path("h.jsonl").write_text(INVOKE + OK)
+    Path("counter.jsonl").write_text(INVOKE.replace("read", "increment").replace("null", '{"delta":1}'))
+    Path("pairs.edn").write_text("{:process 0 :type :invoke :f :write :value [1 2]}")
+    assert said in line_of(call(command), 64)
+
+
+def test_who_says_what_pairs_are_gets_a_verdict(call: Call) -> None:
+    asked = "{:process 0 :type :invoke :f :write :value [1 2]} {:process 0 :type :ok :f :write :value [1 2]}"
+    Path("h.edn").write_text(asked + "{:process 0 :type :invoke :f :write :value [2 1]} {:process 0 :type :ok :f :write :value [2 1]}")
+    keys = [
+        json.loads(call(f"check h.edn --json {told}")[1])["parts"][0][1]["numbers"]["keys"]
+        for told in ("--independent", "--no-independent")
+    ]
+    assert keys == [2, 1]
+
+
+LATER = CLOCK.replace('"index":0,"time":1', '"index":5,"time":8')
+SEEDS = {
+    "h.jsonl": f'{{"holdwater":1,"concurrency":2,"sides":{{"0":"a"}}}}\n{INVALID}{LATER}{{"end":true}}\n',
+    "h.edn": LINES["h.edn"].replace(" 3]", "]")
+    + BEGAN["h.edn"][0].replace("process 0", "process 3")
+    + ' #_ {} {:process 2 :type :invoke :f :write :value [#{1} "a" {:b 1.5}]}',
+    "h.log": "INFO a - 0 :invoke :cas [1 2]\nINFO a - 0 :fail :cas [1 2]\nINFO a - 1 :invoke :write 5\nINFO a - 1 :info :write :x\n",
+}
+PIECES = [
+    b"null",
+    b"nil",
+    b"-1",
+    b"[1 2]",
+    b'"',
+    b"{",
+    b"]",
+    b"#_",
+    b":key 1",
+    b"##NaN",
+    b"\xff",
+    b"\x00",
+    b"\r\n",
+    b"9" * 400,
+    b"\x1f\x8b",
+    b":invoke",
+]
+
+
+@pytest.mark.parametrize("name", SEEDS)
+def test_any_change_to_a_history_gives_a_verdict_or_one_line(call: Call, name: str) -> None:
+    draw = random.Random(name)
+    for _ in range(400):
+        data = SEEDS[name].encode()
+        for _ in range(draw.choice([1, 1, 2, 4])):
+            start = draw.randrange(len(data) + 1)
+            data = data[:start] + draw.choice([b"", *PIECES]) + data[start + draw.choice([0, 1, 5]) :]
+        Path(name).write_bytes(data)
+        code, out, err = call(f"check {name} --budget 0.5")
+        assert (code in (0, 1, 2) and err == "") or (code == 64 and err.count("\n") == 1), data
+        assert " raised " not in out, data
 
 
 # Where it writes
@@ -415,7 +561,8 @@ def test_a_result_is_told_also_where_drawing_it_failed(call: Call, monkeypatch: 
     code, out, err = call("run lock --backend memory --time-limit 0.2 --seed 1 --json")
     assert code == 70
     assert "a bug of ours, LookupError: no font" in err
-    assert json.loads(out) == json.loads(Path("runs/latest/results.json").read_text())
+    printed, stored = json.loads(out), json.loads(Path("runs/latest/results.json").read_text())
+    assert printed == {**stored, "exit": 70, "broken": printed["broken"]}
 
 
 def test_verify_says_which_claims_are_as_expected(call: Call) -> None:
@@ -434,7 +581,7 @@ def test_verify_is_2_where_a_claim_is_in_doubt(call: Call) -> None:
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*/*/*.*")), ids=lambda path: f"{path.parts[-3]}-{path.stem}")
 def test_check_condemns_the_bad_examples_and_no_good_one(call: Call, path: Path) -> None:
-    assert call(["check", str(path), "--json"])[0] == {"good": 0, "bad": 1}[path.parent.name]
+    assert call(["check", str(path), "--json"])[0] == {"good": 0, "bad": 1, "unknown": 2}[path.parent.name]
 
 
 def test_a_bug_of_ours_is_one_line_with_its_trace_in_a_file(call: Call, broken: Callable[[BaseException], None]) -> None:
@@ -500,6 +647,31 @@ def test_a_reader_that_goes_away_changes_no_exit_code() -> None:
         process.stdout.close()
         assert process.stderr is not None
         assert (process.stderr.read(), process.wait()) == ("", 1)
+
+
+@pytest.mark.parametrize("closed", [[1], [0, 1, 2]], ids=str)
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ("check h.jsonl", 1),
+        ("check none.jsonl", 64),
+        ("--help", 0),
+        (DRY, 0),
+    ],
+)
+def test_streams_that_are_closed_change_no_exit_code(arguments: str, code: int, closed: list[int]) -> None:
+    Path("h.jsonl").write_text(INVALID)
+    redirected = " ".join(f"{number}>&-" for number in closed)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = f"{shlex.join([sys.executable, '-m', 'harness', *arguments.split()])} {redirected}"
+    assert subprocess.run(["sh", "-c", command], env=environment, capture_output=True, check=False).returncode == code
+
+
+def test_no_file_of_ours_becomes_the_stdout_that_was_closed(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    run = shlex.join([sys.executable, "-m", "harness", *["run", "lock", "--backend", "memory", "--time-limit", "1", "--seed", "1"]])
+    assert subprocess.run(["sh", "-c", f"{run} >&- 2>&- <&-"], env=environment, check=False).returncode in (0, 2)
+    assert load(tmp_path / "runs" / "latest" / "history.jsonl").complete
 
 
 def test_help_that_nobody_reads_is_no_error() -> None:

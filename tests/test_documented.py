@@ -151,7 +151,7 @@ def test_a_claim_whose_server_is_missing_is_left_out_and_the_others_are_judged(
     assert found["exit"] == code
     absent = found["claims"][1]
     assert absent["missing"] == ["dynoxide: no cargo on PATH to build it with"]
-    assert absent["remedy"].startswith("install Rust 1.88 or later and a C compiler")
+    assert absent["remedy"].startswith("install Rust 1.88 or later and a C compiler; try again, or put dynoxide (1 or later) on PATH")
 
 
 @pytest.fixture

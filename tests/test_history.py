@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from trials import failover_trial
 
+from harness.checkers.acquire_bound import acquire_bound
+from harness.checkers.extra_holders import extra_holders
+from harness.checkers.fencing import fencing
+from harness.checkers.late_grant import late_grant
+from harness.checkers.lease import lease
+from harness.checkers.survival import attempted_while_cut, survival
+from harness.clock import clock_sane
+from harness.gates import exposure, validity
 from harness.history import Event, Header, History, MalformedHistory, dump, encode, load, parse
+from reports import scene
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.text(max_size=8),
@@ -124,3 +135,185 @@ def test_a_recorded_line_is_plain_json() -> None:
 def test_a_file_that_is_missing_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "nowhere.jsonl")
+
+
+# What is at the edges of a file and of its numbers
+
+
+def test_a_last_line_that_is_whole_counts_without_its_line_end() -> None:
+    whole = lines(event(0), event(1, "ok"))
+    history = parse(whole[:-1])
+    assert (history, history.torn) == (parse(whole), False)
+    assert parse(lines(event(0), '{"end":true}')[:-1]).complete
+
+
+def test_a_last_line_that_is_whole_and_no_event_is_refused() -> None:
+    with pytest.raises(MalformedHistory, match=r"h:2: .*missing required field"):
+        parse(lines(event(0)) + b'{"index":1}', "h")
+
+
+def test_a_last_line_cut_off_inside_of_a_character_is_torn() -> None:
+    data = lines(event(0), event(1, "ok", value="ü"))
+    assert parse(data[: data.index("ü".encode()) + 1]).torn
+
+
+@pytest.mark.parametrize("last", [b"nonsense", b"]", b"\xff", b"7"])
+def test_a_last_line_that_no_event_begins_with_is_refused(last: bytes) -> None:
+    with pytest.raises(MalformedHistory, match=r"h:2: "):
+        parse(lines(event(0)) + last, "h")
+
+
+HEADERS = {
+    '"clock_bound_ms":-1': "clock_bound_ms -1, expected milliseconds, 0 or more",
+    '"clock_bound_ms":"5"': "Expected `int | null`, got `str`",
+    '"concurrency":0': "concurrency 0, expected 1 or more",
+    '"concurrency":-3': "concurrency -3, expected 1 or more",
+    f'"concurrency":{2**70}': "concurrency .*, expected 1 or more",
+    '"concurrency":2,"sides":{"2":"a"}': "sides of slot '2', expected a number of a slot below 2",
+    '"sides":{"x":"a"}': "sides of slot 'x', expected a number of a slot",
+    '"sides":{"-1":"a"}': "sides of slot '-1'",
+    '"sides":{"01":"a"}': "sides of slot '01'",
+    '"sides":{"1":""}': "side '' of slot 1, expected a name",
+    '"sides":{"1":null}': "Expected `str`, got `null`",
+    '"options":{"x":' + "[" * 5000: "nested deeper than 100",
+}
+
+
+@pytest.mark.parametrize("field", HEADERS)
+def test_a_header_out_of_range_is_refused(field: str) -> None:
+    with pytest.raises(MalformedHistory, match=f"h:1: {HEADERS[field]}"):
+        parse(f'{{"holdwater":1,{field}}}\n'.encode() + lines(event(0)), "h")
+
+
+@pytest.mark.parametrize(
+    "more", [{"index": 2**63}, {"index": 1, "time": 2**63}, {"index": 1, "process": 2**63}, {"index": -1}, {"index": 1, "time": -1}]
+)
+def test_a_number_beyond_64_bits_is_refused(more: dict[str, int]) -> None:
+    raw = {"index": 1, "time": 9, "process": 1, "type": "invoke", "f": "get", "value": None, **more}
+    with pytest.raises(MalformedHistory, match=r"h:2: .*expected"):
+        parse(lines(event(0), json.dumps(raw)), "h")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "[" * 101 + "]" * 101,
+        '{"a":' * 101 + "1" + "}" * 101,
+        "[" * 5000 + "]" * 5000,
+        "[" * 90_000,
+        "NaN",
+        "1e999",
+        "9" * 5000,
+        '"\\ud800"',
+    ],
+)
+def test_a_value_that_cannot_be_held_is_refused_with_its_line(value: str) -> None:
+    with pytest.raises(MalformedHistory, match=r"h:2: "):
+        parse(lines(event(0), f'{{"index":1,"time":9,"process":1,"type":"invoke","f":"write","value":{value}}}', event(7, process=3)), "h")
+
+
+@pytest.mark.parametrize(
+    ("more", "twice"),
+    [
+        ('"f":"set","value":1', "f"),
+        ('"value":{"a":1,"b":{},"a":1}', "a"),
+        (r'"value":{"a":1,"\u0061":2}', "a"),
+        ('"value":[{"x":{"q" :1,"q":2}}]', "q"),
+    ],
+)
+def test_a_field_that_an_object_has_twice_is_refused(more: str, twice: str) -> None:
+    with pytest.raises(MalformedHistory, match=f"h:2: field '{twice}' twice in one object"):
+        parse(lines(event(0), f'{{"index":1,"time":9,"process":1,"type":"invoke","f":"get",{more}}}'), "h")
+    with pytest.raises(MalformedHistory, match="h:1: field 'seed' twice"):
+        parse(b'{"holdwater":1,"seed":1,"seed":1}\n', "h")
+
+
+def test_one_name_in_two_objects_is_no_twin() -> None:
+    value = {"value": {"value": [{"value": '"value":1,"value":2'}]}}
+    assert parse(lines(event(0, value=value))).events[0].value == value
+
+
+def test_large_numbers_stay_exact() -> None:
+    read = [parse(lines(event(0, value=value))).events[0].value for value in (2**70, 2**70 + 1, -(2**70))]
+    assert read == [2**70, 2**70 + 1, -(2**70)]
+
+
+@given(st.binary(max_size=60) | st.text('{}[]":,\n\r01aé', max_size=60).map(str.encode))
+@settings(max_examples=300, deadline=None)
+def test_any_bytes_are_a_history_or_refused_with_their_line(data: bytes) -> None:
+    try:
+        parse(data, "h")
+    except MalformedHistory as error:
+        assert error.line is not None  # noqa: PT017 - reading them is right too
+
+
+def test_an_error_that_knows_its_event_is_given_its_line_in_every_part_of_the_history() -> None:
+    marks = [mark(0, 1, "begin"), mark(10, 2, "begin")]
+    history = parse(lines(Header(seed=1), marks[0], event(1), event(2, "ok"), marks[1], event(11), event(12, "ok")), "h.jsonl")
+    for trial, index, line in [(0, 2, 4), (1, 12, 7)]:
+        with pytest.raises(MalformedHistory, match=f"h.jsonl:{line}: odd"), history.trials()[trial].history.lines_named():
+            raise MalformedHistory("odd", event=index)
+
+
+# What other tools' nemeses record
+
+ODD: list[Any] = [
+    None,
+    "cut",
+    7,
+    [],
+    ["begin"],
+    {},
+    {"phase": None},
+    {"phase": "begin"},
+    {"n": "1", "phase": "begin"},
+    {"phase": ["begin"]},
+]
+ODD += [
+    {"phase": "begin", "targets": 3},
+    {"phase": "begin", "targets": [None]},
+    {"phase": "begin", "id": []},
+    {"phase": "active", "probe": "x"},
+]
+ODD += [
+    {"node": None, "role": "primary"},
+    {"node": "n1"},
+    {"node": [], "role": {}},
+    {"monotonic": 1},
+    {"monotonic": "1", "wall": 2},
+    {"late_ms": "3"},
+]
+ODD += [{"monotonic": True, "wall": 2**80}, {"late_ms": 1e300}, {"owners": []}, {"key": "k", "owners": None}, {"void": True}]
+
+
+READERS: list[Callable[[History], Any]] = [lease, fencing, acquire_bound, extra_holders, survival, attempted_while_cut, validity, exposure]
+READERS += [
+    clock_sane,
+    scene.window,
+    scene.trial_starts,
+    scene.faults,
+    lambda each: scene.nodes(each, 9),
+    lambda each: late_grant(each, 10**9),
+]
+
+
+@pytest.mark.parametrize("f", ["trial", "role", "clock", "lag", "observer", "isolate-primary", "kill", "start"])
+def test_events_of_another_nemesis_are_read_by_nobody_and_raise_nowhere(f: str) -> None:
+    good = failover_trial("lock")
+    plain = good.history()
+    for value in ODD:
+        script = failover_trial("lock")
+        script.nemesis(2000, f, value)
+        history = script.history()
+        others = [each for each in history.nemesis() if each.time != 2_000_000_000]
+        assert [each.f for each in others] == [each.f for each in plain.nemesis()]
+        assert len(history.trials()) == 1
+        for read in READERS:
+            read(history)
+
+
+@pytest.mark.parametrize("value", [None, "begin", {"phase": "begin"}, {"n": None, "phase": "begin"}, {"n": 1}])
+def test_a_mark_of_another_tool_hides_no_operation(value: Any) -> None:
+    odd = event(5, "info", "nemesis", f="trial", key=None, value=value)
+    (trial,) = parse(lines(event(0), event(1, "ok"), odd, event(6), event(7, "ok"))).trials()
+    assert [each.index for each in trial.history.operations()] == [0, 6]

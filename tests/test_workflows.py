@@ -50,8 +50,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def carried_out(checkout: Path, line: str) -> subprocess.CompletedProcess[str]:
     venv = Path(sys.prefix)
-    for stamp in ("packages", "dev-packages"):
-        (venv / stamp).touch()  # the copy's files are newer than what is installed, and the same
+    for stamp in ("packages", "dev-packages"):  # the copy's files are newer than what is installed, and the same
+        (venv / stamp).touch()
     environment: dict[str, Any] = {**os.environ, "VENV": str(venv), "GITHUB_STEP_SUMMARY": str(checkout / "step.md"), **SMALL[line]}
     return subprocess.run(["bash", "-c", line], cwd=checkout, env=environment, capture_output=True, text=True, timeout=600, check=False)
 

@@ -19,15 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from harness.deploy import install
+from harness.deploy.install import find
 from harness.deploy.ports import HOST
 from harness.plan import BadPlan
 from harness.system import Need
 
 VARIABLE = "HOLDWATER_DYNAMODB"
 DURABLE, IN_MEMORY = "durable", "in-memory"
-SERVERS = {IN_MEMORY: ("ministack", "dynoxide"), DURABLE: ("dynoxide",)}
-GET_DYNOXIDE = "install Rust 1.88 or later and a C compiler, then run: holdwater install dynoxide"
 NOT_OURS = "a server that Holdwater did not start: it does not kill, pause or restart it"
 
 
@@ -71,33 +69,35 @@ def emulator(variant: str) -> Emulator | None:
     """Give what a variant runs on, None if this machine has nothing for it. Raises BadPlan where the variable names no jar."""
     if (jar := _jar()) is not None:
         return _local(jar)
-    name = _server(variant)
-    if name is None:
+    (name,) = servers(variant)
+    found = find(name)
+    if found is None:
         return None
-    found = install.require(name)
     if name == "ministack":
         return Emulator(found.product, found.version, found.path, lambda port, folder: [], _ministack_settings)
     return Emulator(found.product, found.version, found.path, _dynoxide_arguments)
 
 
 def servers(variant: str) -> tuple[str, ...]:
-    """Name what is brought for a variant: nothing where the user named a server."""
-    return () if os.environ.get(VARIABLE) else SERVERS[variant][:1]
+    """Name what a variant runs on: ministack in memory, Dynoxide where only that is there; none where the user names a server."""
+    if os.environ.get(VARIABLE):
+        return ()
+    if variant == IN_MEMORY and (find("ministack") is not None or find("dynoxide") is None):
+        return ("ministack",)
+    return ("dynoxide",)
 
 
-def missing(variant: str, needs: frozenset[Need]) -> str | None:
-    """Say what this machine lacks to run a variant with faults of these needs, and the remedy; None if nothing."""
-    if endpoint() is not None:
-        reason = _not_there(variant, needs)
-        return None if reason is None else f"{reason}; unset {VARIABLE}"
+def refused(variant: str, needs: frozenset[Need]) -> str | None:
+    """Say what an endpoint of the user's cannot be asked to do, and the remedy; None where it can, or there is none.
+
+    Raises BadPlan where the variable names neither an endpoint nor a jar that can be started.
+    """
     if (jar := _jar()) is not None:
-        _local(jar)
+        _local(jar)  # raises where it cannot be started
+    if endpoint() is None:
         return None
-    if _server(variant) is not None:
-        return None
-    if variant == DURABLE:
-        return f"no Dynoxide on this machine; {GET_DYNOXIDE}"
-    return f"no ministack on this machine; {install.REMEDY}"
+    reason = _not_there(variant, needs)
+    return None if reason is None else f"{reason}; unset {VARIABLE}"
 
 
 def options_inside(variant: str) -> str:
@@ -105,10 +105,6 @@ def options_inside(variant: str) -> str:
     if variant == DURABLE:
         return os.environ.get("DYNAMODB_DURABLE", "-dbPath /data")
     return os.environ.get("DYNAMODB_IN_MEMORY", "-inMemory")
-
-
-def _server(variant: str) -> str | None:
-    return next((name for name in SERVERS[variant] if install.find(name) is not None), None)
 
 
 def _jar() -> Path | None:

@@ -98,4 +98,5 @@ DYNOXIDE = Server(
     bring=_bring,
     built=True,
     optional=True,
+    tools=REMEDY,
 )

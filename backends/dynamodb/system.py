@@ -23,6 +23,7 @@ from backends.target import Target
 from harness.client import Client, Indeterminate, NotApplied
 from harness.deploy.compose import Composed, ContainerNode
 from harness.deploy.ground import Ground, Topology, links_between, open_ground, port_between
+from harness.deploy.install import missing
 from harness.deploy.local import Local, LocalNode
 from harness.deploy.ports import HOST
 from harness.deploy.process import wait_for
@@ -182,7 +183,7 @@ class DynamoSystem:
             return EndpointNode(self._missing), {"DynamoDB (an endpoint)": f"http://{HOST}:{self._port}"}
         chosen = emulators.emulator(self.variant)
         if chosen is None:
-            raise Infrastructure(emulators.missing(self.variant, frozenset()) or "no emulator")
+            raise Infrastructure(missing(*emulators.servers(self.variant)) or "no emulator")
         node = EmulatorProcess(ground, self._port, chosen, self.variant, self._missing)
         return node, {f"{chosen.product} (an emulator)": chosen.version}
 
@@ -342,12 +343,12 @@ class DynamoBackend:
         return frozenset({Need.PROCESS, Need.LINKS, Need.REPLIES, Need.CLIENT_CLOCKS})
 
     def servers(self, variant: str) -> tuple[str, ...]:
-        """Name the emulator that it starts, none where the user named one."""
+        """Name an emulator, where the user names no server."""
         return emulators.servers(variant)
 
-    def missing(self, variant: str, needs: frozenset[Need]) -> str | None:
-        """Say what to install, or what an endpoint of the user's cannot be asked to do; None if all is there."""
-        return emulators.missing(variant, needs)
+    def refused(self, variant: str, needs: frozenset[Need]) -> str | None:
+        """Say what an endpoint of the user's cannot be asked to do."""
+        return emulators.refused(variant, needs)
 
 
 DYNAMODB = DynamoBackend()

@@ -151,9 +151,5 @@ class MemoryBackend:
         """None: it is Python."""
         return ()
 
-    def missing(self, variant: str, needs: frozenset[Need]) -> str | None:
-        """Nothing is missing."""
-        return None
-
 
 MEMORY = MemoryBackend()

@@ -27,7 +27,6 @@ from backends.postgres.mutants import MUTANTS
 from backends.postgres.servers import PEERS, SIDES, PostgresNode, PostgresServers, ServerNode, open_links
 from backends.target import Target
 from harness.client import Client, Indeterminate, NotApplied
-from harness.deploy.install import missing
 from harness.deploy.local import Local, open_local
 from harness.deploy.ports import HOST
 from harness.deploy.process import wait_for
@@ -306,10 +305,6 @@ class OperatorBackend:
     def servers(self, variant: str) -> tuple[str, ...]:
         """Name what it starts."""
         return ("postgres",)
-
-    def missing(self, variant: str, needs: frozenset[Need]) -> str | None:
-        """Say what to install, None if all is there."""
-        return missing(*self.servers(variant))
 
 
 OPERATOR = OperatorBackend()

@@ -37,7 +37,7 @@ from backends.target import Target
 from harness.client import Client
 from harness.deploy.compose import Composed
 from harness.deploy.ground import Topology, open_ground
-from harness.deploy.install import missing, require
+from harness.deploy.install import require
 from harness.deploy.local import Local, LocalNode
 from harness.deploy.ports import HOST
 from harness.deploy.process import wait_for
@@ -316,10 +316,6 @@ class PatroniBackend:
     def servers(self, variant: str) -> tuple[str, ...]:
         """Name what it starts."""
         return ("postgres", "patroni", "etcd")
-
-    def missing(self, variant: str, needs: frozenset[Need]) -> str | None:
-        """Say what to install, None if all is there."""
-        return missing(*self.servers(variant))
 
 
 PATRONI_DEPLOYMENT = PatroniBackend()

@@ -13,7 +13,6 @@ from backends.target import Target
 from harness.client import Client
 from harness.deploy.compose import Composed
 from harness.deploy.ground import Topology, open_ground
-from harness.deploy.install import missing
 from harness.deploy.local import Local
 from harness.deploy.ports import HOST
 from harness.system import Deployment, Need, System
@@ -91,10 +90,6 @@ class PostgresBackend:
     def servers(self, variant: str) -> tuple[str, ...]:
         """Name what it starts."""
         return ("postgres",)
-
-    def missing(self, variant: str, needs: frozenset[Need]) -> str | None:
-        """Say what to install, None if all is there."""
-        return missing(*self.servers(variant))
 
 
 POSTGRES = PostgresBackend()

@@ -27,7 +27,7 @@ from backends.target import Target
 from harness.client import Client, NotApplied
 from harness.deploy.compose import Composed
 from harness.deploy.ground import Ground, Topology, open_ground
-from harness.deploy.install import missing, require
+from harness.deploy.install import require
 from harness.deploy.local import Local, LocalNode
 from harness.deploy.ports import HOST
 from harness.deploy.process import wait_for
@@ -303,10 +303,6 @@ class SentinelBackend:
     def servers(self, variant: str) -> tuple[str, ...]:
         """Name what it starts."""
         return ("redis-server",)
-
-    def missing(self, variant: str, needs: frozenset[Need]) -> str | None:
-        """Say what to install, None if all is there."""
-        return missing(*self.servers(variant))
 
 
 SENTINEL = SentinelBackend()

@@ -13,7 +13,6 @@ from backends.target import Target
 from harness.client import Client
 from harness.deploy.compose import Composed
 from harness.deploy.ground import Topology, open_ground
-from harness.deploy.install import missing
 from harness.deploy.local import Local
 from harness.deploy.ports import HOST
 from harness.system import Deployment, Need, System
@@ -104,10 +103,6 @@ class RedisBackend:
     def servers(self, variant: str) -> tuple[str, ...]:
         """Name what it starts."""
         return ("redis-server",)
-
-    def missing(self, variant: str, needs: frozenset[Need]) -> str | None:
-        """Say what to install, None if all is there."""
-        return missing(*self.servers(variant))
 
 
 REDIS = RedisBackend()

@@ -24,8 +24,9 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import accumulate
 
-from harness.history import NEMESIS, History, MalformedHistory, Operation
-from harness.verdict import Anomaly, Verdict, invalid, unknown, valid
+from harness.history import History, Operation
+from harness.models.fields import malformed
+from harness.verdict import Anomaly, Verdict, first_of, invalid, unknown, valid
 
 NS_PER_MS = 1_000_000
 SLACK_NS = 250 * NS_PER_MS
@@ -74,7 +75,7 @@ def acquire_bound(history: History) -> Verdict:
     }
     if late:
         anomalies = [_anomaly(wait) for wait in late]
-        return invalid(f"{len(late)} of {len(judged)} acquisitions came late; first: {anomalies[0].message}", anomalies, **numbers)
+        return invalid(f"{len(late)} of {len(judged)} acquisitions came late; {first_of(anomalies)}", anomalies, **numbers)
     if not judged:
         return unknown("no acquisition within a time was seen", **numbers)
     if doubtful:
@@ -90,7 +91,7 @@ def _wait(operation: Operation, history: History, meter: _Meter) -> _Wait | None
         return None
     timeout_ms = operation.argument.get("timeout_ms") if isinstance(operation.argument, dict) else None
     if type(timeout_ms) is not int or timeout_ms < 0:
-        raise MalformedHistory(f"acquire_within invoked at index {operation.index} has timeout_ms {timeout_ms!r}, expected milliseconds")
+        raise malformed(operation, f"timeout_ms {timeout_ms!r}, expected milliseconds")
     ended = operation.end if operation.end is not None else operation.gave_up
     until = history.events[-1].time if ended is None else ended
     wait = _Wait(operation, until, timeout_ms * NS_PER_MS + SLACK_NS, meter.overslept(operation.start, until))
@@ -101,7 +102,7 @@ class _Meter:
     """What the lag meter overslept: intervals that do not overlap, in order."""
 
     def __init__(self, history: History) -> None:
-        events = [event for event in history.events if event.process == NEMESIS and event.f == "lag"]
+        events = [event for event in history.nemesis() if event.f == "lag"]
         self.ran = bool(events)
         self._ends = [event.time for event in events]
         self._lengths: list[int] = [round(event.value["late_ms"] * NS_PER_MS) for event in events]
@@ -126,5 +127,8 @@ def _anomaly(wait: _Wait) -> Anomaly:
     over = (
         f"the bound is {timeout_ms} + {SLACK_NS // NS_PER_MS} ms, and the lag meter overslept {wait.overslept / NS_PER_MS:.0f} ms meanwhile"
     )
-    message = f"process {operation.process} waited {wait.lasted / NS_PER_MS:.0f} ms for {operation.key} and was {how}; {over}"
+    message = (
+        f"process {operation.process} waited {wait.lasted / NS_PER_MS:.0f} ms for {operation.key}, "
+        f"until {wait.until / 1e9:.3f} s, and was {how}; {over}"
+    )
     return Anomaly("acquire-late", operation.key, (operation.index,), wait.until, message, live=operation.start)

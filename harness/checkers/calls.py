@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from types import NoneType
 from typing import Any
 
-from harness.history import MalformedHistory, Operation
+from harness.history import Operation
+from harness.models.fields import malformed
 
 NS_PER_S = 1_000_000_000
 ACQUISITIONS = frozenset({"try_acquire", "acquire_within"})
@@ -50,7 +51,7 @@ def call_of(operation: Operation) -> Call:
     answered = operation.status == "ok"
     token = operation.result.get("fencing_token") if answered and isinstance(operation.result, dict) else None
     if type(token) not in (int, NoneType):
-        raise MalformedHistory(f"{operation.f} invoked at index {operation.index} has fencing_token {token!r}, expected an integer or null")
+        raise malformed(operation, f"fencing_token {token!r}, expected an integer or null", "result")
     return Call(
         index=operation.index,
         process=operation.process,
@@ -70,9 +71,7 @@ def _field(operation: Operation, place: str, name: str, kind: type[Any]) -> Any:
     record = getattr(operation, place)
     value: Any = record.get(name) if isinstance(record, dict) else None
     if not isinstance(value, kind) or (kind is int and (isinstance(value, bool) or value < 1)):
-        raise MalformedHistory(
-            f"{operation.f} invoked at index {operation.index} has {place} {record!r}, expected {name} of type {kind.__name__}"
-        )
+        raise malformed(operation, f"{place} {record!r}, expected {name} of type {kind.__name__}", place)
     return value
 
 

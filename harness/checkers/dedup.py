@@ -21,14 +21,13 @@ Sources: Plotkin, Sticky Bits and Universality of Consensus, PODC 1989; the proo
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
 from harness.history import History, Operation, split
 from harness.models.dedup import Dedup
-from harness.verdict import Anomaly, Verdict, combine, invalid, unknown, valid
+from harness.verdict import Anomaly, Verdict, combine, first_of, invalid, kinds_of, unknown, valid
 
 READS = ("get", "get_versioned")
 NEVER = 2**62
@@ -64,18 +63,20 @@ class _Key:
         return [each for each in self.reads if _read(each) is None]
 
     @property
+    def tried(self) -> bool:
+        return bool(self.winners or self.unanswered or self.refused)
+
+    @property
     def answered(self) -> bool:
         return bool(self.winners or self.refused or self.reads)
 
 
 def dedup(history: History) -> Verdict:
-    """Judge every key on which check_and_set was called; a history without one is unknown.
+    """Judge every key, one that is only read too: nobody can have set it. A history without a check_and_set is never valid.
 
     Raises MalformedHistory where a value is not what check_and_set or a read takes or gives.
     """
-    groups = {key: found for key, found in split(history.operations()).items() if any(each.f == "check_and_set" for each in found)}
-    if not groups:
-        return unknown("no check_and_set was seen")
+    groups = split(history.operations())
     unjudged = [f"{_named(key)}: {reason}" for key, found in groups.items() if (reason := _unfit(found)) is not None]
     keys = [_seen(key, found) for key, found in groups.items() if _unfit(found) is None]
     anomalies = [anomaly for key in keys for anomaly in _judge(key)]
@@ -85,15 +86,18 @@ def dedup(history: History) -> Verdict:
         parts["not judged"] = unknown(f"{len(unjudged)} keys not judged; {unjudged[0]}", **numbers)
     if keys:
         parts["single winner"] = _verdict(keys, anomalies, numbers)
+    if not parts:
+        return unknown("no check_and_set was seen", **numbers)
     return next(iter(parts.values())) if len(parts) == 1 else replace(combine(parts), numbers=numbers)
 
 
 def _verdict(keys: Sequence[_Key], anomalies: Sequence[Anomaly], numbers: dict[str, int]) -> Verdict:
     summary = f"{len(keys)} keys, {numbers['won']} won, {numbers['read_back']} read back"
     if anomalies:
-        kinds = Counter(anomaly.kind for anomaly in anomalies)
-        counts = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
-        return invalid(f"{counts} on {summary}", anomalies, **numbers)
+        wrong = len({anomaly.key for anomaly in anomalies})
+        return invalid(f"{kinds_of(anomalies)}, on {wrong} of {summary}; {first_of(anomalies)}", anomalies, **numbers)
+    if not any(key.tried for key in keys):
+        return unknown(f"no check_and_set was seen on {len(keys)} keys", **numbers)
     if not any(key.answered for key in keys):
         return unknown(f"saw nothing: no operation was answered on {len(keys)} keys", **numbers)
     return valid(f"no second winner, nothing lost: {summary}", **numbers)
@@ -108,7 +112,8 @@ def _unfit(operations: Sequence[Operation]) -> str | None:
             continue  # certainly no effect, and observed nothing
         if operation.f not in Dedup.functions:
             return f"{operation.f} was called too"
-        if operation.f == "check_and_set" and operation.argument.get("ttl_ms") is not None:
+        argument = operation.argument
+        if operation.f == "check_and_set" and isinstance(argument, Mapping) and argument.get("ttl_ms") is not None:
             return "a TTL was given"
     return None
 

@@ -25,7 +25,7 @@ from statistics import median
 from harness.checkers.grants import Grant, grants
 from harness.checkers.late_grant import staying_side
 from harness.history import History
-from harness.verdict import Anomaly, Verdict, invalid, unknown, valid
+from harness.verdict import Anomaly, Verdict, first_of, invalid, unknown, valid
 
 ALLOWED = 1
 
@@ -76,8 +76,9 @@ def _verdict(extras: dict[str | None, list[_Extra]]) -> Verdict:
     beyond = {name: found for name, found in extras.items() if len(found) > ALLOWED}
     if not beyond:
         return valid(f"at most {most} extra holder on each of {len(per_name)} names", **numbers)
-    summary = f"{len(beyond)} of {len(per_name)} names had more than {ALLOWED} extra holder, at most {most}"
-    return invalid(summary, [_anomaly(name, found) for name, found in beyond.items()], **numbers)
+    anomalies = [_anomaly(name, found) for name, found in beyond.items()]
+    summary = f"{len(beyond)} of {len(per_name)} names had more than {ALLOWED} extra holder, at most {most}; {first_of(anomalies)}"
+    return invalid(summary, anomalies, **numbers)
 
 
 def _holds(found: Iterable[Grant]) -> list[_Hold]:
@@ -110,7 +111,8 @@ def _anomaly(name: str | None, found: Sequence[_Extra]) -> Anomaly:
         name,
         tuple(sorted(involved)),
         at=found[ALLOWED].since,
-        message=f"{_named(name)} had {len(found)} extra holders in one failover ({owners}), each beside a holder on the other side",
+        message=f"{_named(name)} had {len(found)} extra holders in one failover ({owners}), each beside a holder on the other side, "
+        f"more than {ALLOWED} from {found[ALLOWED].since / 1e9:.3f} s on",
         live=min(extra.beside.start for extra in found),
     )
 

@@ -23,7 +23,7 @@ from harness.checkers.calls import NS_PER_S
 from harness.checkers.grants import Grant, Skew, grants, skew_of
 from harness.clock import clock_sane
 from harness.history import History
-from harness.verdict import Anomaly, Verdict, invalid, unknown, valid
+from harness.verdict import Anomaly, Verdict, first_of, invalid, unknown, valid
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,8 @@ def fencing(history: History, skew: Skew | None = None) -> Verdict:
     anomalies = [anomaly for tokens in names.values() for anomaly in _name(tokens, leases_count=leases_count)]
     if anomalies:
         anomalies.sort(key=lambda anomaly: (anomaly.at, anomaly.operations))
-        return invalid(f"{len(anomalies)} fencing tokens do not rise; first: {anomalies[0].message}", anomalies, **numbers)
+        what = "1 fencing token does" if len(anomalies) == 1 else f"{len(anomalies)} fencing tokens do"
+        return invalid(f"{what} not rise; {first_of(anomalies)}", anomalies, **numbers)
     return valid(f"fencing tokens are unique and rise: {numbers['tokens']} tokens on {numbers['locks']} locks", **numbers)
 
 

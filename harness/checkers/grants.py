@@ -10,10 +10,10 @@ under test, what is sound, and the sources.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from harness.checkers.calls import ACQUISITIONS, FUNCTIONS, Call, call_of, who_asked
+from harness.checkers.calls import ACQUISITIONS, FUNCTIONS, Call, at_s, between_s, call_of, who_asked
 from harness.history import History, Operation
 
 NS_PER_MS = 1_000_000
@@ -65,6 +65,7 @@ class Grant:
     """One acquisition that was answered granted, or was not answered. Times in nanoseconds.
 
     Must-hold is [acknowledged_at, must_end), where that is not empty; may-hold is [invoked, may_end).
+    Successes of its owner from when it was over on lengthen neither: they are anomalies of their own.
     `acknowledged_at` and `must_end` are None for an unanswered acquisition. `may_end` is None where no
     end is known: an unanswered acquisition may take effect at any time, unless a later answer proves it.
     `key` is the lock's name, None where the history has one lock without a name (a key of null).
@@ -107,8 +108,8 @@ def _grant(one: Lease) -> Grant:
         acknowledged=acknowledged,
         invoked=call.start,
         acknowledged_at=call.end if acknowledged else None,
-        must_end=one.least if acknowledged else None,
-        may_end=one.most,
+        must_end=one.must_end if acknowledged else None,
+        may_end=one.may_end,
         token=call.token,
         node=call.node,
         operations=(call.index, *sorted(use.index for use in one.uses)),
@@ -128,12 +129,23 @@ class _Lost:
 
 
 @dataclass(frozen=True, slots=True)
+class Late:
+    """A success of the owner after its lease was over: why it was, and the operations that say so."""
+
+    use: Call
+    why: str
+    basis: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Lease:
     """A grant with its bounds.
 
     `known` is the first instant at which the grant is certain to have been made, None if never;
     `least` and `most` bound its end (SPEC 6: Emin, Emax), None where `known` is. `basis` are the
-    operations from which `least` follows.
+    operations from which `least` follows. `late` are the successes of its owner after it was over: where there
+    are any, no end fits. `must_end` and `may_end` are `least` and `most` without them, the ends of what its owner was
+    promised at first, and `must_basis` the operations from which the former follows.
     """
 
     call: Call
@@ -143,6 +155,10 @@ class Lease:
     most: int | None
     basis: tuple[int, ...]
     lost: _Lost | None
+    late: tuple[Late, ...] = ()
+    must_end: int | None = None
+    may_end: int | None = None
+    must_basis: tuple[int, ...] = ()
 
     @property
     def who(self) -> str:
@@ -158,6 +174,7 @@ class Certain:
     known: int
     least: int
     most: int
+    must_end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +192,8 @@ class Name:
         """Give the leases that were granted for certain, answered or proved by a later answer."""
         found = []
         for one in self.leases:
-            if one.known is not None and one.least is not None and one.most is not None:
-                found.append(Certain(one, one.known, one.least, one.most))
+            if one.known is not None and one.least is not None and one.most is not None and one.must_end is not None:
+                found.append(Certain(one, one.known, one.least, one.most, one.must_end))
         return found
 
     def uncertain(self) -> list[Lease]:
@@ -238,7 +255,13 @@ def _lease(call: Call, uses: tuple[Call, ...], skew: Skew) -> Lease:
     known = min(ends)
     lost = _lost(call, uses, known, skew)
     least, basis = _least(call, uses, lost, skew)
-    return Lease(call, uses, known, least, _most(call, uses, known, skew), basis, lost)
+    late = tuple(_late(call, uses, known, skew))
+    first_late = min((one.use.start for one in late), default=None)
+    in_time = uses if first_late is None else tuple(use for use in uses if use.start < first_late)
+    must_end, must_basis = _least(call, in_time, _lost(call, in_time, known, skew), skew) if late else (least, basis)
+    most = _most(call, uses, known, skew)
+    may_end = _most(call, in_time, known, skew) if late else most
+    return Lease(call, uses, known, least, most, basis, lost, late, must_end, may_end, must_basis)
 
 
 def extends_of(uses: Iterable[Call], answer: bool | None) -> list[Call]:
@@ -360,3 +383,32 @@ def _most(call: Call, uses: tuple[Call, ...], known: int, skew: Skew) -> int:
 def endings_of(uses: Iterable[Call], known: int) -> list[Call]:
     """Give the answers after which the lease is over: acknowledged releases, and refusals of its owner."""
     return [use for use in uses if use.f == "release" and use.answer] + refused_of(uses, known)
+
+
+# What came too late
+
+
+def _late(call: Call, uses: tuple[Call, ...], known: int, skew: Skew) -> Iterator[Late]:
+    extends = sorted(extends_of(uses, True), key=lambda use: use.ended)
+    overs = [(use.ended + (0 if use.f == "release" and use.answer else skew.seen_over()), use) for use in endings_of(uses, known)]
+    overs = sorted(overs, key=lambda over: over[0])[:2]
+    released = next((use for use in uses if use.f == "release" and use.answer), None)
+    latest, done = Latest(call, known, skew), 0
+    for use in sorted((use for use in uses if use.answer), key=lambda use: use.start):
+        while done < len(extends) and extends[done].ended < use.start:
+            latest.push(extends[done])
+            done += 1
+        over = next((ending for at, ending in overs if ending is not use and at < use.start), None)
+        if over is not None:
+            how = "released" if over.answer else f"seen lost (by {over.f})"
+            yield Late(use, f"it had been {how} by {at_s(over.ended)}", (over.index,))
+        elif released is not None and use.f == "release" and use is not released:
+            yield Late(use, f"it was also released between {between_s(released)}", (released.index,))
+        elif use.start >= latest.end and use.start >= (end := _end_before(use, latest.end, uses, skew)):
+            yield Late(use, f"its lease ended by {at_s(end)}", tuple(extend.index for extend in extends[max(0, done - 1) : done]))
+
+
+def _end_before(use: Call, end: int, uses: Iterable[Call], skew: Skew) -> int:
+    """Give the latest end before this use: extends that overlap it, or were not answered, may have been done before it."""
+    others = [other for other in uses if other.f == "extend" and other.answer is not False and other is not use]
+    return lengthened(end, [other for other in others if other.end is None or other.end >= use.start], skew)

@@ -18,8 +18,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.history import NEMESIS, Event, History, Operation
-from harness.verdict import Anomaly, Verdict, invalid, unknown, valid
+from harness.history import Event, History, Operation
+from harness.verdict import Anomaly, Verdict, first_of, invalid, unknown, valid
 
 FAULT = "isolate-primary"
 STAYING = "clients-a"
@@ -67,7 +67,8 @@ def late_grant(history: History, bound_ns: int) -> Verdict:
     bound = f"later than {bound_ns / 1e9:g} s after the cut"
     if late:
         anomalies = [_anomaly(cut, each, bound_ns) for cut, each in late]
-        return invalid(f"{len(late)} acknowledged by the cut-off primary {bound}, of {attempted} attempts", anomalies, **numbers)
+        told = f"{len(late)} acknowledged by the cut-off primary {bound}, of {attempted} attempts on its side; {first_of(anomalies)}"
+        return invalid(told, anomalies, **numbers)
     if nameless:
         return unknown(f"{nameless} grants {bound} do not say which node gave them", **numbers)
     if not attempted:
@@ -83,10 +84,10 @@ def staying_side(history: History) -> str | None:
 
 def _cuts(history: History) -> list[_Cut]:
     phases: dict[object, dict[str, Event]] = {}
-    for event in history.events:
-        if event.process == NEMESIS and event.f == FAULT:
+    for event in history.nemesis():
+        if event.f == FAULT:
             phases.setdefault(event.value.get("id"), {}).setdefault(event.value["phase"], event)
-    proved = [found for found in phases.values() if "begin" in found and "active" in found]
+    proved = [found for found in phases.values() if "begin" in found and "active" in found and found["begin"].value.get("targets")]
     return [_Cut(found["begin"].value["targets"][0], found["begin"], found.get("healing")) for found in proved]
 
 

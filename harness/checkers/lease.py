@@ -41,16 +41,16 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from heapq import heappop, heappush
 from itertools import islice
 
 from harness.checkers.calls import Call, at_s, between_s, indices_of, who_asked
-from harness.checkers.grants import NS_PER_MS, Certain, Latest, Name, Skew, endings_of, extends_of, lengthened, names_of, skew_of
+from harness.checkers.grants import NS_PER_MS, Certain, Name, Skew, names_of, skew_of
 from harness.checkers.refusals import Span, free_for, least_length, refused_wrongly
 from harness.clock import clock_sane, excess_ns
 from harness.history import History
-from harness.verdict import Anomaly, Verdict, invalid, unknown, valid
+from harness.verdict import Anomaly, Verdict, first_of, invalid, kinds_of, unknown, valid
 
 PAIRS_LISTED = 1_000
 """Pairs of holders listed on one key; from there on each further grant is listed once, against the one that ends last."""
@@ -70,7 +70,7 @@ def lease(history: History, skew: Skew | None = None) -> Verdict:
         parted = f"wall and monotonic time parted {excess_ns(history) / NS_PER_MS:.1f} ms too far"
         return unknown(f"the clock was not sane: {parted}; {len(anomalies)} anomalies by it do not count", **numbers)
     if anomalies:
-        return invalid(_count_kinds(anomalies), anomalies, **numbers)
+        return invalid(_found(anomalies), anomalies, **numbers)
     twice = [owner for name in names for owner in name.twice]
     if twice:
         return unknown(f"owner token {twice[0]} served two attempts: grants cannot be told apart", **numbers)
@@ -89,7 +89,7 @@ def _judge(name: Name, skew: Skew) -> Iterator[Anomaly]:
             yield _stranger(name.key, stray)
     for one in certain:
         yield from _lost_early(name.key, one)
-        yield from _alive_too_late(name.key, one, skew)
+        yield from _alive_too_late(name.key, one)
     pairs = list(_two_holders(certain))
     for first, second in pairs:
         yield _both(name.key, first, second)
@@ -122,43 +122,16 @@ def _lost_early(key: str | None, one: Certain) -> Iterator[Anomaly]:
     yield Anomaly("lost-early", key, operations, refusal.ended, message, lost.due, one.known)
 
 
-def _alive_too_late(key: str | None, one: Certain, skew: Skew) -> Iterator[Anomaly]:
+def _alive_too_late(key: str | None, one: Certain) -> Iterator[Anomaly]:
     """The owner succeeded after its lease was over; the first such operation is reported, with the number of all."""
-    late = list(_late(one, skew))
+    late = one.lease.late
     if not late:
         return
-    use, why, operations = late[0]
+    use = late[0].use
     more = f", and {len(late) - 1} more after it" if len(late) > 1 else ""
-    message = f"{use.f} of {one.lease.who} on {key} took effect between {between_s(use)}, although {why}{more}"
-    indices = indices_of(one.lease.call.index, *operations, use.index)
-    yield Anomaly("alive-too-late", key, indices, use.start, message, late[-1][0].end, one.known)
-
-
-def _late(one: Certain, skew: Skew) -> Iterator[tuple[Call, str, tuple[int, ...]]]:
-    call, uses = one.lease.call, one.lease.uses
-    extends = sorted(extends_of(uses, True), key=lambda use: use.ended)
-    overs = [(use.ended + (0 if use.f == "release" and use.answer else skew.seen_over()), use) for use in endings_of(uses, one.known)]
-    overs = sorted(overs, key=lambda over: over[0])[:2]
-    released = next((use for use in uses if use.f == "release" and use.answer), None)
-    latest, done = Latest(call, one.known, skew), 0
-    for use in sorted((use for use in uses if use.answer), key=lambda use: use.start):
-        while done < len(extends) and extends[done].ended < use.start:
-            latest.push(extends[done])
-            done += 1
-        over = next((ending for at, ending in overs if ending is not use and at < use.start), None)
-        if over is not None:
-            how = "released" if over.answer else f"seen lost (by {over.f})"
-            yield use, f"it had been {how} by {at_s(over.ended)}", (over.index,)
-        elif released is not None and use.f == "release" and use is not released:
-            yield use, f"it was also released between {between_s(released)}", (released.index,)
-        elif use.start >= latest.end and use.start >= (end := _end_before(use, latest.end, uses, skew)):
-            yield use, f"its lease ended by {at_s(end)}", tuple(extend.index for extend in extends[max(0, done - 1) : done])
-
-
-def _end_before(use: Call, end: int, uses: Iterable[Call], skew: Skew) -> int:
-    """Give the latest end before this use: extends that overlap it, or were not answered, may have been done before it."""
-    others = [other for other in uses if other.f == "extend" and other.answer is not False and other is not use]
-    return lengthened(end, [other for other in others if other.end is None or other.end >= use.start], skew)
+    message = f"{use.f} of {one.lease.who} on {key} took effect between {between_s(use)}, although {late[0].why}{more}"
+    indices = indices_of(one.lease.call.index, *late[0].basis, use.index)
+    yield Anomaly("alive-too-late", key, indices, use.start, message, late[-1].use.end, one.known)
 
 
 def _two_holders(certain: list[Certain]) -> Iterator[tuple[Certain, Certain]]:
@@ -187,18 +160,28 @@ def _two_holders(certain: list[Certain]) -> Iterator[tuple[Certain, Certain]]:
 
 def _both(key: str | None, first: Certain, second: Certain) -> Anomaly:
     first, second = sorted((first, second), key=lambda one: one.known)
-    at, until = max(first.known, second.known), min(first.least, second.least)
+    at, until = max(first.known, second.known), min(first.must_end, second.must_end)
     message = (
-        f"{first.lease.who} held {key} from {at_s(first.known)} until at least {at_s(first.least)}, "
-        f"and {second.lease.who} held it from {at_s(second.known)} until at least {at_s(second.least)}"
+        f"{first.lease.who} held {key} from {at_s(first.known)} until at least {at_s(first.must_end)}, "
+        f"and {second.lease.who} held it from {at_s(second.known)} until at least {at_s(second.must_end)}"
     )
     if until <= at:
         message = (
             f"{first.lease.who} and {second.lease.who} were both granted {key}, but neither can have ended before the other began: "
-            f"granted by {at_s(first.known)} and {at_s(second.known)}, ended from {at_s(first.least)} and {at_s(second.least)} on"
+            f"{_granted(first)}, and {_granted(second)}"
         )
-    operations = indices_of(first.lease.call.index, *first.lease.basis, second.lease.call.index, *second.lease.basis)
-    return Anomaly("two-holders", key, operations, at, message, until if until > at else None, first.known)
+    operations = [index for one in (first, second) for index in (one.lease.call.index, *one.lease.must_basis)]
+    if until <= at:
+        operations += [index for one in (first, second) for index in (*one.lease.basis, *(late.use.index for late in one.lease.late[-1:]))]
+    return Anomaly("two-holders", key, indices_of(*operations), at, message, until if until > at else None, first.known)
+
+
+def _granted(one: Certain) -> str:
+    """Say from when on a grant counts and what shows that it went on: a success of its owner after it was over, or its bound."""
+    if one.lease.late:
+        use = one.lease.late[-1].use
+        return f"{one.lease.who} by {at_s(one.known)}, whose {use.f} took effect between {between_s(use)}"
+    return f"{one.lease.who} by {at_s(one.known)}, which ended from {at_s(one.least)} on"
 
 
 def _in_order(certain: list[Certain], skew: Skew) -> tuple[list[Span], list[list[Certain]]]:
@@ -276,6 +259,5 @@ def _summary(numbers: dict[str, int]) -> str:
     )
 
 
-def _count_kinds(anomalies: list[Anomaly]) -> str:
-    kinds = Counter(anomaly.kind for anomaly in anomalies)
-    return ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())) + f"; first: {anomalies[0].message}"
+def _found(anomalies: list[Anomaly]) -> str:
+    return f"{kinds_of(anomalies)}; {first_of(anomalies)}"

@@ -25,14 +25,16 @@ from itertools import accumulate
 from typing import Any
 
 from harness.checkers import Checker
+from harness.checkers.reductions import looked_at, writes, written
 from harness.checkers.replay import replay
 from harness.checkers.search import EVERY_RULE, NO_RULE, Budget, Search
-from harness.checkers.sentence import explain, phrase
+from harness.checkers.sentence import explain, phrase, words
 from harness.checkers.shrink import Core, Trials, possible_states, shrink
 from harness.history import History, Operation, split
 from harness.model import Model
 from harness.models import Object
 from harness.models.fields import unknown_function
+from harness.models.register import Register, canonical
 from harness.verdict import Anomaly, Status, Verdict, combine, invalid, unknown, valid
 
 __all__ = ["Budget", "linearizable"]
@@ -169,9 +171,21 @@ def _stands(core: Core, now: Callable[[], float]) -> bool:
 
 def _condemned(each: _Key, core: Core, states: Sequence[str] | None, numbers: Mapping[str, Any]) -> Verdict:
     assert core.culprit.end is not None
-    message = explain(core, states)
+    message = explain(core, states) + _unwritten(each, core)
     shown = {operation.index for operation in core.answered} | ({core.anchor.index} if core.anchor else set())
     return invalid(message, [Anomaly(KIND, each.key, tuple(sorted(shown)), core.culprit.end, message)], **numbers)
+
+
+def _unwritten(each: _Key, core: Core) -> str:
+    """Say so where nobody wrote what a register's culprit looked at, and it would fit if the register had begun with it."""
+    if not isinstance(each.model, Register) or core.anchor is not None or core.culprit.result is False:
+        return ""
+    there = {each.model.value, *(canonical(written(operation)) for operation in each.operations if writes(operation))}
+    unwritten = [value for value in looked_at(core.culprit) if canonical(value) not in there]
+    for value in unwritten:
+        if Search(Register(canonical(value)), core.operations).run(CERTIFY_S, CERTIFY, each.now) is Status.VALID:
+            return f"; nobody wrote {words(value)}: if the register began with it, say so with --initial"
+    return ""
 
 
 def _how_far(each: _Key, search: Search | None) -> str:

@@ -15,7 +15,8 @@ then another held the lock, or held it after. Not the end of a lease by the cloc
 *Assumptions*: each process writes what it last read + 1 (else the history is refused), the record is a
 register that begins at 0. *Invalid is sound*: with one holder at a time, and reads and writes done while
 holding, values rise by one and tokens never fall. A write without an answer condemns nothing by itself: it
-may have happened or not. *Valid* is complete for what was acknowledged. *Unknown*: no write was taken.
+may have happened or not. *Valid* is complete for what was acknowledged. *Unknown*: no write was taken,
+or a read shows what nobody wrote, so that the record is no register.
 
 `lost` is exact where every write was answered and the record was read at the end: writes taken less what the
 record came to. Else it is a lower bound. O(n log n) in operations.
@@ -31,8 +32,9 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-from harness.history import History, MalformedHistory, Operation, split
-from harness.verdict import Anomaly, Verdict, invalid, unknown, valid
+from harness.history import History, Operation, split
+from harness.models.fields import malformed
+from harness.verdict import Anomaly, Verdict, first_of, invalid, unknown, valid
 
 FUNCTIONS = frozenset({"resource_read", "resource_write"})
 
@@ -81,8 +83,13 @@ def resource(history: History) -> Verdict:
         "records": len(records),
     }
     if anomalies:
-        what = f"{lost} of {numbers['written']} updates lost, {numbers['stale']} writes by holders that had been succeeded"
-        return invalid(f"{what}; first: {anomalies[0].message}", anomalies, **numbers)
+        stale = f"{numbers['stale']} {'write' if numbers['stale'] == 1 else 'writes'} by holders that had been succeeded"
+        what = f"{lost} of {numbers['written']} updates lost, {stale}"
+        return invalid(f"{what}; {first_of(anomalies)}", anomalies, **numbers)
+    if strange := [read for operations in split(_own(history)).values() for read in _never_written(operations)]:
+        read = strange[0]
+        said = f"the read invoked at index {read.index} shows {read.result['value']}, which nobody wrote"
+        return unknown(f"the record is no register: {said}", **numbers)
     if not numbers["written"]:
         return unknown("no write was taken", **numbers)
     return valid(f"no update lost of {numbers['written']} on {len(records)} records, {numbers['refused']} writes refused", **numbers)
@@ -120,35 +127,47 @@ def _accesses(operations: Iterable[Operation]) -> list[Access]:
     found = []
     last: dict[int, int] = {}
     for operation in operations:
-        token = _field(operation, operation.argument, "fencing_token", optional=operation.f == "resource_read")
+        token = _field(operation, "argument", "fencing_token", optional=operation.f == "resource_read")
         if operation.f == "resource_write":
-            value = _field(operation, operation.argument, "value")
+            value = _field(operation, "argument", "value")
             if last.get(operation.process, value - 1) != value - 1:
-                raise MalformedHistory(f"{_named(operation)} writes {value} after it read {last[operation.process]}, expected that + 1")
+                raise malformed(operation, f"writes {value} after it read {last[operation.process]}, expected that + 1")
         if operation.status != "ok":
             continue
         if operation.f == "resource_read":
-            value = _field(operation, operation.result, "value")
+            value = _field(operation, "result", "value")
             last[operation.process] = value
-            seen = [each for each in (token, _field(operation, operation.result, "token", optional=True)) if each is not None]
+            seen = [each for each in (token, _field(operation, "result", "token", optional=True)) if each is not None]
             found.append(Access(operation, token, value, max(seen, default=None), writes=False, taken=False))
         else:
             taken = operation.result.get("written") if isinstance(operation.result, dict) else None
             if not isinstance(taken, bool):
-                raise MalformedHistory(f"{_named(operation)} has result {operation.result!r}, expected written of type bool")
+                raise malformed(operation, f"result {operation.result!r}, expected written of type bool", "result")
             found.append(Access(operation, token, value, token, writes=True, taken=taken))
     return found
 
 
-def _field(operation: Operation, record: Any, name: str, *, optional: bool = False) -> Any:
+def _never_written(operations: Iterable[Operation]) -> Iterator[Operation]:
+    """Give the answered reads of a value other than 0 that no write had tried by their end."""
+    tried: dict[int, int] = {}  # value -> first invocation
+    reads = []
+    for operation in operations:
+        if operation.f == "resource_write" and operation.status != "fail":
+            tried.setdefault(operation.argument["value"], operation.index)
+        elif operation.f == "resource_read" and operation.status == "ok" and operation.result["value"]:
+            reads.append(operation)
+    for read in reads:
+        since = tried.get(read.result["value"])
+        if since is None or read.end_index is None or since > read.end_index:
+            yield read
+
+
+def _field(operation: Operation, part: str, name: str, *, optional: bool = False) -> Any:
+    record = getattr(operation, part)
     value = record.get(name) if isinstance(record, dict) else None
     if (value is None and optional and isinstance(record, dict)) or type(value) is int:
         return value
-    raise MalformedHistory(f"{_named(operation)} has {record!r}, expected {name} of type int")
-
-
-def _named(operation: Operation) -> str:
-    return f"{operation.f} invoked at index {operation.index}"
+    raise malformed(operation, f"{part} {record!r}, expected {name} of type int", part)
 
 
 def _taken(accesses: Iterable[Access]) -> list[Access]:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.checkers.grants import Grant, grants
-from harness.history import NEMESIS, Event, History, Operation, split
+from harness.history import Event, History, Operation, split
 
 CUTS = frozenset({"isolate-primary", "hold-back-replication", "cancel-wait"})
 """Faults that cut the primary from its replicas and kill nobody."""
@@ -118,8 +118,7 @@ def _crash(events: Sequence[Event], *, whole: bool = False) -> _Crash | None:
 
 def _fault(event: Event) -> Mapping[str, Any]:
     """Give the value of an event of a fault, nothing for other events."""
-    marked = event.process == NEMESIS and isinstance(event.value, Mapping) and "phase" in event.value and event.f != "trial"
-    return event.value if marked else {}
+    return event.value if "phase" in event.value and event.f != "trial" else {}
 
 
 def _meets_primary(events: Iterable[Event], begin: Event) -> bool:

@@ -15,8 +15,9 @@ from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Self
 
-from harness.deploy.install import FAILED, REMEDY, WATCHED
+from harness.deploy.install import FAILED, WATCHED
 from harness.heartbeat import ROLLBACK_S, Child, Say
+from harness.program import command
 
 NICE = 19
 POLL_S = 0.5
@@ -68,14 +69,16 @@ class Bringing:
                 return
             if (code := child.wait()) != 0:
                 said = child.last.removeprefix(FAILED)
-                self.failures[name] = said if said != child.last else f"{name}: bringing it ended with exit {code}: {said}; {REMEDY}"
+                self.failures[name] = (
+                    said if said != child.last else f"{name}: bringing it ended with exit {code}: {said}; run: {command('install', name)}"
+                )
             self._here[name].set()
 
     def _start(self, name: str) -> Child | None:
-        command = [sys.executable, "-P", "-m", "harness.deploy.install", WATCHED, name]
+        words = [sys.executable, "-P", "-m", "harness.deploy.install", WATCHED, name]
         with self._lock:
             if self._ended:
                 return None
-            self._child = Child(command, stdin=subprocess.PIPE)
+            self._child = Child(words, stdin=subprocess.PIPE)
             os.setpriority(os.PRIO_PROCESS, self._child.process.pid, NICE)
             return self._child

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness import store
 from harness.deploy.ports import HOST, Ports
 from harness.deploy.process import wait_for
 from harness.deploy.proxy import ProxyLink, ProxyServer
@@ -236,7 +237,9 @@ class Composed:
         folder.mkdir(parents=True, exist_ok=True)
         for container in self.client.containers.list(all=True, filters={"label": f"{PROJECT}={self.project}"}):
             with suppress(Infrastructure), engine("reading a log"):
-                (folder / f"{container.labels.get(NODE, container.name)}.log").write_bytes(container.logs(timestamps=True))
+                label = container.labels.get(NODE, "")  # of an attached project: anybody's
+                name = label if store.NAME.fullmatch(label) else container.name
+                store.save(folder / f"{name}.log", container.logs(timestamps=True))
 
     def last_lines(self, name: str, count: int = 5) -> str:
         """Give the end of what a service wrote, for an error message."""

@@ -25,7 +25,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -33,9 +33,9 @@ from pathlib import Path
 from typing import Any
 
 from harness import heartbeat, registry
+from harness.program import command
 from harness.system import Infrastructure
 
-REMEDY = "run: holdwater install"
 ASK_S = 30.0
 BRING_S = 1200.0
 CONSTRAINTS = Path(__file__).resolve().parents[2] / "constraints.txt"  # of a checkout; an installed wheel has none
@@ -52,7 +52,7 @@ class Server:
     `answer` matches what it says to `ask` (an argument, or the command that asks about a path), with the
     group version, and the group product where there are several; `oldest` is a major version. `brought`
     gives where `bring` puts what is `pinned`; `bring` raises Infrastructure or OSError with the bare
-    reason. One that is `built` takes minutes. An `optional` one, for which a machine may lack the tools, is
+    reason. One that is `built` takes minutes. An `optional` one, for which a machine may lack the `tools`, is
     missed only by its own rows.
     """
 
@@ -70,6 +70,7 @@ class Server:
     bring: Callable[[Say], None]
     built: bool = False
     optional: bool = False
+    tools: str | None = None
 
     @property
     def variable(self) -> str:
@@ -172,9 +173,10 @@ def _server(name: str) -> Server:
     return server
 
 
-def _absence(names: Iterable[str]) -> str:
+def _absence(names: Sequence[str]) -> str:
     wanted = [f"no {name} {_server(name).oldest} or later" for name in names]  # an older one may be there
-    return f"{' and '.join(wanted)} on this machine; {REMEDY}"
+    tools = [f"{tools}, then " for name in names if (tools := _server(name).tools) is not None]
+    return f"{' and '.join(wanted)} on this machine; {''.join(tools)}run: {command('install', *(names if tools else ()))}"
 
 
 def _brought(server: Server, say: Say) -> Found:
@@ -206,7 +208,7 @@ def _asked(server: Server, path: Path, source: str) -> Found | None:
 
 
 def _row(server: Server, found: Found | None) -> dict[str, Any]:
-    row: dict[str, Any] = {"name": server.name, "purpose": server.purpose, "licence": server.licence}
+    row: dict[str, Any] = {"name": server.name, "purpose": server.purpose, "licence": server.licence, "optional": server.optional}
     if found is None:
         return row | dict.fromkeys(("product", "version", "path", "source", "sha256"))
     digest = hashlib.sha256(found.path.read_bytes()).hexdigest()

@@ -67,6 +67,7 @@ class Processes:
     def __enter__(self) -> Self:
         for name in ("nodes", "logs"):
             (self.directory / name).mkdir(parents=True, exist_ok=True)
+        (self.directory / "nodes").chmod(0o700)  # what servers store, and passwords in their settings, is this user's alone
         ours, theirs = socket.socketpair()
         self._channel = ours
         self._supervisor = subprocess.Popen(

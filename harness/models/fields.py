@@ -17,7 +17,7 @@ def text(operation: Operation, part: str, name: str) -> str | None:
     """Give a string or null from the operation's `argument` or `result`."""
     value = _get(operation, part, name)
     if value is not None and type(value) is not str:
-        raise malformed(operation, f"{part} {name} is {value!r}, expected a string or null")
+        raise malformed(operation, f"{part} {name} is {value!r}, expected a string or null", part)
     return value
 
 
@@ -33,7 +33,7 @@ def integer(operation: Operation, part: str, name: str) -> int:
     """Give an integer; true and false are none, though Python counts them in."""
     value = _get(operation, part, name)
     if type(value) is not int:
-        raise malformed(operation, f"{part} {name} is {value!r}, expected an integer")
+        raise malformed(operation, f"{part} {name} is {value!r}, expected an integer", part)
     return value
 
 
@@ -41,13 +41,14 @@ def flag(operation: Operation, part: str, name: str) -> bool:
     """Give true or false."""
     value = _get(operation, part, name)
     if type(value) is not bool:
-        raise malformed(operation, f"{part} {name} is {value!r}, expected true or false")
+        raise malformed(operation, f"{part} {name} is {value!r}, expected true or false", part)
     return value
 
 
-def malformed(operation: Operation, reason: str) -> MalformedHistory:
-    """Make the error that names the operation."""
-    return MalformedHistory(f"{operation.f} (event {operation.index}, process {operation.process}): {reason}")
+def malformed(operation: Operation, reason: str, part: str = "argument") -> MalformedHistory:
+    """Make the error that names the operation, and the event of its `argument` or its `result`."""
+    event = operation.index if part == "argument" else operation.end_index
+    return MalformedHistory(f"{operation.f} (event {event}, process {operation.process}): {reason}", event=event)
 
 
 def unknown_function(operation: Operation, model: str, functions: frozenset[str]) -> MalformedHistory:
@@ -58,5 +59,5 @@ def unknown_function(operation: Operation, model: str, functions: frozenset[str]
 def _get(operation: Operation, part: str, name: str) -> Any:
     holder = operation.argument if part == "argument" else operation.result
     if not isinstance(holder, Mapping) or name not in holder:
-        raise malformed(operation, f"its {part} is {holder!r}, expected a field {name}")
+        raise malformed(operation, f"its {part} is {holder!r}, expected a field {name}", part)
     return holder[name]

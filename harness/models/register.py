@@ -60,7 +60,7 @@ class Register:
                 if not isinstance(operation.argument, list | tuple) or len(operation.argument) != 2:
                     raise fields.malformed(operation, f"argument {operation.argument!r}, expected [expected, new]")
                 if answered and type(operation.result) is not bool:
-                    raise fields.malformed(operation, f"result {operation.result!r}, expected true or false")
+                    raise fields.malformed(operation, f"result {operation.result!r}, expected true or false", "result")
                 expected, new = map(canonical, operation.argument)
                 return ("cas", expected, new, operation.result if answered else None)
         raise fields.unknown_function(operation, self.name, self.functions)

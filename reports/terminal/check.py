@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 from rich.text import Text
 
-from harness.verdict import Anomaly, Status, Verdict
+from harness.verdict import Anomaly, Status, Verdict, of_each_kind_first
 from reports import phrases
 from reports.terminal.lines import (
     GAP,
@@ -77,11 +77,9 @@ def _anomalies(found: Sequence[Anomaly], width: int) -> Lines:
         return []
     lines: Lines = [Text("ANOMALIES", STRONG)]
     lines += wrapped(Text.assemble("  ", cleaned(f"{len(found):,}: {counted_words(each.kind for each in found)}")), width, INDENT)
-    first = {each.kind: each for each in reversed(found)}
-    shown = [*sorted(first.values(), key=found.index), *(each for each in found if each is not first[each.kind])][:ANOMALIES]
-    for number, anomaly in enumerate(shown, 1):
+    for number, anomaly in enumerate(of_each_kind_first(found)[:ANOMALIES], 1):
         key = "the object" if anomaly.key is None else anomaly.key
-        told = f"{anomaly.kind} on {key} at {phrases.seconds(anomaly.at)} s: {anomaly.message}"
+        told = f"{anomaly.kind} on {key} at {phrases.moment(anomaly.at)}: {anomaly.message}"
         lines += wrapped(Text.assemble("  ", (f"{number}", LOUD), "  ", cleaned(told)), width, 5)
     more = [Text(f"  and {len(found) - ANOMALIES:,} more: --json shows all")] if len(found) > ANOMALIES else []
     return [*lines, *more]

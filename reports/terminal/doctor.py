@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from rich.cells import cell_len
 from rich.text import Text
 
+from harness import program
 from reports import phrases
 from reports.terminal.lines import (
     GAP,
@@ -49,7 +50,7 @@ def _remedies(results: Results) -> dict[str, list[str]]:
             found.setdefault(clean(backend["missing"]), []).append(backend["name"])
     for server in results["servers"]:
         if server["version"] is None and not any(server["name"] in remedy for remedy in found):
-            found[f"no {server['name']} on this machine; run: holdwater install {server['name']}"] = [server["name"]]
+            found[f"no {server['name']} on this machine; run: {program.command('install', server['name'])}"] = [server["name"]]
     return found
 
 
@@ -156,5 +157,10 @@ def _doctor_end(results: Results, width: int) -> Lines:
     said = f"{claims['runnable']} of {phrases.counted(claims['total'], 'claim')} can run here"
     lacking = claims["unavailable"]
     said += f"; {len(lacking)} would be unavailable: {', '.join(lacking)}." if lacking else "."
-    meaning = "every backend can be started here" if results["exit"] == 0 else "part of the table cannot be judged on this machine"
+    lacks = any(backend["missing"] is not None for backend in results["backends"])
+    meaning = "every backend can be started here"
+    if lacks:
+        meaning = "part of the table cannot be judged on this machine"
+    if lacks and results["exit"] == 0:
+        meaning = "all that is not optional can be started here"
     return [*wrapped(cleaned(said), width, 2), *wrapped(cleaned(f"exit {results['exit']}: {meaning}"), width, 2)]

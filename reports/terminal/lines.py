@@ -113,13 +113,6 @@ def path_lines(label: str, path: str, width: int, indent: int = INDENT) -> Lines
     return [*before, Text.assemble(" " * max(indent, GAP), cleaned(path))]
 
 
-def shortened(path: str, directory: Path) -> str:
-    """Give a file of a run directory by way of `latest`, where that is the same: whole, it is longer than a line."""
-    latest = directory.parent / "latest"
-    below = Path(path).is_relative_to(directory) and latest.resolve() == directory.resolve()
-    return str(latest / Path(path).relative_to(directory)) if below else path
-
-
 def command_lines(label: str, command: str, width: int, indent: int = INDENT) -> Lines:
     """Give a command that can be copied as it stands: broken between its options, each line but the last ending in a backslash."""
     head = _label(label, indent)
@@ -213,6 +206,13 @@ def gate_words(name: str) -> str:
     return f"{words} ({workload})" if workload else words
 
 
+def little(results: Results) -> str:
+    """Say beside the word of a valid run which counts were too low: what was hardly exercised shows little."""
+    unmet = [gate for trial in results["trials"] for gate in trial.get("gates", ()) if not gate["met"]]
+    told = [f"{gate_words(gate['name'])} {gate['measured']:,}, needed {gate['needed']:,}" for gate in unmet]
+    return f", but little was exercised ({and_more(told)})" if told and results["status"] == "valid" else ""
+
+
 def fact_lines(label: str, text: object, width: int) -> Lines:
     return labelled(label, text, width, 0)
 
@@ -223,7 +223,7 @@ def versions_said(results: Results) -> str:
 
 def place_lines(results: Results, width: int) -> Lines:
     directory = Path(results["directory"])
-    found = [name for name in ("report.html", "timeline.png", "anomalies/1.txt") if (directory / name).exists()]
+    found = [name for name in ("timeline.png", "anomalies/1.txt") if (directory / name).exists()]
     lines = path_lines("results", f"{directory}/results.json", width, 0)
     for number, name in enumerate(found):
         lines += path_lines("" if number else "look", f"{directory}/{name}", width, 0)

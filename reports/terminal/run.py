@@ -10,10 +10,10 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from harness.history import History
-from harness.verdict import Anomaly, Status, Verdict, combine
+from harness.verdict import Anomaly, Status, Verdict, combine, of_each_kind_first
 from reports import phrases
-from reports.explain import FINDINGS, explain, finding
-from reports.scene import FaultSeen, NodeSeen, faults, nodes
+from reports.explain import explain, finding
+from reports.scene import FaultSeen, NodeSeen, faults, last_proved, nodes
 from reports.terminal.lines import (
     GAP,
     INDENT,
@@ -31,6 +31,7 @@ from reports.terminal.lines import (
     gate_words,
     labelled,
     lasting,
+    little,
     mark,
     padded,
     place_lines,
@@ -169,13 +170,8 @@ def _node_steps(history: History, node: NodeSeen, seen: Sequence[FaultSeen], aro
 
 
 def _after(history: History, at: int, seen: Sequence[FaultSeen], around: Sequence[NodeSeen]) -> str:
-    before = [fault for fault in seen if fault.active is not None and fault.active <= at]
-    if not before:
-        return ""
-    fault = max(before, key=lambda each: each.active or 0)
-    roles = {node.name: node.role(fault.begin) for node in around}
-    words = phrases.since(history, fault, fault.node if roles.get(fault.node) == "primary" and len(roles) > 1 else None)
-    return f", {(at - (fault.active or 0)) / NS_PER_S:.1f} s after {words}"
+    fault = last_proved(seen, at)
+    return f", {phrases.after(history, fault, around, at)}" if fault is not None else ""
 
 
 def _roles(around: Sequence[NodeSeen], at: int) -> str:
@@ -202,7 +198,7 @@ def _run_verdict(results: Results, recorded: History | None, found: Verdict | No
     else:
         said = "no trial was judged"
     style = LOUD if word == "invalid" else STRONG
-    lines = wrapped(Text.assemble(mark(word), cleaned(f": {said}", style)), width, 2)
+    lines = wrapped(Text.assemble(mark(word), cleaned(f"{little(results)}: {said}", style)), width, 2)
     lines += labelled("cut off", results.get("broken") or "", width, 2)
     return lines
 
@@ -211,10 +207,8 @@ def _explained(recorded: History | None, found: Verdict | None, width: int) -> L
     anomalies = found.all_anomalies() if found is not None else []
     if recorded is None or not anomalies:
         return []
-    order = list(FINDINGS)
-    first = min(anomalies, key=lambda each: order.index(each.kind) if each.kind in order else len(order))  # the kind that the verdict names
     lines: Lines = []
-    for line in explain(recorded, first).rstrip("\n").split("\n"):
+    for line in explain(recorded, of_each_kind_first(anomalies)[0]).rstrip("\n").split("\n"):
         drawn = Text(printable(line))
         for pattern, style in ((r"[░▒]+", "yellow"), (r"[▓╳↑]+|└─*┘|both entitled, [\d.]+ m?s$", "red"), (r"━+|▲", STRONG)):
             drawn.highlight_regex(pattern, style)
@@ -235,7 +229,11 @@ def _checks(trials: Sequence[Results], width: int) -> Lines:
         n, worst = max(found, key=lambda each: order.index(each[1]["status"]))
         same = sum(check["status"] == worst["status"] for _, check in found)
         of = f" in {same} of {len(found)} trials. Trial {n}" if len(trials) > 1 else ""
-        lines += wrapped(Text.assemble("  ", mark(worst["status"]), "  ", cleaned(f"{name}{of}: {worst['summary']}")), width, INDENT)
+        took = [check["numbers"]["answered"] for _, check in found if "answered" in check["numbers"]]
+        took_said = f", of {phrases.counted(sum(took), 'answered operation')}" if took else ""
+        lines += wrapped(
+            Text.assemble("  ", mark(worst["status"]), "  ", cleaned(f"{name}{took_said}{of}: {worst['summary']}")), width, INDENT
+        )
     return [Text("CHECKS", STRONG), *lines] if lines else []
 
 

@@ -38,7 +38,6 @@ from reports.terminal.lines import (
     place_lines,
     reason_lines,
     rendered,
-    shortened,
     spaced,
     stripped,
     versions_said,
@@ -56,10 +55,10 @@ def table(results: Results, *, colour: bool, width: int = 80) -> str:
     claims = sorted(results["claims"], key=lambda claim: list(MARKS).index(claim["verdict"]))
     sections = [
         _headline(results, claims, width),
-        _contradictions(results, claims, width),
+        _contradictions(claims, width),
         _documented(results["rows"], claims, width),
         _claims(claims, width),
-        _findings(results, claims, width),
+        _findings(claims, width),
         _doubts(claims, width),
         reason_lines("THE MACHINE FAILED", [f"{name}: {reason}" for name, reason in results.get("failures", {}).items()], width),
         reason_lines("VOID TRIALS, REPEATED", [void for claim in claims for void in claim.get("voids") or ()], width),
@@ -78,7 +77,7 @@ def _headline(results: Results, claims: Sequence[Results], width: int) -> Lines:
     return wrapped(cleaned(f"{shape} {results['headline']}", style), width, 2)
 
 
-def _contradictions(results: Results, claims: Sequence[Results], width: int) -> Lines:
+def _contradictions(claims: Sequence[Results], width: int) -> Lines:
     lines: Lines = []
     cell: object = None
     for claim in claims:
@@ -91,18 +90,18 @@ def _contradictions(results: Results, claims: Sequence[Results], width: int) -> 
         lines += wrapped(
             Text.assemble("  ", (MARKS["violated"][0], LOUD), " ", cleaned(f"{claim['id']}: {claim['sentence']}")), width, INDENT
         )
-        lines += _facts(results, claim, width)
+        lines += _facts(claim, width)
         lines += command_lines("repeat", claim["repeat"], width) if claim.get("repeat") else []
     return [Text("CONTRADICTS THE DOCUMENT", STRONG), *lines] if lines else []
 
 
-def _findings(results: Results, claims: Sequence[Results], width: int) -> Lines:
+def _findings(claims: Sequence[Results], width: int) -> Lines:
     lines: Lines = []
     for claim in claims:
         if claim["verdict"] == "finding":
             shape, style = MARKS["finding"]
             head = Text.assemble("  ", (shape, style), " ", cleaned(f"{claim['id']}: {claim['sentence']}"))
-            lines += [*wrapped(head, width, INDENT), *labelled("cell", _place(claim), width), *_facts(results, claim, width)]
+            lines += [*wrapped(head, width, INDENT), *labelled("cell", _place(claim), width), *_facts(claim, width)]
     return [Text("FINDINGS, OF WHICH THE DOCUMENT IS SILENT", STRONG), *lines] if lines else []
 
 
@@ -112,7 +111,7 @@ def _place(claim: Results, before: str = "") -> str:
     return f"{row}, {column.lower()}{quote}"
 
 
-def _facts(results: Results, claim: Results, width: int) -> Lines:
+def _facts(claim: Results, width: int) -> Lines:
     """Give what was observed of a claim, under what conditions, and where the evidence is."""
     lines = [*labelled("under", claim["conditions"], width), *labelled("observed", _observed(claim), width)]
     if claim["anomalies"]:
@@ -120,7 +119,7 @@ def _facts(results: Results, claim: Results, width: int) -> Lines:
         lines += labelled("first", f"{first['kind']} in trial {first['trial']}: {first['message']}", width)
     lines += _missing(claim, width)
     for number, path in enumerate(claim["evidence"]):
-        lines += path_lines("" if number else "evidence", shortened(path, Path(results["directory"])), width)
+        lines += path_lines("" if number else "evidence", path, width)
     return lines
 
 

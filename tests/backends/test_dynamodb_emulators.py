@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from backends.dynamodb.emulators import DURABLE, IN_MEMORY, VARIABLE, emulator, endpoint, missing, options_inside
+from backends.dynamodb.emulators import DURABLE, IN_MEMORY, VARIABLE, emulator, endpoint, options_inside, refused, servers
+from harness.deploy import install
 from harness.plan import BadPlan
 from harness.system import Need
 
@@ -53,23 +54,23 @@ NO_ADDRESS = [
 @pytest.mark.parametrize("given", [*ELSEWHERE, *NO_ADDRESS])
 def test_what_is_no_endpoint_of_this_machine_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
     monkeypatch.setenv(VARIABLE, given)
-    with pytest.raises(BadPlan) as refused:
-        missing(IN_MEMORY, NONE)
-    assert str(refused.value).startswith(f"{VARIABLE}={given}: expected http://127.0.0.1:PORT or the path of a DynamoDBLocal.jar")
-    assert ("forward a port" in str(refused.value)) == (given in ELSEWHERE)
+    with pytest.raises(BadPlan) as said:
+        refused(IN_MEMORY, NONE)
+    assert str(said.value).startswith(f"{VARIABLE}={given}: expected http://127.0.0.1:PORT or the path of a DynamoDBLocal.jar")
+    assert ("forward a port" in str(said.value)) == (given in ELSEWHERE)
 
 
 def test_an_endpoint_is_not_killed_paused_or_restarted_and_its_links_are_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, ADDRESS)
-    assert missing(IN_MEMORY, frozenset({Need.LINKS, Need.REPLIES, Need.CLIENT_CLOCKS})) is None
-    refused = missing(IN_MEMORY, frozenset({Need.PROCESS}))
-    assert refused is not None
-    assert "did not start: it does not kill, pause or restart it; unset HOLDWATER_DYNAMODB" in refused
+    assert (refused(IN_MEMORY, frozenset({Need.LINKS, Need.REPLIES, Need.CLIENT_CLOCKS})), servers(IN_MEMORY)) == (None, ())
+    assert "did not start: it does not kill, pause or restart it; unset HOLDWATER_DYNAMODB" in str(
+        refused(IN_MEMORY, frozenset({Need.PROCESS}))
+    )
 
 
 def test_an_endpoint_promises_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, ADDRESS)
-    assert "of whose files nothing is known" in str(missing(DURABLE, NONE))
+    assert "of whose files nothing is known" in str(refused(DURABLE, NONE))
 
 
 def test_a_jar_that_is_not_there_is_the_users_mistake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -78,14 +79,14 @@ def test_a_jar_that_is_not_there_is_the_users_mistake(monkeypatch: pytest.Monkey
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv(VARIABLE, str(tmp_path / "DynamoDBLocal.jar"))
     with pytest.raises(BadPlan, match="expected a file"):
-        missing(IN_MEMORY, NONE)
+        refused(IN_MEMORY, NONE)
 
 
 def test_a_jar_without_java_is_told_what_runs_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv(VARIABLE, str(tmp_path / "DynamoDBLocal.jar"))
     with pytest.raises(BadPlan, match="expected java on PATH"):
-        missing(DURABLE, NONE)
+        refused(DURABLE, NONE)
 
 
 def test_where_rust_is_missing_the_durable_variant_names_what_brings_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -93,9 +94,9 @@ def test_where_rust_is_missing_the_durable_variant_names_what_brings_it(monkeypa
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("HOLDWATER_CACHE", str(tmp_path))
-    lacking = "no Dynoxide on this machine; install Rust 1.88 or later and a C compiler, then run: holdwater install dynoxide"
-    assert missing(DURABLE, NONE) == lacking
-    assert missing(IN_MEMORY, NONE) is None
+    lacking = "no dynoxide 1 or later on this machine; install Rust 1.88 or later and a C compiler, then run: holdwater install dynoxide"
+    assert install.missing(*servers(DURABLE)) == lacking
+    assert install.missing(*servers(IN_MEMORY)) is None
 
 
 def test_ministack_serves_this_machine_alone_and_touches_no_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -220,8 +220,12 @@ def test_a_phantom_is_not_taken_for_a_loss() -> None:
 # What is not judged
 
 
+def test_a_key_that_is_only_read_has_no_value() -> None:
+    assert kinds(read("a", 1, 2)) == ["dedup-wrong-value"]
+
+
 def test_no_check_and_set_is_unknown() -> None:
-    assert status(read("a", 1, 2)) is Status.UNKNOWN
+    assert status(read(None, 1, 2)) is Status.UNKNOWN
     assert dedup(History(())).status is Status.UNKNOWN
 
 

@@ -45,7 +45,10 @@ def test_two_of_the_new_side_beside_one_of_the_old_are_too_many() -> None:
     (found,) = verdict.all_anomalies()
     assert (found.kind, found.key, found.operations) == ("extra-holders", "x", (0, 2, 4))
     assert (found.at, found.live) == (4000 * NS_PER_MS, 1000 * NS_PER_MS)
-    assert found.message == "x had 2 extra holders in one failover (b1, b2), each beside a holder on the other side"
+    assert (
+        found.message
+        == "x had 2 extra holders in one failover (b1, b2), each beside a holder on the other side, more than 1 from 4.000 s on"
+    )
     assert verdict.numbers["maximum"] == 2
 
 

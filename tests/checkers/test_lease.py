@@ -25,7 +25,7 @@ from harness.checkers.grants import SERVER, Grant, Skew, client_clocks, grants
 from harness.checkers.lease import PAIRS_LISTED, lease
 from harness.clock import clock_sane
 from harness.history import Event, Header, History, MalformedHistory, load
-from harness.verdict import Status
+from harness.verdict import Anomaly, Status
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "histories" / "lease"
 MS = 1_000_000
@@ -110,7 +110,7 @@ def test_every_bad_example_is_judged() -> None:
 
 
 def test_the_torn_example_is_torn() -> None:
-    assert load(EXAMPLES / "good" / "a-torn-last-line.jsonl").torn
+    assert load(EXAMPLES / "unknown" / "a-torn-last-line.jsonl").torn
 
 
 def test_every_prefix_of_a_good_history_is_not_condemned() -> None:
@@ -160,6 +160,43 @@ def test_a_pair_of_which_one_must_hold_is_empty_stands_for_a_moment() -> None:
 def test_a_lost_lease_stands_from_the_refusal_to_its_earliest_end() -> None:
     (found,) = lease(history([acquire("a", 0, 2, 100), look("a", 50, 51, False)]), EXACT).all_anomalies()
     assert (found.at, found.until, found.live) == (51 * MS, 100 * MS, 2 * MS)
+
+
+def both(*ops: Op) -> Anomaly:
+    return next(each for each in lease(history(list(ops)), EXACT).all_anomalies() if each.kind == "two-holders")
+
+
+def test_two_holders_end_when_one_asks_for_its_release_even_if_a_second_release_of_it_takes_effect() -> None:
+    found = both(acquire("a", 0, 1, 100), acquire("b", 20, 21, 100), release("a", 40, 41), release("a", 70, 71))
+    assert (found.at, found.until, found.operations) == (21 * MS, 40 * MS, (0, 2))
+    assert found.message == (
+        "a (process 0) held lock from 0.001 s until at least 0.040 s, and b (process 1) held it from 0.021 s until at least 0.120 s"
+    )
+
+
+def test_a_lease_that_goes_on_after_its_release_conflicts_with_one_granted_meanwhile_at_no_interval() -> None:
+    found = both(acquire("a", 0, 1, 100), release("a", 10, 11), acquire("b", 20, 21, 100), look("a", 40, 41, True))
+    assert (found.at, found.until, found.operations) == (21 * MS, None, (0, 4, 6))
+    assert found.message == (
+        "a (process 0) and b (process 2) were both granted lock, but neither can have ended before the other began: "
+        "a (process 0) by 0.001 s, whose is_held took effect between 0.040 s and 0.041 s, "
+        "and b (process 2) by 0.021 s, which ended from 0.120 s on"
+    )
+
+
+@pytest.mark.parametrize("over", [release("a", 10, 11), look("a", 10, 11, False)], ids=lambda op: op.f)
+def test_no_success_after_the_end_lengthens_must_hold_or_may_hold(over: Op) -> None:
+    found = grant(acquire("a", 0, 1, 100), over, extend("a", 30, 31, 100), look("a", 60, 61, True))
+    assert (found.must_end, found.may_end) == (10 * MS, 11 * MS + 1)
+
+
+def test_an_extend_after_its_time_lengthens_neither() -> None:
+    found = grant(acquire("a", 0, 1, 10), extend("a", 30, 31, 100))
+    assert (found.must_end, found.may_end) == (10 * MS, 11 * MS)
+
+
+def test_an_unanswered_release_may_not_have_been_done_so_that_a_later_success_still_proves_the_lease() -> None:
+    assert grant(acquire("a", 0, 1, 100), release("a", 10, None), look("a", 40, 41, True)).must_end == 40 * MS
 
 
 def test_a_late_success_stands_while_it_runs_and_counts_those_after_it() -> None:
@@ -430,7 +467,7 @@ def test_an_operation_without_owner_span_or_answer_is_malformed(f: str, argument
         Event(index=0, time=0, process=0, type="invoke", f=f, key="lock", value=argument),
         Event(index=1, time=1, process=0, type="ok", f=f, key="lock", value=result),
     )
-    with pytest.raises(MalformedHistory, match="index 0"):
+    with pytest.raises(MalformedHistory, match=r"\(event [01], process 0\)"):
         lease(History(events))
 
 

@@ -60,6 +60,23 @@ def test_holders_one_after_the_other_lose_nothing() -> None:
     assert verdict.numbers == {"written": 5, "refused": 0, "lost": 0, "stale": 0, "records": 1}
 
 
+@pytest.mark.parametrize("value", [1, 9])
+def test_a_read_of_what_nobody_wrote_is_never_valid(value: int) -> None:
+    record = Record()
+    record.read(1, value, None)
+    record.holds(2, 0, 8)
+    verdict = record.judged()
+    assert (verdict.status, "which nobody wrote" in verdict.summary) == (Status.UNKNOWN, True)
+
+
+def test_a_read_beside_the_write_that_made_its_value_is_valid() -> None:
+    record = Record()
+    record.read(2, 0, 8)
+    record.write(2, 1, 8, lasts=5)
+    record.read(1, 1, None)
+    assert record.judged().status is Status.VALID
+
+
 def paused() -> Record:
     """A reads, B reads and writes, A writes: as in Kleppmann's picture."""
     record = Record()

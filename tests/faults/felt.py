@@ -118,9 +118,6 @@ class Standing:
     def servers(self, variant: str) -> tuple[str, ...]:
         return ()
 
-    def missing(self, variant: str, needs: frozenset[Need]) -> str | None:
-        return None
-
 
 class Planted(Exception):
     """What a test raises in the body of a run."""

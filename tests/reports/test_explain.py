@@ -9,9 +9,11 @@ from msgspec.structs import replace
 from split_brain import MS, Recorder, S, split_brain
 
 from harness.checkers.lease import lease
+from harness.checkers.resource import resource
 from harness.history import History
-from harness.verdict import Anomaly, Verdict, combine, invalid, unknown, valid
-from reports.explain import HEADINGS, RULES, explain, finding
+from harness.verdict import WORST_FIRST, Anomaly, Verdict, combine, invalid, unknown, valid
+from reports.explain import FINDINGS, HEADINGS, RULES, explain, finding
+from reports.groups import holds
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +66,10 @@ def anomaly(history: History, kind: str) -> Anomaly:
 
 
 OF = {kind: keys() if kind.startswith("dedup") else register() if kind == "not-linearizable" else leases() for kind in HEADINGS}
+
+
+def test_every_kind_has_its_place_among_the_worst() -> None:
+    assert set(WORST_FIRST) == set(FINDINGS) == set(RULES)
 
 
 @pytest.mark.parametrize("kind", HEADINGS)
@@ -178,11 +184,13 @@ def test_an_empty_history_can_be_explained() -> None:
     assert explain(History(()), Anomaly("two-holders", None, (), 0, "a message")).startswith("the object was granted twice at once")
 
 
-def test_finding_says_how_often_and_how_long_after_the_fault(cut: tuple[History, Verdict]) -> None:
+def test_finding_says_how_often_when_and_how_long_after_the_begin_of_the_fault(cut: tuple[History, Verdict]) -> None:
     history, verdict = cut
     n = sum(each.kind == "two-holders" for each in verdict.all_anomalies())
-    assert (
-        finding(history, verdict) == f"Two clients held one lock {n} times, first 1.19 s after the primary was cut off; 1 other violation"
+    (other,) = [each for each in verdict.all_anomalies() if each.kind != "two-holders"]
+    assert finding(history, verdict) == (
+        f"Two clients held the same lock {n} times, first at 2.999 s, 1.50 s after the primary was cut off; "
+        f"1 other violation, at {other.at / S:.3f} s"
     )
 
 
@@ -193,7 +201,9 @@ def test_finding_of_one_violation_without_a_fault() -> None:
 
 def test_finding_takes_the_worst_kind_first() -> None:
     found = [anomaly(leases(), kind) for kind in ("fencing", "lost-early", "dedup-two-winners")]
-    assert finding(leases(), combine({"all": invalid("odd", found)})) == "One key had two winners, at 2.006 s; 2 other violations"
+    assert finding(leases(), combine({"all": invalid("odd", found)})) == (
+        "One key had more than one winner, at 2.006 s; 2 other violations, first at 2.006 s"
+    )
 
 
 def test_finding_of_a_quiet_run_counts_what_was_observed() -> None:
@@ -224,3 +234,114 @@ def test_every_kind_has_a_finding_for_one_and_for_many(kind: str) -> None:
         told = finding(leases(), invalid("odd", [anomaly(leases(), kind)] * n))
         assert "{" not in told
         assert "\n" not in told
+
+
+# What caused it, and what its numbers count
+
+
+def released_by_another() -> History:
+    """Client 0 holds a lock, client 2 releases it with a token that is not its own, client 1 is granted it."""
+    record = Recorder()
+    record.call(S, S + MS, 0, "try_acquire", "lock", {"owner": "0-1", "ttl_ms": 5000}, {"granted": True}, node="memory")
+    record.call(S + 5 * MS, S + 6 * MS, 2, "try_acquire", "lock", {"owner": "2-1", "ttl_ms": 5000}, {"granted": False}, node="memory")
+    record.call(2 * S, 2 * S + MS, 2, "release", "lock", {"owner": "2-1"}, {"released": True}, node="memory")
+    record.call(3 * S, 3 * S + MS, 1, "try_acquire", "lock", {"owner": "1-1", "ttl_ms": 5000}, {"granted": True}, node="memory")
+    record.call(4 * S, 4 * S + MS, 0, "release", "lock", {"owner": "0-1"}, {"released": True}, node="memory")
+    record.call(5 * S, 5 * S + MS, 1, "is_held", "lock", {"owner": "1-1"}, {"held": False}, node="memory")
+    return record.history()
+
+
+def of_kind(history: History, kind: str) -> str:
+    return " ".join(explain(history, next(each for each in lease(history).all_anomalies() if each.kind == kind)).split())
+
+
+def test_another_s_release_that_let_the_second_owner_in_is_told_with_whose_lease_it_was() -> None:
+    text = of_kind(released_by_another(), "two-holders")
+    assert "2.000 s client 2 as 2-1 releases lock, the lease of 0-1; memory: released at 2.001 s" in text
+
+
+def test_two_owners_end_with_the_release_that_is_told() -> None:
+    text = of_kind(released_by_another(), "two-holders")
+    assert text.startswith("lock had two owners for 999 ms")
+    assert "4.000 s client 0 as 0-1 releases lock, the lease of 1-1" not in text
+    assert "4.000 s client 0 as 0-1 releases lock; memory: released at 4.001 s" in text
+    assert text.endswith("3.001 – 4.000 s: clients 0 and 1 were both entitled to lock (▓).")
+
+
+def test_the_release_that_took_a_lease_from_its_owner_is_told() -> None:
+    assert "client 0 as 0-1 releases lock" in of_kind(released_by_another(), "lost-early")
+
+
+def test_a_stranger_is_told_with_the_grant_that_it_met() -> None:
+    text = of_kind(released_by_another(), "stranger")
+    assert "1.000 s client 0 as 0-1 asks for lock, TTL 5 s; memory: granted at 1.001 s" in text
+
+
+def test_an_unanswered_release_that_may_have_ended_a_lease_is_told() -> None:
+    record = Recorder()
+    record.call(S, S + MS, 0, "try_acquire", "lock", {"owner": "0-1", "ttl_ms": 5000}, {"granted": True})
+    record.call(2 * S, 2 * S + MS, 1, "try_acquire", "lock", {"owner": "1-1", "ttl_ms": 5000}, {"granted": True})
+    record.call(3 * S, 3 * S + MS, 0, "release", "lock", {"owner": "0-1"}, None, type="info", error="timed out")
+    text = of_kind(record.history(), "two-holders")
+    assert "3.000 s client 0 as 0-1 releases lock; no answer, it may have happened (timed out)" in text
+    assert text.endswith("2.001 – 3.000 s: clients 0 and 1 were both entitled to lock (▓).")
+
+
+def test_what_two_writers_had_read_is_told_of_a_lost_update() -> None:
+    record = Recorder()
+    for process in (0, 1):
+        token = {"lock": "lock", "fencing_token": process + 1}
+        record.call((process + 1) * S, (process + 1) * S + MS, process, "resource_read", "record", token, {"value": 4, "token": 1})
+        record.call((process + 3) * S, (process + 3) * S + MS, process, "resource_write", "record", token | {"value": 5}, {"written": True})
+    history = record.history()
+    found = next(each for each in resource(history).all_anomalies() if each.kind == "lost-update")
+    text = " ".join(explain(history, found).split())
+    assert "client 0 reads record with token 1; value 4" in text
+    assert "client 1 sets record to 5 with token 2; taken" in text
+
+
+def test_the_bounds_told_are_those_of_the_clock_that_ends_the_leases() -> None:
+    record = Recorder()
+    record.call(S, S + MS, 0, "try_acquire", "lock", {"owner": "0-1", "ttl_ms": 5000}, {"granted": True})
+    record.call(2 * S, 2 * S + MS, 1, "try_acquire", "lock", {"owner": "1-1", "ttl_ms": 5000}, {"granted": True})
+    history = record.history(clock_bound_ms=1000)
+    (found,) = lease(history).all_anomalies()
+    (first, _) = holds(history, history.operations())
+    assert found.until == first.must_end == 5 * S - 4_500_000
+
+
+def test_records_that_lost_updates_are_counted_and_not_the_updates() -> None:
+    found = [Anomaly("lost-update", key, (n,), n * S, "twice") for n, key in enumerate(("a", "a", "b", "a", "b"), 1)]
+    told = finding(leases(), invalid("odd", found))
+    assert told == "2 records lost updates under their locks, first at 1.000 s"
+
+
+def test_one_client_that_was_granted_a_lock_twice_is_not_two_clients() -> None:
+    record = Recorder()
+    for n in (1, 2):
+        record.call(n * S, n * S + MS, 0, "try_acquire", "lock", {"owner": f"0-{n}", "ttl_ms": 5000}, {"granted": True})
+    history = record.history()
+    assert finding(history, lease(history)) == "Two owners held the same lock once, at 2.001 s"
+
+
+def faulted(*phases: tuple[str, int]) -> History:
+    record = Recorder()
+    for phase, at in phases:
+        record.nemesis(at, "kill", id=1, phase=phase, targets=["redis"], probe={}, reason="no proof")
+    record.call(8 * S, 8 * S + MS, 0, "get", "key", {}, {"value": None})
+    return record.history()
+
+
+def test_a_violation_between_the_begin_of_a_fault_and_its_proof_is_counted_from_its_begin() -> None:
+    told = finding(faulted(("begin", 7 * S), ("active", 9 * S)), invalid("odd", [Anomaly("dedup-lost", "key", (0,), 8 * S, "gone")]))
+    assert told == "One acknowledged key was lost, at 8.000 s, 1.00 s after redis was killed"
+
+
+def test_nothing_is_said_to_come_after_a_fault_that_was_not_proved() -> None:
+    told = finding(faulted(("begin", 7 * S), ("failed", 7 * S)), invalid("odd", [Anomaly("dedup-lost", "key", (0,), 8 * S, "gone")]))
+    assert told == "One acknowledged key was lost, at 8.000 s"
+
+
+def test_a_history_that_counts_events_has_no_seconds() -> None:
+    told = finding(leases(), invalid("odd", [Anomaly("not-linearizable", None, (2,), 7, "odd")]))
+    assert told == "One object is not linearizable, at event 7"

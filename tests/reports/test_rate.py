@@ -171,6 +171,22 @@ def test_the_title_says_how_long_no_server_answered() -> None:
     assert said(figure(record.history()))[0].startswith("No server answered for 1.90 s, from 4.100 s on; 40 answers a second")
 
 
+def test_the_record_that_a_lock_protects_is_no_server() -> None:
+    record = steady((0, 10, "redis-1"))
+    for at in range(0, 10_000, 20):
+        record.call(at * MS + 5 * MS, at * MS + 6 * MS, 3, "resource_read", "record", {}, {"value": 0, "token": None}, node="resource")
+    of = run(record.history(), JUDGED)
+    assert rate.finding(of) == "50 answers a second, from redis-1"
+    assert [(strip.name, len(strip.times)) for strip in strips(of)[0]] == [("ok, from redis-1", 500), ("ok, the record (ours)", 500)]
+
+
+def test_an_answer_of_the_record_does_not_end_the_silence_of_the_servers() -> None:
+    record = steady((0, 4, "a"), (6, 10, "a"))
+    record.call(4_100 * MS, 6_001 * MS, 5, "get", "key", {}, {"value": None}, node="a")
+    record.call(5_000 * MS, 5_001 * MS, 6, "resource_read", "record", {}, {"value": 0, "token": None}, node="resource")
+    assert rate.finding(run(record.history(), JUDGED)).startswith("No server answered for 1.90 s, from 4.100 s on")
+
+
 def test_one_info_among_many_fails_is_still_seen() -> None:
     record = Recorder()
     for n in range(200):

@@ -378,14 +378,14 @@ def test_a_run_shows_the_timeline_of_its_faults_and_roles(cut: tuple[dict[str, A
     assert "0.0 s  steady      redis-1 primary; redis-2 and redis-3 replicas" in shown
     assert "1.5 s  fault on    redis-1 and clients 0–3 cut off" in shown
     assert "1.8 s              proved: marker reached 0 of 2 peers" in shown
-    assert "2.9 s  role        redis-2 promoted, 1.1 s after the primary was cut off" in shown
+    assert "2.9 s  role        redis-2 promoted, 1.40 s after the primary was cut off" in shown
     assert "8.5 s  healed      links to redis-1 open again; proved" in shown
     assert "9.9 s  settled     steady again" in shown
 
 
 def test_a_run_explains_the_anomaly_that_its_verdict_names(cut: tuple[dict[str, Any], History]) -> None:
     shown = terminal.outcome(*cut, colour=False)
-    assert "✗ invalid: Two clients held one lock" in shown
+    assert "✗ invalid: Two clients held the same lock" in shown
     assert "had two owners for" in shown
     assert "both entitled" in shown
 
@@ -432,6 +432,26 @@ def test_a_gate_that_was_not_met_is_named_with_its_trial(cut: tuple[dict[str, An
     shown = terminal.outcome(value, cut[1], colour=False)
     assert "exercised   0 of 1 gate met" in shown
     assert "? trial 1: promoted: 0, needed 1" in shown
+
+
+def with_little(met: bool) -> str:
+    value = run_results(split_brain(), status="valid", exit=0)
+    value["trials"][0]["gates"] = [{"name": "overlapping_pairs:lock", "needed": 20, "measured": 21 if met else 6, "met": met, "detail": ""}]
+    return terminal.outcome(value, None, colour=False)
+
+
+def test_a_valid_run_says_in_the_line_of_its_verdict_that_little_was_exercised() -> None:
+    assert "✓ valid, but little was exercised (overlapping pairs (lock) 6, needed 20): " in " ".join(with_little(met=False).split())
+
+
+def test_a_valid_run_in_which_enough_was_exercised_says_nothing_of_it() -> None:
+    assert "little" not in with_little(met=True)
+
+
+def test_each_check_of_a_run_says_how_many_answered_operations_it_took(cut: tuple[dict[str, Any], History]) -> None:
+    shown = " ".join(terminal.outcome(cut[0], cut[1], colour=False).split())
+    answered = cut[0]["trials"][0]["checks"]["lease"]["numbers"]["answered"]
+    assert f"lease, of {answered:,} answered operations: " in shown
 
 
 # check, list, doctor

@@ -47,9 +47,6 @@ class Opened:
     def servers(self, variant: str) -> tuple[str, ...]:
         return SENTINEL.servers(variant)
 
-    def missing(self, variant: str, needs: frozenset[Need]) -> str | None:
-        return SENTINEL.missing(variant, needs)
-
 
 class Observer:
     """Reads lock keys from every data node's own port, in a thread; keeps what differed between nodes."""

@@ -29,7 +29,7 @@ test-compose: $(VENV)/dev-packages servers
 	@$(SAYING) "looking for a Docker engine" compose/images/engine.sh start
 	@trap 'compose/images/engine.sh stop' EXIT; set -e; \
 	PYTHON=$(BIN)/python $(SAYING) "building images" compose/images/build.sh > $(VENV)/images.env; \
-	set -a; . $(VENV)/images.env; set +a; $(BIN)/python -m pytest tests/compose $(ARGS)
+	set -a; . $(VENV)/images.env; set +a; $(SAYING) "driving the topologies" $(BIN)/python -m pytest -v tests/compose $(ARGS)
 
 check: $(VENV)/dev-packages
 	$(BIN)/ruff format --check .
@@ -37,7 +37,7 @@ check: $(VENV)/dev-packages
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: install
+bench: servers
 	$(BIN)/python benchmarks/overhead.py $(ARGS)
 
 install: $(VENV)/packages
@@ -52,6 +52,7 @@ clean:
 # Compiled when first imported: compiling all of it takes as long as the rest.
 $(VENV)/packages: $(BIN)/python pyproject.toml constraints.txt
 	@$(SAYING) "installing Python packages into $(VENV), about half a minute" $(PIP) --no-compile -e . >/dev/null
+	@$(SAYING) "compiling what every command needs" $(BIN)/holdwater list models >/dev/null
 	@touch $@
 
 $(VENV)/dev-packages: $(VENV)/packages

@@ -168,6 +168,7 @@ class _Done:
         self.judgements: dict[str, Judgement] = {}
         self.versions: dict[str, str] = {}
         self.absent: dict[str, str] = {}  # why an experiment cannot run on this machine
+        self.failed: set[str] = set()  # those of them whose server any machine can have: that it did not come is not as expected
         self._controls: dict[tuple[str, str, str], ControlResult] = {}
 
     def run_where_possible(self, experiment: Experiment, failures: Mapping[str, str]) -> None:
@@ -177,7 +178,10 @@ class _Done:
         if absent is None:
             self._run(experiment, plan)
         else:
-            self.absent[experiment.name] = next((failures[name] for name in needed(plan) if name in failures), absent)
+            failed = [name for name in needed(plan) if name in failures]
+            self.absent[experiment.name] = failures[failed[0]] if failed else absent
+            if not all(map(install.optional, failed)):
+                self.failed.add(experiment.name)
 
     def _run(self, experiment: Experiment, plan: Plan) -> None:
         """Run an experiment and its controls, and judge its trials."""
@@ -207,7 +211,7 @@ class _Done:
 
     def _left_out(self, claim: Claim, absent: str) -> Judgement:
         needed, _, remedy = absent.partition("; ")
-        return left_out(claim, needed, remedy or None, asked=self.settings.asked)
+        return left_out(claim, needed, remedy or None, asked=self.settings.asked or not self.failed.isdisjoint(claim.experiments))
 
     def _bound_ns(self, experiment: Experiment) -> int | None:
         # An experiment that is another's control for late grants is judged by that claim's bound.

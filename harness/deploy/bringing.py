@@ -1,4 +1,4 @@
-"""Bringing servers beside the judging: one after the other, in the order of need, in processes that give way to it.
+"""Bringing servers beside the judging: one after the other, in the order given, in processes that give way to it.
 
 A process each, since what it installs must not pass under a program that runs, and since it can then be ended as a whole. It
 watches its stdin: a pipe that this process holds, so that it ends whichever way we end. Rejected: all at once, which takes the

@@ -23,6 +23,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -52,7 +53,8 @@ class Server:
     `answer` matches what it says to `ask` (an argument, or the command that asks about a path), with the
     group version, and the group product where there are several; `oldest` is a major version. `brought`
     gives where `bring` puts what is `pinned`; `bring` raises Infrastructure or OSError with the bare
-    reason. An `optional` one, for which a machine may lack the `tools`, is missed only by its own rows.
+    reason. One that is `built` takes minutes. An `optional` one, for which a machine may lack the `tools`, is
+    missed only by its own rows.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Server:
     source: str
     brought: Callable[[], Path | None]
     bring: Callable[[Say], None]
+    built: bool = False
     optional: bool = False
     tools: str | None = None
 
@@ -125,8 +128,8 @@ def missing(*names: str) -> str | None:
 
 
 def absent(names: Iterable[str]) -> list[str]:
-    """Give those of these servers that are not there; raise Infrastructure where a variable names a wrong one."""
-    return [name for name in names if find(name) is None]
+    """Give those of these servers that are not there, what is built last; raise Infrastructure where a variable names a wrong one."""
+    return sorted((name for name in names if find(name) is None), key=lambda name: _server(name).built)
 
 
 def table() -> list[dict[str, Any]]:
@@ -137,6 +140,11 @@ def table() -> list[dict[str, Any]]:
 def servers() -> list[Server]:
     """Give all that backends declare, by name."""
     return [_server(name) for name in registry.names("servers")]
+
+
+def optional(name: str) -> bool:
+    """Say whether a machine may lack what this server is built with."""
+    return _server(name).optional
 
 
 def install(names: Iterable[str] | None = None, say: Say = print) -> None:
@@ -229,6 +237,8 @@ def _row(server: Server, found: Found | None) -> dict[str, Any]:
 
 def pip_install(requirement: str, say: Say, *options: str) -> None:
     """Install a package into this environment, one process at a time."""
+    if not os.access(sys.prefix, os.W_OK):
+        raise Infrastructure(f"{requirement} cannot be installed into {sys.prefix}, which this user cannot write")
     pinned = ("-c", str(CONSTRAINTS)) if CONSTRAINTS.exists() else ()
     with alone(Path(sys.prefix) / "holdwater.lock", say):
         run([*_installer(say), *pinned, *options, requirement], f"installing {requirement}", say)
@@ -269,6 +279,17 @@ def output(command: list[str]) -> str | None:
         return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=ASK_S, check=False).stdout
     except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError):
         return None
+
+
+@contextmanager
+def build_folder(beside: Path, say: Say) -> Iterator[str]:
+    """Give a folder of its own beside what is built, removed on leaving; that may take long: a build leaves a gigabyte."""
+    folder = tempfile.mkdtemp(dir=beside.parent, prefix="build-")
+    try:
+        yield folder
+    finally:
+        with heartbeat.doing("removing what the build has left", say):
+            shutil.rmtree(folder)
 
 
 @contextmanager

@@ -8,10 +8,9 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import tempfile
 from pathlib import Path
 
-from harness.deploy.install import Say, Server, alone, cache_folder, find, output, pip_install, run
+from harness.deploy.install import Say, Server, alone, build_folder, cache_folder, find, output, pip_install, run
 
 TOXIPROXY_VERSION = "2.12.0"
 TOXIPROXY_MODULE = "github.com/Shopify/toxiproxy/v2"
@@ -36,7 +35,7 @@ def _bring_toxiproxy(say: Say) -> None:
 
 def _build(target: Path, say: Say) -> None:
     """Build in a folder of its own below the cache, and move the program into place whole; about 45 s on two cores."""
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix="build-") as folder:
+    with build_folder(target, say) as folder:
         go = _go(folder, say)
         environment = {
             **os.environ,
@@ -82,4 +81,5 @@ TOXIPROXY = Server(
     source="built from its Go module",
     brought=_built,
     bring=_bring_toxiproxy,
+    built=True,
 )

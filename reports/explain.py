@@ -234,7 +234,7 @@ def _strip(case: Case) -> Strip:
     for operation in case.involved:
         clients.setdefault(case.history.slot(operation.process), [])
     rows = [_holds(slot, held, both if any(grant.index in mine for grant in held) else (), case) for slot, held in sorted(clients.items())]
-    words = f"both entitled, {phrases.duration(case.until - anomaly.at)}" if both else anomaly.kind.replace("-", " ")
+    words = f"both entitled, {phrases.duration(case.until - anomaly.at)}" if both else phrases.kind_words(anomaly.kind)
     return Strip(Ruler(case.start, case.end), case.faults, case.nodes, rows, (anomaly.at, case.until), words)
 
 
@@ -328,9 +328,10 @@ def _operation_events(case: Case) -> Iterator[Told]:
 
 
 def _between(operation: Operation, since: int, at: int) -> bool:
-    """Say whether it changed the lock in this time."""
-    changed = operation.f != "is_held" and _took_effect(operation)
-    return changed and operation.start <= at and operation.end is not None and operation.end >= since
+    """Say whether it changed the lock in this time: a grant did that was answered by then, an extend or release that had begun."""
+    if operation.f == "is_held" or not _took_effect(operation) or operation.end is None:
+        return False
+    return operation.end >= since and (operation.end if operation.f in ACQUISITIONS else operation.start) <= at
 
 
 def _changes(operation: Operation) -> bool:

@@ -167,7 +167,7 @@ def _both(key: str | None, first: Certain, second: Certain) -> Anomaly:
     )
     if until <= at:
         message = (
-            f"{first.lease.who} and {second.lease.who} were both granted {key}, but neither can have ended before the other began: "
+            f"{first.lease.who} and {second.lease.who} were both granted {key}, and neither can have ended before the other began: "
             f"{_granted(first)}, and {_granted(second)}"
         )
     operations = [index for one in (first, second) for index in (one.lease.call.index, *one.lease.must_basis)]
@@ -181,7 +181,7 @@ def _granted(one: Certain) -> str:
     if one.lease.late:
         use = one.lease.late[-1].use
         return f"{one.lease.who} by {at_s(one.known)}, whose {use.f} took effect between {between_s(use)}"
-    return f"{one.lease.who} by {at_s(one.known)}, which ended from {at_s(one.least)} on"
+    return f"{one.lease.who} by {at_s(one.known)}, which ended at {at_s(one.least)} at the earliest"
 
 
 def _in_order(certain: list[Certain], skew: Skew) -> tuple[list[Span], list[list[Certain]]]:

@@ -178,9 +178,9 @@ def test_a_lease_that_goes_on_after_its_release_conflicts_with_one_granted_meanw
     found = both(acquire("a", 0, 1, 100), release("a", 10, 11), acquire("b", 20, 21, 100), look("a", 40, 41, True))
     assert (found.at, found.until, found.operations) == (21 * MS, None, (0, 4, 6))
     assert found.message == (
-        "a (process 0) and b (process 2) were both granted lock, but neither can have ended before the other began: "
+        "a (process 0) and b (process 2) were both granted lock, and neither can have ended before the other began: "
         "a (process 0) by 0.001 s, whose is_held took effect between 0.040 s and 0.041 s, "
-        "and b (process 2) by 0.021 s, which ended from 0.120 s on"
+        "and b (process 2) by 0.021 s, which ended at 0.120 s at the earliest"
     )
 
 

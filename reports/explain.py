@@ -216,7 +216,7 @@ def _heading(case: Case) -> str:
     if case.anomaly.kind != "two-holders":
         return HEADINGS.get(case.anomaly.kind, f"{{key}}: {case.anomaly.kind}").format(key=case.key)
     if case.anomaly.until is None:
-        return f"{case.key} was granted twice at once"
+        return f"{case.key} had two owners"
     return f"{case.key} had two owners for {phrases.duration(case.until - case.anomaly.at)}"
 
 
@@ -239,18 +239,16 @@ def _strip(case: Case) -> Strip:
 
 
 def _shown(grant: Grant, case: Case) -> bool:
-    return (
-        grant.acknowledged_at is not None
-        and grant.must_end is not None
-        and grant.acknowledged_at < case.end
-        and grant.must_end > case.start
-    )
+    spans = [(grant.acknowledged_at, grant.must_end), *grant.again]
+    return any(start is not None and end is not None and start < case.end and end > case.start for start, end in spans)
 
 
 def _holds(slot: int, held: Iterable[Grant], both: tuple[tuple[int, int], ...], case: Case) -> Holds:
-    must, may = [], []
+    must: list[tuple[int, int]] = []
+    may: list[tuple[int, int]] = []
     for grant in held:
         known, least = grant.acknowledged_at, grant.must_end
+        must += grant.again
         if known is not None and least is not None and least > known:
             must.append((known, least))
             if grant.may_end is None or grant.may_end - least > (case.end - case.start) // 30:

@@ -160,20 +160,37 @@ def _two_holders(certain: list[Certain]) -> Iterator[tuple[Certain, Certain]]:
 
 def _both(key: str | None, first: Certain, second: Certain) -> Anomaly:
     first, second = sorted((first, second), key=lambda one: one.known)
-    at, until = max(first.known, second.known), min(first.must_end, second.must_end)
-    message = (
-        f"{first.lease.who} held {key} from {at_s(first.known)} until at least {at_s(first.must_end)}, "
-        f"and {second.lease.who} held it from {at_s(second.known)} until at least {at_s(second.must_end)}"
-    )
+    shared = [(max(one[0], other[0]), min(one[1], other[1]), one, other) for one in _promised(first) for other in _promised(second)]
+    at, until, one, other = min((each for each in shared if each[0] < each[1]), default=shared[0])
+    message = f"{_held(first, one, key)}, and {_held(second, other, 'it')}"
+    operations = [index for each in (first, second) for index in (each.lease.call.index, *each.lease.must_basis)]
     if until <= at:
         message = (
             f"{first.lease.who} and {second.lease.who} were both granted {key}, and neither can have ended before the other began: "
             f"{_granted(first)}, and {_granted(second)}"
         )
-    operations = [index for one in (first, second) for index in (one.lease.call.index, *one.lease.must_basis)]
-    if until <= at:
-        operations += [index for one in (first, second) for index in (*one.lease.basis, *(late.use.index for late in one.lease.late[-1:]))]
+        at = min((use.ended for use in _seen_late(first, second)), default=at)
+        operations += [index for each in (first, second) for index in each.lease.basis]
+    operations += [late.use.index for each in (first, second) for late in each.lease.late if late.use.start < max(at, until)]
     return Anomaly("two-holders", key, indices_of(*operations), at, message, until if until > at else None, first.known)
+
+
+def _promised(one: Certain) -> list[tuple[int, int]]:
+    """Give when a lease was promised to its owner, at least: at first, and anew by extends that came too late."""
+    return [(one.known, one.must_end), *one.lease.again]
+
+
+def _held(one: Certain, span: tuple[int, int], key: str | None) -> str:
+    how = "held" if span[0] == one.known else "was let hold"
+    return f"{one.lease.who} {how} {key} from {at_s(span[0])} until at least {at_s(span[1])}"
+
+
+def _seen_late(first: Certain, second: Certain) -> Iterator[Call]:
+    """Give the successes of one that came too late, while the other was promised the lease."""
+    for one, other in ((first, second), (second, first)):
+        for late in one.lease.late:
+            if any(start <= late.use.ended < end for start, end in _promised(other)):
+                yield late.use
 
 
 def _granted(one: Certain) -> str:

@@ -200,12 +200,7 @@ def shared(one, two):
     times = [(max(a, c), min(b, d)) for a, b in one.promised for c, d in two.promised]
     if together := [(start, end) for start, end in times if start < end]:
         return min(together)
-    alone = [
-        use.end
-        for lease, other in ((one, two), (two, one))
-        for use in lease.late
-        if any(start <= use.end < end for start, end in other.promised)
-    ]
+    alone = [use.end for lease, other in ((one, two), (two, one)) for use in lease.late if use.start > other.known]
     return min(alone, default=times[0][0]), None
 
 

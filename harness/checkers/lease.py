@@ -186,11 +186,9 @@ def _held(one: Certain, span: tuple[int, int], key: str | None) -> str:
 
 
 def _seen_late(first: Certain, second: Certain) -> Iterator[Call]:
-    """Give the successes of one that came too late, while the other was promised the lease."""
+    """Give the successes of one that came too late, after the other was granted the lease: there the two are seen."""
     for one, other in ((first, second), (second, first)):
-        for late in one.lease.late:
-            if any(start <= late.use.ended < end for start, end in _promised(other)):
-                yield late.use
+        yield from (late.use for late in one.lease.late if late.use.start > other.known)
 
 
 def _granted(one: Certain) -> str:

@@ -27,6 +27,7 @@ from harness.registry import nearest
 
 FORMAT = 1
 MOST_GRANTS = 1000
+MOST_BYTES = 10_000_000
 LONGEST_CHAIN = 20  # of tables that are like each other
 SHOWN = 100  # characters of a line in an error
 COLUMNS = {"mutual_exclusion": "Mutual exclusion", "failover_safety": "Failover safety", "recommendation": "Recommendation"}
@@ -249,11 +250,15 @@ def shipped() -> Claims:
 def load(path: Path) -> Claims:
     """Read a claims file; raise BadClaims in one line where it cannot be used."""
     try:
-        text = path.read_text("utf-8")
+        with path.open("rb") as file:  # a device has no end
+            data = file.read(MOST_BYTES + 1)
+        text = data.decode("utf-8")
     except OSError as error:
         raise BadClaims(f"{path}: {error.strerror}, expected a claims file") from None
     except UnicodeDecodeError as error:
         raise BadClaims(f"{path}: not UTF-8 at byte {error.start}") from None
+    if len(data) > MOST_BYTES:
+        raise BadClaims(f"{path}: more than {MOST_BYTES} bytes, expected a claims file")
     return parse(text, str(path))
 
 

@@ -45,7 +45,7 @@ MOST_SAID = 2000  # characters of an error
 PRECEDENCE = (INTERRUPTED, USAGE, BUG, NOT_VALID, INFRASTRUCTURE, INCONCLUSIVE, OK)
 OF_THE_MACHINE = frozenset(
     {
-        *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM),
+        *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM),
         *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN),
     }
 )
@@ -93,15 +93,24 @@ def _open_what_is_closed() -> None:
 
 def _guarded(arguments: list[str] | None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
-    try:
+
+    def called() -> Any:
         _check_packages()
         _check_words(given)
-        code = cli.main(args=given or ["--help"], prog_name="holdwater", standalone_mode=False)
+        return cli.main(args=given or ["--help"], prog_name="holdwater", standalone_mode=False)
+
+    code, failed = _attempt(called)
+    return _said(*failed) if failed is not None else code if isinstance(code, int) else OK
+
+
+def _attempt(action: Callable[[], Any]) -> tuple[Any, tuple[str, int] | None]:
+    """Do something; give what it gives, and the line and the exit code of what it raises."""
+    try:
+        return action(), None
     except SystemExit:  # click's way out where nobody reads its help
-        return OK
+        return OK, None
     except BaseException as error:  # noqa: BLE001 - each becomes one line and a code
-        return _said(*_failure(error))
-    return code if isinstance(code, int) else OK
+        return None, _failure(error)
 
 
 def _failure(error: BaseException) -> tuple[str, int]:
@@ -117,6 +126,8 @@ def _failure(error: BaseException) -> tuple[str, int]:
             return " ".join(["interrupted; what was recorded is kept", *map(str, (error.__cause__ or error).args)]), INTERRUPTED
         case MemoryError():
             return "the machine: out of memory", INFRASTRUCTURE
+        case RuntimeError() if "can't start new thread" in str(error):
+            return "the machine: no more threads, or no memory for them", INFRASTRUCTURE
         case OSError(errno=errno.ENAMETOOLONG):
             return f"{_of_the_system(error)}, expected a shorter one", USAGE
         case OSError() if error.errno in OF_THE_MACHINE:
@@ -209,7 +220,7 @@ def _bug(error: BaseException) -> str:
 
 def _into_working_directory(trace: str) -> Path:
     path = Path(BUG_FILE)
-    path.write_text(trace, "utf-8", "backslashreplace")
+    store.save(path, trace.encode("utf-8", "backslashreplace"))
     return path
 
 
@@ -284,7 +295,7 @@ def verify_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def verify(as_json: bool, **asked: Any) -> int:
     """The main job: the documented table with a verdict and evidence per cell."""
     directory, results = _verified(**asked)
-    return _tell(directory, results, None if as_json else _table)
+    return _tell(lambda: _draw(directory), results, None if as_json else _table)
 
 
 def _verified(
@@ -334,11 +345,12 @@ def merge(directories: tuple[Path, ...], out: Path, as_json: bool) -> int:
 
     found = [shards.read(directory) for directory in directories]
     command = program.command(*sys.argv[1:])
-    shards.merge(found, directory=out, command=command)  # what does not belong together is refused before anything is written
+    # What does not belong together, or leads elsewhere, is refused before anything is written.
+    texts = shards.texts(found, shards.merge(found, directory=out, command=command))
     directory = store.create(out, "merge")
-    results = shards.gather(found, shards.merge(found, directory=directory, command=command), directory)
+    results = shards.gather(shards.merge(found, directory=directory, command=command), texts, directory)
     store.write(directory / store.RESULTS, results)
-    return _tell(directory, results, None if as_json else _table)
+    return _tell(lambda: _draw(directory), results, None if as_json else _table)
 
 
 @cli.command()
@@ -356,18 +368,23 @@ def nightly(root: Path, keep: int, source: Path | None, as_json: bool, **asked: 
             if param.name in asked and ctx.get_parameter_source(param.name) is ParameterSource.COMMANDLINE:
                 raise BadPlan(f"--from {source} runs nothing, expected no {param.opts[0]}")
     nights.prepare(root)
-    if source is None:
-        directory, results = _verified(**asked)
-        code = _tell(directory, results, None if as_json else _table)
+    directory, results = _verified(**asked) if source is None else (source, store.read_verify(source))
+    told: list[str] = []
+
+    def keep_it() -> None:
+        if source is None:
+            _draw(directory)
+        night = nights.append(root, directory)
+        removed = nights.retain(root, keep)
+        paths = registry.load("reports", "nightly")(root)
+        told.append(f"night {night.name}, {len(removed)} older ones removed: {', '.join(map(str, paths))}")
+
+    if source is None or as_json:
+        code = _tell(keep_it, results, None if as_json else _table)
     else:
-        directory, results = source, store.read_verify(source)
+        keep_it()
         code = int(results["exit"])
-        if as_json:
-            _print(json.dumps(results, indent=2))
-    night = nights.append(root, directory)
-    removed = nights.retain(root, keep)
-    paths = registry.load("reports", "nightly")(root)
-    return _said(f"night {night.name}, {len(removed)} older ones removed: {', '.join(map(str, paths))}", code)
+    return _said(told[0], code) if told else code
 
 
 @cli.command()
@@ -414,7 +431,7 @@ def run(workload: str, backend: str, faults: str, **given: Any) -> int:
     def outcome(told: Any) -> str:
         return str(_terminal().outcome(told, experiment.load_if_there(directory / store.HISTORY), colour=_colour()))
 
-    return _tell(directory, results, None if given["as_json"] else outcome)
+    return _tell(lambda: _draw(directory), results, None if given["as_json"] else outcome)
 
 
 @cli.command()
@@ -472,8 +489,7 @@ def report(directories: tuple[Path, ...]) -> int:
     for directory in directories:
         store.check_results(directory)
     for directory in directories:
-        with heartbeat.doing(f"drawing the pictures of {directory}"):
-            paths = _draw_again(directory)
+        paths = _draw_again(directory)
         if not paths:
             raise BadPlan(f"{directory}: nothing to draw, expected a run or a verify")
         for path in paths:
@@ -570,24 +586,21 @@ def _colour() -> bool:
 def _draw(directory: Path) -> list[Path]:
     """Let every report that writes files do so; what was recorded and judged is on disk already."""
     runs = [*sorted((directory / "experiments").glob("*/")), directory]
-    return [path for each in runs if (each / store.RESULTS).exists() for name in DRAWN for path in registry.load("reports", name)(each)]
+    with heartbeat.doing(f"drawing the pictures of {directory}", first_s=heartbeat.FIRST_S):
+        return [path for each in runs if (each / store.RESULTS).exists() for name in DRAWN for path in registry.load("reports", name)(each)]
 
 
-def _tell(directory: Path, results: Any, text: Callable[[Any], str] | None) -> int:
+def _tell(draw: Callable[[], object], results: Any, text: Callable[[Any], str] | None) -> int:
     """Draw, and print the result (as JSON without `text`), also where drawing failed: it took long to come by.
 
     Give the exit code, which is the one that was printed: what was found stands before a picture that is missing.
     """
-    said, code = None, int(results["exit"])
-    try:
-        with heartbeat.doing(f"drawing the pictures of {directory}", first_s=heartbeat.FIRST_S):
-            _draw(directory)
-    except BaseException as error:  # noqa: BLE001 - told after the result
-        said, failed = _failure(error)
-        code = min(code, failed, key=PRECEDENCE.index)
-        results = {**results, "exit": code, "broken": results.get("broken") or said.removeprefix("the machine: ")}
+    _, failed = _attempt(draw)
+    if failed is not None:
+        code = min(int(results["exit"]), failed[1], key=PRECEDENCE.index)
+        results = {**results, "exit": code, "broken": results.get("broken") or failed[0].removeprefix("the machine: ")}
     _print(text(results) if text else json.dumps(results, indent=2, default=str))
-    return code if said is None else _said(said, code)
+    return int(results["exit"]) if failed is None else _said(failed[0], int(results["exit"]))
 
 
 def _table(results: Any) -> str:

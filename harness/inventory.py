@@ -12,9 +12,9 @@ from harness.checks import MODEL_NAMES
 from harness.deploy import compose, install
 from harness.deploy.process import sweep
 from harness.documented import Settings, plan_of
-from harness.experiment import lacking
+from harness.experiment import PROXY, lacking
 from harness.nemesis import refusal
-from harness.system import Infrastructure
+from harness.system import Infrastructure, Need
 
 MODEL_SENTENCES = {
     "register": "one value: read, write, cas; also set and get",
@@ -86,7 +86,8 @@ def _backend(name: str) -> dict[str, Any]:
     for fault in registry.names("faults"):
         refusals = [refusal(registry.load("faults", fault), backend, variant) for variant in variants]
         faults[fault] = None if None in refusals else refusals[0]
-    return {"name": name, "missing": install.missing(*backend.servers(variants[0])), "faults": faults}
+    links = any(Need.LINKS in backend.offers(variant) for variant in variants)
+    return {"name": name, "missing": install.missing(*backend.servers(variants[0]), *((PROXY,) if links else ())), "faults": faults}
 
 
 def _rows() -> list[tuple[str, ...]]:

@@ -517,8 +517,14 @@ def exit_code(judgements: Sequence[Judgement], *, strict: bool = False) -> int:
         return 1
     if any(judgement.infrastructure is not None for judgement in judgements):
         return 3
-    nothing = all(judgement.verdict is Word.UNAVAILABLE for judgement in judgements) and any(each.absent for each in judgements)
-    return 2 if surprising or nothing or not judgements else 0
+    return 2 if surprising or _nothing_judged(judgements) else 0
+
+
+def _nothing_judged(judgements: Sequence[Judgement]) -> bool:
+    """Say whether every claim is unavailable, and of one at least it is not the claims file that expects it but this machine."""
+    if any(judgement.verdict is not Word.UNAVAILABLE for judgement in judgements):
+        return False
+    return not judgements or any(each.absent and Word.UNAVAILABLE not in each.claim.expect for each in judgements)
 
 
 NUMBERS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve")

@@ -132,21 +132,26 @@ def _document(results: Results) -> str:
     return f"{results.get('claims_file')} (SHA-256 {digest[:12]}...)" if digest else "a claims file that it does not name"
 
 
-def gather(shards: Sequence[Shard], results: dict[str, Any], directory: Path) -> dict[str, Any]:
-    """Copy the shards' evidence into the folder of what was joined, which then goes from machine to machine as one.
+def texts(shards: Sequence[Shard], results: Results) -> dict[str, str]:
+    """Give the evidence of what was joined that is a plain file inside its shard, each path with its name in the folder of all.
 
-    Only plain files inside their shard are taken; raises BadPlan where a link leads to one. What is not there stays a name.
+    Raises BadPlan where a link leads to one.
     """
-    claims = []
+    found: dict[str, str] = {}
     for number, claim in enumerate(results["claims"]):
-        evidence = list(claim["evidence"])
-        for n, path in enumerate(map(Path, claim["evidence"])):
-            if path.suffix == ".txt" and any(store.is_plain(path, shard.directory) for shard in shards):
-                copy = directory / EVIDENCE / f"{number}-{n}.txt"
-                copy.parent.mkdir(exist_ok=True)
-                store.save(copy, store.read_plain(path))
-                evidence[n] = str(copy)
-        claims.append({**claim, "evidence": evidence})
+        for n, path in enumerate(claim["evidence"]):
+            if path.endswith(".txt") and any(store.is_plain(Path(path), shard.directory) for shard in shards):
+                found[path] = f"{EVIDENCE}/{number}-{n}.txt"
+    return found
+
+
+def gather(results: dict[str, Any], found: Mapping[str, str], directory: Path) -> dict[str, Any]:
+    """Copy these texts into the folder of what was joined, which then goes from machine to machine as one."""
+    for path, name in found.items():
+        (directory / name).parent.mkdir(exist_ok=True)
+        store.save(directory / name, store.read_plain(Path(path)))
+    moved = {path: str(directory / name) for path, name in found.items()}
+    claims = [{**claim, "evidence": [moved.get(path, path) for path in claim["evidence"]]} for claim in results["claims"]]
     return {**results, "claims": claims}
 
 

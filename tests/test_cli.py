@@ -485,7 +485,10 @@ def test_an_operating_system_without_room_is_the_machines(call: Call, broken: Ca
     assert os.strerror(number) in line_of(call("broken"), 3)
 
 
-@pytest.mark.parametrize("error", [BrokenPipeError(errno.EPIPE, "Broken pipe"), MemoryError(), Infrastructure("gone")])
+@pytest.mark.parametrize(
+    "error",
+    [BrokenPipeError(errno.EPIPE, "Broken pipe"), MemoryError(), RuntimeError("can't start new thread"), Infrastructure("gone")],
+)
 def test_a_failure_of_the_machine_is_never_the_exit_code_of_a_verdict(
     call: Call, broken: Callable[[BaseException], None], error: Exception
 ) -> None:
@@ -561,8 +564,29 @@ def test_a_result_is_told_also_where_drawing_it_failed(call: Call, monkeypatch: 
     code, out, err = call("run lock --backend memory --time-limit 0.2 --seed 1 --json")
     assert code == 70
     assert "a bug of ours, LookupError: no font" in err
-    printed, stored = json.loads(out), json.loads(Path("runs/latest/results.json").read_text())
-    assert printed == {**stored, "exit": 70, "broken": printed["broken"]}
+    assert json.loads(out)["trials"] == json.loads(Path("runs/latest/results.json").read_text())["trials"]
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    def draws(directory: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(directory / "timeline.png"))
+
+    monkeypatch.setattr(harness.cli, "_draw", draws)
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_the_word_that_is_printed_is_the_exit_code_where_the_disk_is_full(call: Call) -> None:
+    code, out, err = call("run lock --backend memory --time-limit 1.5 --seed 1")
+    assert code == 3
+    assert "exit 3: the machine or a server failed" in out
+    assert "exit 0" not in out
+    assert "/timeline.png: No space left on device" in err
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_a_counterexample_stands_though_its_picture_is_missing() -> None:
+    assert harness.cli._tell(lambda: harness.cli._draw(Path("runs")), {"exit": 1}, None) == 1
 
 
 def test_verify_says_which_claims_are_as_expected(call: Call) -> None:

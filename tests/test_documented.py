@@ -154,6 +154,43 @@ def test_a_claim_whose_server_is_missing_is_left_out_and_the_others_are_judged(
     assert absent["remedy"].startswith("install Rust 1.88 or later and a C compiler; try again, or put dynoxide (1 or later) on PATH")
 
 
+OWN = """\
+format = 1
+
+[experiment.kept]
+deployment = "dynamodb"
+variant = "durable"
+workloads = ["lock"]
+timeline = { quiet_s = 1.0, fault_s = 0, after_s = 0 }
+trials = { quick = 1, nightly = 1 }
+
+[[claim]]
+id = "kept"
+cell = ["Ours", "Failover safety"]
+document = "promises"
+sentence = "A lock has one owner."
+conditions = "with a file"
+experiments = ["kept"]
+unit = "trials"
+anomalies = ["two-holders"]
+expect = ["holds"]
+"""
+
+
+@pytest.mark.parametrize(("expect", "code"), [('["holds"]', 2), ('["holds", "unavailable"]', 0)])
+def test_a_claims_file_of_ones_own_says_itself_whether_a_claim_may_be_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expect: str, code: int
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("HOLDWATER_CACHE", str(tmp_path))
+    monkeypatch.delenv("HOLDWATER_DYNOXIDE", raising=False)
+    file = tmp_path / "own.toml"
+    file.write_text(OWN.replace('["holds"]', expect))
+    assert _guarded(["verify", "--claims", str(file), "--seed", "7", "--out", str(tmp_path / "runs")]) == code
+    (told,) = json.loads((tmp_path / "runs" / "latest" / "results.json").read_text("utf-8"))["claims"]
+    assert (told["absent"], told["expected"]) == (True, "unavailable" in expect)
+
+
 @pytest.fixture
 def without_toxiproxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine on which toxiproxy cannot be had: no Go, and no package index to have one from."""

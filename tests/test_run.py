@@ -41,6 +41,13 @@ def test_a_run_records_a_complete_valid_history_of_all_workloads(tmp_path: Path)
     assert {"try_acquire", "check_and_set", "compare_and_swap", "increment"} <= used
 
 
+def test_a_slot_whose_next_operation_lies_far_behind_the_end_does_not_hold_it_up(tmp_path: Path) -> None:
+    sparse = replace(plan(LONGER), concurrency=50, rate=0.05)  # of 50 slots, nearly all would begin in 20 s or later
+    ran = run(sparse, fake_catalogue(FakeBackend()), tmp_path)
+    assert ran.trials == 1
+    assert load(tmp_path / HISTORY).complete
+
+
 def test_every_dedup_key_that_was_tried_is_read_back_at_the_end(tmp_path: Path) -> None:
     run(plan(workloads=("dedup",)), fake_catalogue(FakeBackend(), ("dedup",)), tmp_path)
     operations = load(tmp_path / HISTORY).operations()

@@ -28,6 +28,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -197,7 +198,11 @@ def _brought(server: Server, say: Say) -> Found:
 def _asked(server: Server, path: Path, source: str) -> Found | None:
     """Ask a program for its version; None if it does not run, is something else or is too old."""
     command = [str(path), server.ask] if isinstance(server.ask, str) else server.ask(path)
-    answer = re.search(server.answer, output(command) or "")
+    try:
+        stat = path.stat()
+        answer = re.search(server.answer, _said(tuple(command), (stat.st_mtime_ns, stat.st_size)))
+    except OSError:
+        return None
     if answer is None:
         return None
     product, version = answer.groupdict().get("product") or server.product, answer["version"]
@@ -205,6 +210,18 @@ def _asked(server: Server, path: Path, source: str) -> Found | None:
     if major and int(major[0]) < server.oldest:
         return None
     return Found(server.name, path.absolute(), product, version, source)
+
+
+@cache
+def _said(command: tuple[str, ...], stamp: tuple[int, int]) -> str:
+    """Ask a program once: each experiment looks for its servers, and some take a second to answer.
+
+    `stamp` is of the program and changes with it. Raises OSError where it says nothing, which is not kept: it may have been busy.
+    """
+    said = output(list(command))
+    if said is None:
+        raise OSError(f"{command[0]} says nothing")
+    return said
 
 
 def _row(server: Server, found: Found | None) -> dict[str, Any]:

@@ -40,6 +40,8 @@ def sweep(root: Path) -> int:
     """
     ended = 0
     for lock in root.rglob("nodes/lock"):
+        if lock.is_symlink() or lock.parent.is_symlink():
+            continue  # not a run's own
         try:
             with lock.open("r+") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -59,6 +59,14 @@ def found(name: str) -> tuple[str, str, str] | None:
 # Finding
 
 
+def test_a_program_is_asked_once_and_again_when_it_has_changed(program: Program) -> None:
+    path = program("redis-server", f'echo asked >> "$0.calls"; {REDIS_7}')
+    assert found("redis-server") == found("redis-server") == ("Redis", "7.0.15", "PATH")
+    assert path.with_name("redis-server.calls").read_text() == "asked\n"
+    program("redis-server", VALKEY_8)
+    assert found("redis-server") == ("Valkey", "8.0.1", "PATH")
+
+
 def test_a_redis_on_path_is_preferred_to_a_valkey_on_path(program: Program) -> None:
     program("valkey-server", VALKEY_8)
     program("redis-server", REDIS_7)

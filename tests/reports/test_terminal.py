@@ -317,6 +317,16 @@ def test_a_contradiction_has_claimed_observed_evidence_and_repeat() -> None:
     assert "repeat    holdwater run lock" in section
 
 
+def test_evidence_is_named_where_it_is_and_not_by_way_of_the_newest_run(tmp_path: Path) -> None:
+    directory = tmp_path / "20261128-verify"
+    directory.mkdir()
+    (tmp_path / "latest").symlink_to(directory.name)
+    path = f"{directory}/experiments/split-brain/anomalies/1.txt"
+    shown = terminal.table(results(claim("violated", evidence=[path]), directory=str(directory)), colour=False, width=200)
+    assert path in shown
+    assert "latest" not in shown
+
+
 def test_a_finding_is_told_in_words() -> None:
     shown = terminal.table(results(claim("finding")), colour=False)
     assert "◆ claim-finding: A sentence about finding." in shown

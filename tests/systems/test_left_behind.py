@@ -21,6 +21,7 @@ DEPLOYMENTS = [
     ("postgres", "default", "restart"),
     ("postgres-operator", "sync", "hold-back-replication"),
     ("postgres-patroni", "async", "isolate-primary"),
+    ("dynamodb", "in-memory", "restart"),
     ("dynamodb", "durable", "restart"),
 ]
 GONE_S, STARTED_S = 10.0, 120.0

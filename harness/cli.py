@@ -489,7 +489,8 @@ def report(directories: tuple[Path, ...]) -> int:
     for directory in directories:
         store.check_results(directory)
     for directory in directories:
-        paths = _draw_again(directory)
+        with heartbeat.doing(f"drawing the pictures of {directory}"):
+            paths = _draw_again(directory)
         if not paths:
             raise BadPlan(f"{directory}: nothing to draw, expected a run or a verify")
         for path in paths:

@@ -67,7 +67,8 @@ class Grant:
     Must-hold is [acknowledged_at, must_end), where that is not empty; may-hold is [invoked, may_end).
     Successes of its owner from when it was over on lengthen neither: they are anomalies of their own. `again` is when
     such an extend promised it anew, [from, until) each.
-    `acknowledged_at` and `must_end` are None for an unanswered acquisition. `may_end` is None where no
+    `least` is the earliest end that all answers allow, those successes included: an order of grants may rest on it alone.
+    `acknowledged_at`, `must_end` and `least` are None for an unanswered acquisition. `may_end` is None where no
     end is known: an unanswered acquisition may take effect at any time, unless a later answer proves it.
     `key` is the lock's name, None where the history has one lock without a name (a key of null).
     `index` is that of its invocation; `operations` are the indices of the invocations of all its
@@ -83,6 +84,7 @@ class Grant:
     invoked: int
     acknowledged_at: int | None
     must_end: int | None
+    least: int | None
     may_end: int | None
     token: int | None
     node: str | None
@@ -111,6 +113,7 @@ def _grant(one: Lease) -> Grant:
         invoked=call.start,
         acknowledged_at=call.end if acknowledged else None,
         must_end=one.must_end if acknowledged else None,
+        least=one.least if acknowledged else None,
         may_end=one.may_end,
         token=call.token,
         node=call.node,

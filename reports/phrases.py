@@ -78,6 +78,10 @@ def fault(history: History, seen: FaultSeen) -> str:
         "cut": lambda: f"{_source(history, seen)} cut from {seen.node}",
         "latency": lambda: f"{_source(history, seen)} reach {seen.node} late",
         "lost-reply": lambda: f"answers from {seen.node} to {_source(history, seen)} lost",
+        "client-pause": lambda: "holders of locks paused",
+        "client-clock": lambda: f"clocks of {group(history, seen.node)} set ahead",
+        "client-clock-beyond": lambda: f"clocks of {group(history, seen.node)} set ahead beyond the bound",
+        "cancel-wait": lambda: f"replication from {seen.node} held back, waits for it cancelled",
     }
     return told[seen.name]() if seen.name in told and seen.targets else f"{seen.name} {', '.join(seen.targets)}".strip()
 
@@ -112,6 +116,8 @@ def _facts(probe: Mapping[str, Any]) -> list[str]:
         facts.append({"dead": "its process is gone", "paused": "its process is stopped"}.get(probe["state"], str(probe["state"])))
     elif "run_id" in probe:
         facts.append("a new run id")
+    if isinstance(probe.get("slept"), list):
+        facts.append(f"{counted(len(probe['slept']), 'holder')} slept longer than a lease lasts")
     links = [each for each in probe.values() if isinstance(each, Mapping) and {"arrived", "answered"} <= set(each)]
     if links:
         facts.append(_links(links))
@@ -142,6 +148,10 @@ def since(history: History, seen: FaultSeen, around: Iterable[NodeSeen]) -> str:
         "cut": f"{_source(history, seen)} were cut from {node}",
         "latency": "the links were slowed",
         "lost-reply": "answers were lost",
+        "client-pause": "the pausing of holders began",
+        "client-clock": "clocks were set ahead",
+        "client-clock-beyond": "clocks were set ahead",
+        "cancel-wait": "replication was held back",
     }
     return verbs.get(seen.name, f"{seen.name} began")
 

@@ -53,8 +53,8 @@ HEALED = {
     "hold-back-replication": "replication from {node} let through",
     "cancel-wait": "replication from {node} let through",
     "client-pause": "all clients go on",
-    "client-clock": "the clock of {node} is set back",
-    "client-clock-beyond": "the clock of {node} is set back",
+    "client-clock": "the clocks of {node} are set back",
+    "client-clock-beyond": "the clocks of {node} are set back",
 }
 NS_PER_S = 1_000_000_000
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.metadata import entry_points
 
 import pytest
 from msgspec.structs import replace
@@ -12,8 +13,10 @@ from harness.checkers.lease import lease
 from harness.checkers.resource import resource
 from harness.history import History
 from harness.verdict import WORST_FIRST, Anomaly, Verdict, combine, invalid, unknown, valid
+from reports import phrases
 from reports.explain import FINDINGS, HEADINGS, RULES, explain, finding
 from reports.groups import holds
+from reports.scene import faults
 
 
 @pytest.fixture(scope="module")
@@ -345,3 +348,13 @@ def test_nothing_is_said_to_come_after_a_fault_that_was_not_proved() -> None:
 def test_a_history_that_counts_events_has_no_seconds() -> None:
     told = finding(leases(), invalid("odd", [Anomaly("not-linearizable", None, (2,), 7, "odd")]))
     assert told == "One object is not linearizable, at event 7"
+
+
+@pytest.mark.parametrize("name", sorted(each.name for each in entry_points(group="holdwater.faults")))
+def test_every_fault_has_words_of_its_own(name: str) -> None:
+    record = Recorder()
+    record.nemesis(S, name, id=1, phase="begin", targets=["clients-b -> redis-1"], probe={})
+    history = record.history()
+    (seen,) = faults(history)
+    assert phrases.fault(history, seen) != f"{name} clients-b -> redis-1"
+    assert phrases.since(history, seen, ()) != f"{name} began"

@@ -29,6 +29,7 @@ from reports.terminal import outcome
 MS, S = 1_000_000, 1_000_000_000
 RUNS = (
     *(("lock", "release-unchecked"), ("lock", "ttl-early"), ("lock", None), ("resource", "ttl-early"), ("resource", None)),
+    ("resource", "client-pause"),
     *(
         ("acquire", "grant-waits"),
         ("acquire", "ttl-early"),
@@ -51,7 +52,7 @@ class Shown:
 
 
 def carried_out(workload: str, mutant: str | None, directory: Path) -> Shown:
-    planted = ["--option", f"mutant={mutant}"] if mutant else []
+    planted = ["--fault", mutant] if mutant == "client-pause" else ["--option", f"mutant={mutant}"] if mutant else []
     for seed in range(TRIES):
         arguments = ["run", workload, "--backend", "memory", "--seed", str(seed), "--out", str(directory), *planted]
         assert CliRunner().invoke(cli, arguments, standalone_mode=False).exception is None
@@ -91,7 +92,7 @@ COUNTED = {  # what is said of one or many, the kind, and whether keys are count
     r"(?P<n>One|[\d,]+) fencing tokens? did not rise": ("fencing", False),
 }
 WHEN = r", (?P<first>first )?at (?P<at>[\d.]+) s"
-AFTER = r"(?:, (?P<after>[\d.]+) (?P<unit>ms|s) after (?P<what>the primary was cut off))?"
+AFTER = r"(?:, (?P<after>[\d.]+) (?P<unit>ms|s) after (?:the primary was cut off|the pausing of holders began))?"
 OTHERS = r"(?:; (?P<others>[\d,]+) other violations?, (?P<more>first )?at (?P<other>[\d.]+) s)?"
 
 
@@ -159,7 +160,10 @@ def recount_of_latencies(title: str, told: Told) -> bool:
         assert said_as(ordered[-(len(ordered) // 100) - 1] if match["what"] == "p99" else ordered[-1], *duration(match, "high"))
         return match["left"] == left
     if match := re.fullmatch(rf"Median (?P<before>{TOOK}) before .*, (?P<after>{TOOK}) from (?P<at>[\d.]+) s on; (?P<left>.*)", title):
-        (begin, *_), first = told.faults()[0], next(each[2] for each in told.anomalies() if each[0] == "two-holders")
+        (begin, *_), first = (
+            told.faults()[0],
+            next(each[2] for kind in ("two-holders", "lost-update") for each in told.anomalies() if each[0] == kind),
+        )
         assert match["at"] == f"{first / S:.3f}"
         before, after = [each for each in answered if each.end <= begin], [each for each in answered if each.start >= first]
         both = {each.f for each in before} & {each.f for each in after}

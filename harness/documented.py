@@ -319,7 +319,8 @@ def _results(claims: Claims, chosen: Sequence[Claim], done: _Done, *, strict: bo
 
 def _claim(judgement: Judgement, claims: Claims, done: _Done) -> dict[str, Any]:
     claim, rate = judgement.claim, judgement.rate
-    seen = [*judgement.contradicting, *(each for each in judgement.anomalies if each not in judgement.contradicting)]
+    contradicting = _first_first(judgement.contradicting)
+    seen = [*contradicting, *_first_first([each for each in judgement.anomalies if each not in judgement.contradicting])]
     return {
         "id": claim.id,
         "cell": list(claim.cell),
@@ -346,10 +347,20 @@ def _claim(judgement: Judgement, claims: Claims, done: _Done) -> dict[str, Any]:
         "controls": list(judgement.controls),
         "experiments": list(judgement.directories),
         "evidence": _texts(
-            {each.anomaly.kind for each in seen}, [done.evidence[name] for name in claim.experiments if name in done.evidence]
+            {each.anomaly.kind for each in contradicting or seen},
+            [done.evidence[name] for name in claim.experiments if name in done.evidence],
         ),
         "repeat": _repeat(claim, claims, done) if claim.experiments else None,
     }
+
+
+def _first_first(seen: Sequence[Seen]) -> list[Seen]:
+    """Order what was seen by trial, in each as its texts are: the first of the worst kind leads."""
+    trials: dict[tuple[str, int], list[Seen]] = {}
+    for each in seen:
+        trials.setdefault((each.experiment, each.trial), []).append(each)
+    of = {id(each.anomaly): each for each in seen}
+    return [of[id(anomaly)] for found in trials.values() for anomaly in of_each_kind_first([each.anomaly for each in found])]
 
 
 def _texts(kinds: set[str], evidence: Sequence[ExperimentEvidence]) -> list[str]:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import io
 import json
 import re
 import zlib
@@ -37,6 +38,7 @@ FORMAT = 1
 MOST_NESTED = 100
 LARGEST = 2**63 - 1
 GZIP = b"\x1f\x8b"
+MOST_BYTES = 4 * 2**30
 
 
 class MalformedHistory(ValueError):
@@ -333,14 +335,20 @@ def load(path: Path) -> History:
     return parse(content(path), str(path))
 
 
-def content(path: Path) -> bytes:
-    """Read a file, unpacked where it is gzip by its first bytes, without a byte order mark."""
-    data = path.read_bytes()
+def content(path: Path, most: int = MOST_BYTES) -> bytes:
+    """Read a file, unpacked where it is gzip by its first bytes, without a byte order mark.
+
+    Raises MalformedHistory where it has more than `most` bytes, packed or not: a device has no end, and little gzip can be much.
+    """
+    with path.open("rb") as file:
+        data = file.read(most + 1)
     if data.startswith(GZIP):
         try:
-            data = gzip.decompress(data)
+            data = gzip.GzipFile(fileobj=io.BytesIO(data)).read(most + 1)
         except (OSError, EOFError, zlib.error) as error:
             raise MalformedHistory(f"gzip that cannot be unpacked: {error}", None, str(path)) from None
+    if len(data) > most:
+        raise MalformedHistory(f"more than {most:,} bytes, expected a history", None, str(path))
     return data.removeprefix(codecs.BOM_UTF8)
 
 

@@ -216,7 +216,7 @@ def _heading(case: Case) -> str:
     if case.anomaly.kind != "two-holders":
         return HEADINGS.get(case.anomaly.kind, f"{{key}}: {case.anomaly.kind}").format(key=case.key)
     if case.anomaly.until is None:
-        return f"{case.key} was granted twice at once"
+        return f"{case.key} had two owners"
     return f"{case.key} had two owners for {phrases.duration(case.until - case.anomaly.at)}"
 
 
@@ -234,23 +234,21 @@ def _strip(case: Case) -> Strip:
     for operation in case.involved:
         clients.setdefault(case.history.slot(operation.process), [])
     rows = [_holds(slot, held, both if any(grant.index in mine for grant in held) else (), case) for slot, held in sorted(clients.items())]
-    words = f"both entitled, {phrases.duration(case.until - anomaly.at)}" if both else anomaly.kind.replace("-", " ")
+    words = f"both entitled, {phrases.duration(case.until - anomaly.at)}" if both else phrases.kind_words(anomaly.kind)
     return Strip(Ruler(case.start, case.end), case.faults, case.nodes, rows, (anomaly.at, case.until), words)
 
 
 def _shown(grant: Grant, case: Case) -> bool:
-    return (
-        grant.acknowledged_at is not None
-        and grant.must_end is not None
-        and grant.acknowledged_at < case.end
-        and grant.must_end > case.start
-    )
+    spans = [(grant.acknowledged_at, grant.must_end), *grant.again]
+    return any(start is not None and end is not None and start < case.end and end > case.start for start, end in spans)
 
 
 def _holds(slot: int, held: Iterable[Grant], both: tuple[tuple[int, int], ...], case: Case) -> Holds:
-    must, may = [], []
+    must: list[tuple[int, int]] = []
+    may: list[tuple[int, int]] = []
     for grant in held:
         known, least = grant.acknowledged_at, grant.must_end
+        must += grant.again
         if known is not None and least is not None and least > known:
             must.append((known, least))
             if grant.may_end is None or grant.may_end - least > (case.end - case.start) // 30:
@@ -328,9 +326,10 @@ def _operation_events(case: Case) -> Iterator[Told]:
 
 
 def _between(operation: Operation, since: int, at: int) -> bool:
-    """Say whether it changed the lock in this time."""
-    changed = operation.f != "is_held" and _took_effect(operation)
-    return changed and operation.start <= at and operation.end is not None and operation.end >= since
+    """Say whether it changed the lock in this time: a grant did that was answered by then, an extend or release that had begun."""
+    if operation.f == "is_held" or not _took_effect(operation) or operation.end is None:
+        return False
+    return operation.end >= since and (operation.end if operation.f in ACQUISITIONS else operation.start) <= at
 
 
 def _changes(operation: Operation) -> bool:

@@ -11,7 +11,7 @@ MARGIN = 20
 RIGHT = WIDTH_PX - 30  # the last number of the axis stands half beyond the plot
 GAP = 8
 SECONDS = (1_000_000_000, "seconds")
-FOREIGN = (1, "ns")  # a foreign history without real times counts its events
+FOREIGN = (1, "events")  # a foreign history without real times counts its events
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,6 +176,7 @@ def _lane(history: History, slot: int, operations: Sequence[Operation], held: Se
         known, least = grant.acknowledged_at, grant.must_end
         if known is not None and least is not None and least > known and known < end:
             must.append((known, min(least, end)))
+        must += [(start, min(stop, end)) for start, stop in grant.again if start < end]
         if grant.may_end is None:
             endless.append(grant.invoked)
             continue

@@ -69,7 +69,7 @@ def layout(history: History, verdict: Verdict, subtitle: str) -> Figure:
     cut = bins(of.frame)
     answered, others = strips(of)
     panels = _panels(answered, cut, (OK_PX, ceiling)) + _panels(others, cut, (OTHER_PX, highest))
-    unit = f"completions a second, bins of {_width(cut.width)}" if cut.is_real else f"completions, bins of {cut.width} ns"
+    unit = f"completions a second, bins of {_width(cut.width)}" if cut.is_real else f"completions, bins of {counted(cut.width, 'event')}"
     return figure(of, Title(finding(of), f"{unit} · {subtitle}"), panels if of.operations else [], [])
 
 

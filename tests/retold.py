@@ -110,6 +110,17 @@ class Lease:
         self.least = self._least(grant, uses)
         first = min((use.start for use in self.late), default=None)
         self.held = self._least(grant, [use for use in uses if first is None or use.start < first])
+        self.promised = [(self.known, self.held), *(self._again(use) for use in self.late if use.f == "extend")]
+
+    def _again(self, extend):
+        """From when until when an extend that came too late promises the lease."""
+        ends = [extend.start + extend.argument["duration_ms"] * MS - early(extend.argument["duration_ms"])]
+        for use in (one for one in self.uses if one.start > extend.start):
+            if use.f == "release" or not done(use):
+                ends.append(use.start)
+            elif use.f == "extend":
+                ends.append(use.start + use.argument["duration_ms"] * MS - early(use.argument["duration_ms"]))
+        return extend.end, min(ends)
 
     def _expiry(self, grant, uses):
         extends = [use for use in uses if use.f == "extend" and done(use)]
@@ -177,12 +188,20 @@ def of_a_lock(key, operations):
         found += [("alive-too-late", key, lease.late[0].start, None)] if lease.late else []
     for one, two in combinations(leases, 2):
         if one.least > two.known and two.least > one.known:
-            at, until = max(one.known, two.known), min(one.held, two.held)
-            found.append(("two-holders", key, at, until if until > at else None))
+            found.append(("two-holders", key, *shared(one, two)))
     for refusal in refusals:
         if not any(lease.start <= refusal.end and lease.most > refusal.start for lease in leases):
             found.append(("spurious-refusal", key, refusal.start, None))
     return found + of_tokens(key, operations, leases)
+
+
+def shared(one, two):
+    """From when until when two were promised a lock, or when one was answered as its holder though only the other was."""
+    times = [(max(a, c), min(b, d)) for a, b in one.promised for c, d in two.promised]
+    if together := [(start, end) for start, end in times if start < end]:
+        return min(together)
+    alone = [use.end for lease, other in ((one, two), (two, one)) for use in lease.late if use.start > other.known]
+    return min(alone, default=times[0][0]), None
 
 
 def of_tokens(key, operations, leases):

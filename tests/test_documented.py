@@ -16,8 +16,10 @@ from harness import claims, documented, store
 from harness.claims import Claims, Control, Experiment
 from harness.cli import _guarded
 from harness.deploy import install
-from harness.documented import Settings, choose, experiments_of, plan_of, total_trials
+from harness.documented import Settings, _first_first, choose, experiments_of, plan_of, total_trials
+from harness.judge import Seen
 from harness.plan import BadPlan, FaultSpec
+from harness.verdict import Anomaly
 
 SHIPPED = claims.shipped()
 QUICK = Settings("quick", 7, Path("runs"))
@@ -275,3 +277,12 @@ def test_the_command_that_repeats_an_experiment_is_one_trial_of_its_plan(
     assert (program, _guarded([*words, "--dry-run"])) == ("holdwater", 0)
     plan = plan_of(SHIPPED.experiments[name], settings_of(name))
     assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(store.plain(replace(plan, episodes=plan.episodes[:1]))))
+
+
+# What was seen
+
+
+def test_what_was_seen_of_a_claim_begins_as_the_texts_of_its_first_trial_do() -> None:
+    kinds = ((1, "fencing", 5), (1, "two-holders", 7), (2, "two-holders", 9))
+    seen = [Seen("e", trial, Anomaly(kind, "key", (at,), at, "message")) for trial, kind, at in kinds]
+    assert [each.anomaly.at for each in _first_first(seen)] == [7, 5, 9]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,7 @@ from harness.checkers.lease import lease
 from harness.checkers.survival import attempted_while_cut, survival
 from harness.clock import clock_sane
 from harness.gates import exposure, validity
-from harness.history import Event, Header, History, MalformedHistory, dump, encode, load, parse
+from harness.history import Event, Header, History, MalformedHistory, content, dump, encode, load, parse
 from reports import scene
 
 values = st.recursive(
@@ -317,3 +318,17 @@ def test_a_mark_of_another_tool_hides_no_operation(value: Any) -> None:
     odd = event(5, "info", "nemesis", f="trial", key=None, value=value)
     (trial,) = parse(lines(event(0), event(1, "ok"), odd, event(6), event(7, "ok"))).trials()
     assert [each.index for each in trial.history.operations()] == [0, 6]
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_more_than_a_history_can_be_is_refused_packed_or_not(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    path = tmp_path / "h.jsonl"
+    path.write_bytes(pack(b"a" * 1000))
+    assert content(path, 1000) == b"a" * 1000
+    with pytest.raises(MalformedHistory, match="more than 999 bytes, expected a history"):
+        content(path, 999)
+
+
+def test_a_file_without_end_is_not_read_for_ever() -> None:
+    with pytest.raises(MalformedHistory, match="more than 1,000 bytes"):
+        content(Path("/dev/zero"), 1000)

@@ -35,7 +35,7 @@ class _Token:
     start: int
     end: int
     acknowledged_at: int
-    must_end: int
+    least: int
 
 
 def fencing(history: History, skew: Skew | None = None) -> Verdict:
@@ -62,9 +62,9 @@ def _tokens(history: History, skew: Skew) -> dict[str | None, list[_Token]]:
     found: dict[str | None, list[_Token]] = {}
     for grant in grants(operations, skew):
         end = ends[grant.index]
-        if grant.token is None or end is None or grant.acknowledged_at is None or grant.must_end is None:
+        if grant.token is None or end is None or grant.acknowledged_at is None or grant.least is None:
             continue
-        token = _Token(grant, grant.token, grant.index, end, grant.acknowledged_at, grant.must_end)
+        token = _Token(grant, grant.token, grant.index, end, grant.acknowledged_at, grant.least)
         found.setdefault(grant.key, []).append(token)
     return found
 
@@ -104,21 +104,21 @@ def _acknowledged_before(tokens: list[_Token]) -> dict[int, _Token]:
 def _held_before(tokens: list[_Token]) -> dict[int, _Token]:
     """Give for each grant B the highest token of the grants A that can only have been before it.
 
-    B first needs its end <= A's grant <= A's acknowledgement, which `B.must_end > A.acknowledged_at`
-    forbids; A first is possible where `A.must_end <= B.acknowledged_at` (else they held at once, which is
+    B first needs its end <= A's grant <= A's acknowledgement, which `B.least > A.acknowledged_at`
+    forbids; A first is possible where `A.least <= B.acknowledged_at` (else they held at once, which is
     another class). A sweep over the second condition, a prefix maximum (Fenwick tree) for the first.
     """
     places = {token.start: place for place, token in enumerate(sorted(tokens, key=lambda token: token.acknowledged_at))}
     acknowledged = sorted(token.acknowledged_at for token in tokens)
     tree: list[_Token | None] = [None] * (len(tokens) + 1)
-    over = iter(sorted(tokens, key=lambda token: token.must_end))
+    over = iter(sorted(tokens, key=lambda token: token.least))
     following = next(over, None)
     found: dict[int, _Token] = {}
     for token in sorted(tokens, key=lambda token: token.acknowledged_at):
-        while following is not None and following.must_end <= token.acknowledged_at:
+        while following is not None and following.least <= token.acknowledged_at:
             _enter(tree, places[following.start] + 1, following)
             following = next(over, None)
-        highest = _highest(tree, bisect_left(acknowledged, token.must_end))
+        highest = _highest(tree, bisect_left(acknowledged, token.least))
         if highest is not None:
             found[token.start] = highest
     return found

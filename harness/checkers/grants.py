@@ -65,8 +65,10 @@ class Grant:
     """One acquisition that was answered granted, or was not answered. Times in nanoseconds.
 
     Must-hold is [acknowledged_at, must_end), where that is not empty; may-hold is [invoked, may_end).
-    Successes of its owner from when it was over on lengthen neither: they are anomalies of their own.
-    `acknowledged_at` and `must_end` are None for an unanswered acquisition. `may_end` is None where no
+    Successes of its owner from when it was over on lengthen neither: they are anomalies of their own. `again` is when
+    such an extend promised it anew, [from, until) each.
+    `least` is the earliest end that all answers allow, those successes included: an order of grants may rest on it alone.
+    `acknowledged_at`, `must_end` and `least` are None for an unanswered acquisition. `may_end` is None where no
     end is known: an unanswered acquisition may take effect at any time, unless a later answer proves it.
     `key` is the lock's name, None where the history has one lock without a name (a key of null).
     `index` is that of its invocation; `operations` are the indices of the invocations of all its
@@ -82,10 +84,12 @@ class Grant:
     invoked: int
     acknowledged_at: int | None
     must_end: int | None
+    least: int | None
     may_end: int | None
     token: int | None
     node: str | None
     operations: tuple[int, ...]
+    again: tuple[tuple[int, int], ...] = ()
 
 
 def grants(operations: Iterable[Operation], skew: Skew = SERVER) -> list[Grant]:
@@ -109,10 +113,12 @@ def _grant(one: Lease) -> Grant:
         invoked=call.start,
         acknowledged_at=call.end if acknowledged else None,
         must_end=one.must_end if acknowledged else None,
+        least=one.least if acknowledged else None,
         may_end=one.may_end,
         token=call.token,
         node=call.node,
         operations=(call.index, *sorted(use.index for use in one.uses)),
+        again=one.again if acknowledged else (),
     )
 
 
@@ -145,7 +151,8 @@ class Lease:
     `least` and `most` bound its end (SPEC 6: Emin, Emax), None where `known` is. `basis` are the
     operations from which `least` follows. `late` are the successes of its owner after it was over: where there
     are any, no end fits. `must_end` and `may_end` are `least` and `most` without them, the ends of what its owner was
-    promised at first, and `must_basis` the operations from which the former follows.
+    promised at first, and `must_basis` the operations from which the former follows; `again` is when it was promised
+    anew, by an extend that came too late and yet took effect.
     """
 
     call: Call
@@ -159,6 +166,7 @@ class Lease:
     must_end: int | None = None
     may_end: int | None = None
     must_basis: tuple[int, ...] = ()
+    again: tuple[tuple[int, int], ...] = ()
 
     @property
     def who(self) -> str:
@@ -261,7 +269,16 @@ def _lease(call: Call, uses: tuple[Call, ...], skew: Skew) -> Lease:
     must_end, must_basis = _least(call, in_time, _lost(call, in_time, known, skew), skew) if late else (least, basis)
     most = _most(call, uses, known, skew)
     may_end = _most(call, in_time, known, skew) if late else most
-    return Lease(call, uses, known, least, most, basis, lost, late, must_end, may_end, must_basis)
+    again = tuple(span for one in late if one.use.f == "extend" and (span := _again(one.use, uses, skew))[0] < span[1])
+    return Lease(call, uses, known, least, most, basis, lost, late, must_end, may_end, must_basis, again)
+
+
+def _again(extend: Call, uses: tuple[Call, ...], skew: Skew) -> tuple[int, int]:
+    """Give from when until when, at least, an extend that came too late promises the lease anew."""
+    others = [use for use in uses if use is not extend and (use.end is None or use.end >= extend.start)]
+    ends = [max(extend.start, use.start) + shortest_of(use, skew) for use in others if use.f == "extend" and use.answer is not False]
+    ends += [use.start for use in others if use.answer is False or (use.f == "release" and use.start > extend.start)]
+    return extend.ended, min([extend.start + shortest_of(extend, skew), *ends])
 
 
 def extends_of(uses: Iterable[Call], answer: bool | None) -> list[Call]:

@@ -160,20 +160,35 @@ def _two_holders(certain: list[Certain]) -> Iterator[tuple[Certain, Certain]]:
 
 def _both(key: str | None, first: Certain, second: Certain) -> Anomaly:
     first, second = sorted((first, second), key=lambda one: one.known)
-    at, until = max(first.known, second.known), min(first.must_end, second.must_end)
-    message = (
-        f"{first.lease.who} held {key} from {at_s(first.known)} until at least {at_s(first.must_end)}, "
-        f"and {second.lease.who} held it from {at_s(second.known)} until at least {at_s(second.must_end)}"
-    )
+    shared = [(max(one[0], other[0]), min(one[1], other[1]), one, other) for one in _promised(first) for other in _promised(second)]
+    at, until, one, other = min((each for each in shared if each[0] < each[1]), default=shared[0])
+    message = f"{_held(first, one, key)}, and {_held(second, other, 'it')}"
+    operations = [index for each in (first, second) for index in (each.lease.call.index, *each.lease.must_basis)]
     if until <= at:
         message = (
-            f"{first.lease.who} and {second.lease.who} were both granted {key}, but neither can have ended before the other began: "
+            f"{first.lease.who} and {second.lease.who} were both granted {key}, and neither can have ended before the other began: "
             f"{_granted(first)}, and {_granted(second)}"
         )
-    operations = [index for one in (first, second) for index in (one.lease.call.index, *one.lease.must_basis)]
-    if until <= at:
-        operations += [index for one in (first, second) for index in (*one.lease.basis, *(late.use.index for late in one.lease.late[-1:]))]
+        at = min((use.ended for use in _seen_late(first, second)), default=at)
+        operations += [index for each in (first, second) for index in each.lease.basis]
+    operations += [late.use.index for each in (first, second) for late in each.lease.late if late.use.start < max(at, until)]
     return Anomaly("two-holders", key, indices_of(*operations), at, message, until if until > at else None, first.known)
+
+
+def _promised(one: Certain) -> list[tuple[int, int]]:
+    """Give when a lease was promised to its owner, at least: at first, and anew by extends that came too late."""
+    return [(one.known, one.must_end), *one.lease.again]
+
+
+def _held(one: Certain, span: tuple[int, int], key: str | None) -> str:
+    how = "held" if span[0] == one.known else "was let hold"
+    return f"{one.lease.who} {how} {key} from {at_s(span[0])} until at least {at_s(span[1])}"
+
+
+def _seen_late(first: Certain, second: Certain) -> Iterator[Call]:
+    """Give the successes of one that came too late, after the other was granted the lease: there the two are seen."""
+    for one, other in ((first, second), (second, first)):
+        yield from (late.use for late in one.lease.late if late.use.start > other.known)
 
 
 def _granted(one: Certain) -> str:
@@ -181,7 +196,7 @@ def _granted(one: Certain) -> str:
     if one.lease.late:
         use = one.lease.late[-1].use
         return f"{one.lease.who} by {at_s(one.known)}, whose {use.f} took effect between {between_s(use)}"
-    return f"{one.lease.who} by {at_s(one.known)}, which ended from {at_s(one.least)} on"
+    return f"{one.lease.who} by {at_s(one.known)}, which ended at {at_s(one.least)} at the earliest"
 
 
 def _in_order(certain: list[Certain], skew: Skew) -> tuple[list[Span], list[list[Certain]]]:

@@ -289,11 +289,13 @@ def _missing(claim: Results, width: int) -> Lines:
 def _verify_end(results: Results, claims: Sequence[Results], width: int) -> Lines:
     counts = Counter(claim["verdict"] for claim in claims)
     tally = [Text.assemble("  ", mark(word), f" {counts[word]}") for word in MARKS if counts[word]]
-    controls = {(each["check"], each["planted"], bool(each["condemned"])) for claim in claims for each in claim.get("controls") or ()}
+    controls: dict[tuple[str, str], bool] = {}  # what is planted for a check counts once, and only if it was condemned wherever it was
+    for each in (control for claim in claims for control in claim.get("controls") or ()):
+        name = (each["check"], each["planted"])
+        controls[name] = controls.get(name, True) and bool(each["condemned"])
     lines = packed([padded(Text(phrases.counted(len(claims), "claim")), 10), *tally], width, 10)
-    lines += fact_lines(
-        "controls", f"{sum(each[2] for each in controls)} of {len(controls)} planted bugs condemned" if controls else "", width
-    )
+    told = f"{sum(controls.values())} of {len(controls)} condemned by their checks: planted bugs and weaker settings" if controls else ""
+    lines += fact_lines("controls", told, width)
     if elsewhere := results.get("elsewhere"):
         lines += fact_lines(
             "elsewhere", f"{phrases.counted(len(elsewhere), 'claim')} that only another profile judges: {', '.join(elsewhere)}", width

@@ -118,10 +118,10 @@ def condemned_by_definition(one: History) -> set[str]:
         for b in given:
             if a is b or a.token is None or b.token is None or a.token < b.token:
                 continue
-            if None in (a.acknowledged_at, a.must_end, b.acknowledged_at, b.must_end):
+            if None in (a.acknowledged_at, a.least, b.acknowledged_at, b.least):
                 continue
             before = (ends[a.index] or 0) < b.index
-            only = b.must_end > a.acknowledged_at and a.must_end <= b.acknowledged_at  # type: ignore[operator]
+            only = b.least > a.acknowledged_at and a.least <= b.acknowledged_at  # type: ignore[operator]
             twice = a.token == b.token and a.index < b.index
             if before or only or twice:
                 found.add(b.owner)

@@ -176,12 +176,22 @@ def test_two_holders_end_when_one_asks_for_its_release_even_if_a_second_release_
 
 def test_a_lease_that_goes_on_after_its_release_conflicts_with_one_granted_meanwhile_at_no_interval() -> None:
     found = both(acquire("a", 0, 1, 100), release("a", 10, 11), acquire("b", 20, 21, 100), look("a", 40, 41, True))
-    assert (found.at, found.until, found.operations) == (21 * MS, None, (0, 4, 6))
+    assert (found.at, found.until, found.operations) == (41 * MS, None, (0, 4, 6))
     assert found.message == (
-        "a (process 0) and b (process 2) were both granted lock, but neither can have ended before the other began: "
+        "a (process 0) and b (process 2) were both granted lock, and neither can have ended before the other began: "
         "a (process 0) by 0.001 s, whose is_held took effect between 0.040 s and 0.041 s, "
-        "and b (process 2) by 0.021 s, which ended from 0.120 s on"
+        "and b (process 2) by 0.021 s, which ended at 0.120 s at the earliest"
     )
+
+
+def test_an_extend_that_came_too_late_and_took_effect_makes_two_holders_from_then_on() -> None:
+    ops = (acquire("a", 0, 1, 100), release("a", 10, 11), acquire("b", 20, 21, 100), extend("a", 40, 41, 100), look("a", 90, 91, False))
+    found = both(*ops)
+    assert (found.at, found.until, found.operations) == (41 * MS, 90 * MS, (0, 4, 6))
+    assert found.message == (
+        "a (process 0) was let hold lock from 0.041 s until at least 0.090 s, and b (process 2) held it from 0.021 s until at least 0.120 s"
+    )
+    assert grant(*ops).again == ((41 * MS, 90 * MS),)
 
 
 @pytest.mark.parametrize("over", [release("a", 10, 11), look("a", 10, 11, False)], ids=lambda op: op.f)

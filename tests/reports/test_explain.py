@@ -181,7 +181,7 @@ def test_an_anomaly_of_an_unknown_kind_or_key_is_told_by_its_message() -> None:
 
 
 def test_an_empty_history_can_be_explained() -> None:
-    assert explain(History(()), Anomaly("two-holders", None, (), 0, "a message")).startswith("the object was granted twice at once")
+    assert explain(History(()), Anomaly("two-holders", None, (), 0, "a message")).startswith("the object had two owners")
 
 
 def test_finding_says_how_often_when_and_how_long_after_the_begin_of_the_fault(cut: tuple[History, Verdict]) -> None:

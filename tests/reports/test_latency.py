@@ -111,7 +111,7 @@ def test_a_strip_tells_its_median_and_99th_percentile_of_answers() -> None:
 
 def test_durations_are_said_in_two_figures() -> None:
     assert [latency.duration(ns) for ns in (7, 85_000, 820_000, 6_700_000, 52_400_000, 1_234_000_000, 12_300_000_000)] == [
-        "7 ns",
+        "7 events",
         "85 µs",
         "0.82 ms",
         "6.7 ms",

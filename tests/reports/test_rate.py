@@ -221,7 +221,7 @@ def test_one_operation_is_one_bar() -> None:
 
 def test_times_that_count_events_are_no_rates() -> None:
     of = figure(ODD["a foreign register, times that count events"])
-    assert said(of)[:2] == ["3 answers", f"completions, bins of 1 ns · {WORDS}"]
+    assert said(of)[:2] == ["3 answers", f"completions, bins of 1 event · {WORDS}"]
     assert not [text for text in said(of) if text.endswith("/s")]
 
 

@@ -290,6 +290,14 @@ def test_without_contradiction_the_headline_has_the_mark_of_the_worst() -> None:
     assert terminal.table(results(claim("holds"), claim("unavailable")), colour=False).startswith("✓ ")
 
 
+def test_a_control_counts_once_and_as_condemned_only_where_it_was_everywhere() -> None:
+    def planted(*condemned: tuple[str, bool]) -> list[dict[str, Any]]:
+        return [{"check": "lease", "planted": name, "condemned": found, "detail": ""} for name, found in condemned]
+
+    one, two = claim("holds", controls=planted(("a", True), ("b", True))), claim("finding", controls=planted(("a", True), ("b", False)))
+    assert "controls  1 of 2 condemned" in terminal.table(results(one, two), colour=False).replace("    ", "  ")
+
+
 def test_every_claim_is_listed_worst_first() -> None:
     shown = terminal.table(results(*(claim(word) for word in reversed(SHAPES))), colour=False)
     lines = shown[shown.index("\nCLAIMS") :].split("\n\n")[0].splitlines()
@@ -487,6 +495,12 @@ def test_of_many_anomalies_each_class_is_shown_and_all_are_counted() -> None:
     assert "31: 30 two-holders, 1 stuck" in shown
     assert "2  stuck on the object at 40.000 s: last" in shown
     assert "and 26 more" in shown
+
+
+def test_the_first_anomaly_listed_is_the_first_of_the_worst_kind() -> None:
+    found = [Anomaly("stranger", "k", (1,), S, "early"), Anomaly("two-holders", "k", (2,), 2 * S, "late")]
+    shown = terminal.verdict(combine({"lease": invalid("wrong", found)}), "h", colour=False)
+    assert "1  two-holders on k at 2.000 s: late" in shown
 
 
 def test_names_stand_beside_their_sentences_and_above_them_where_they_are_long() -> None:

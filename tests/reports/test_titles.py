@@ -19,7 +19,7 @@ from harness.checkers.fencing import fencing
 from harness.checkers.lease import lease
 from harness.cli import cli
 from harness.history import History, encode
-from harness.verdict import Status, Verdict, combine, of_each_kind_first
+from harness.verdict import Status, Verdict, combine, of_each_kind_first, unknown
 from reports import files, latency, rate, timeline
 from reports.explain import explain, finding
 from reports.marks import Mark, Words
@@ -210,6 +210,19 @@ def test_every_number_of_the_timeline_s_title_is_that_of_the_history(shown: Show
 def test_every_number_of_the_latency_s_title_is_that_of_the_history(shown: Shown) -> None:
     title = title_of(latency.layout(shown.history, shown.verdict, "").marks)
     assert recount_of_latencies(title, shown.told), f"nothing recomputes {title!r}"
+
+
+def test_the_medians_around_a_fault_are_those_of_the_history(tmp_path: Path) -> None:
+    shown = failed_over(tmp_path)
+    title = title_of(latency.layout(shown.history, unknown("not judged"), "").marks)
+    match = re.fullmatch(rf"Median (?P<before>{TOOK}) before the primary was cut off, (?P<after>{TOOK}) during the fault; .*", title)
+    ((begin, active, healing, _),) = shown.told.faults()
+    before = [each for each in served(shown.told) if each.end <= begin]
+    during = [each for each in served(shown.told) if active <= each.start <= healing]
+    both = {each.f for each in before} & {each.f for each in during}
+    assert match is not None
+    assert said_as(median_took([each for each in before if each.f in both]), *duration(match, "before"))
+    assert said_as(median_took([each for each in during if each.f in both]), *duration(match, "after"))
 
 
 def test_every_number_of_the_rate_s_title_is_that_of_the_history(shown: Shown) -> None:

@@ -19,6 +19,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check install --progress-bar of
 .DELETE_ON_ERROR:
 
 verify: install
+	@echo "holdwater: judging the documented table" >&2
 	@$(BIN)/holdwater verify $(ARGS)
 
 test: $(VENV)/dev-packages servers

@@ -107,10 +107,14 @@ class Child:
     def end(self, rollback_s: float = ROLLBACK_S) -> None:
         """Interrupt all of its session, so that it can undo what it did, and kill what does not end in time; idempotent."""
         for sent, wait_s in ((signal.SIGINT, rollback_s), (signal.SIGKILL, None)):
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.process.pid, sent)
+            self.send(sent)
             with suppress(subprocess.TimeoutExpired):
                 self.wait(wait_s)
+
+    def send(self, number: int) -> None:
+        """Send a signal to all of its session."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, number)
 
     def _read(self, pipe: IO[str], lines: list[str]) -> None:
         with pipe:

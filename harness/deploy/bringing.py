@@ -8,6 +8,7 @@ processors from the run and brings the first one later.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -16,11 +17,12 @@ from types import TracebackType
 from typing import Self
 
 from harness.deploy.install import FAILED, WATCHED
-from harness.heartbeat import ROLLBACK_S, Child, Say
+from harness.heartbeat import Child, Say
 from harness.program import command
 
 NICE = 19
 POLL_S = 0.5
+LEAVE_S = 10.0  # what is still to be removed then is removed without us
 
 
 class Bringing:
@@ -43,8 +45,8 @@ class Bringing:
         with self._lock:
             self._ended = True
             if self._child is not None:
-                self._child.end(2 * ROLLBACK_S)  # it ends what it has started, and removes that
-        self._thread.join()
+                self._child.send(signal.SIGINT)  # it ends what it has started, and removes that
+        self._thread.join(LEAVE_S)
 
     def pending(self, names: Iterable[str]) -> list[str]:
         """Give those of these servers that are still on their way."""

@@ -289,7 +289,11 @@ def build_folder(beside: Path, say: Say) -> Iterator[str]:
         yield folder
     finally:
         with heartbeat.doing("removing what the build has left", say):
-            shutil.rmtree(folder)
+            try:
+                shutil.rmtree(folder)
+            except KeyboardInterrupt:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
 
 
 @contextmanager
@@ -306,7 +310,7 @@ def main() -> None:
     names = sys.argv[1:]
     if names[:1] == [WATCHED]:
         names = names[1:]
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what it runs in the background ignore it
+        signal.signal(signal.SIGINT, _interrupt_once)
         threading.Thread(target=_end_with_stdin, daemon=True).start()
     try:
         install(names, lambda line: print(line, file=sys.stderr, flush=True))
@@ -315,6 +319,12 @@ def main() -> None:
         sys.exit(3)
     except KeyboardInterrupt:
         sys.exit(130)  # what was under way is undone
+
+
+def _interrupt_once(number: int, frame: object) -> None:
+    """Undo what is under way; the second interrupt, when whoever has started us is gone as well, does not end the undoing."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _end_with_stdin() -> None:

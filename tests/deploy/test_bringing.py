@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -98,4 +99,16 @@ def test_leaving_ends_a_build_and_removes_what_it_has_made(go: Path, tmp_path: P
         pass
     status = Path(f"/proc/{pid.read_text().strip()}/stat")
     wait_for(lambda: None if not status.exists() or ") Z " in status.read_text() else "it runs", DEADLINE_S, "the build ends")
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["lock"]
+
+
+def test_being_interrupted_twice_still_removes_what_was_made(go: Path, tmp_path: Path) -> None:
+    write(go, SLOW_GO)
+    pid = Path(f"{go}.pid")
+    with Bringing(["toxiproxy"]) as bringing:
+        wait_for(lambda: None if pid.exists() and pid.read_text() else "no build", DEADLINE_S, "the build begins")
+        child = bringing._child
+        assert child is not None
+        child.send(signal.SIGINT)
+        child.send(signal.SIGINT)
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["lock"]

@@ -17,7 +17,7 @@ from harness.claims import CHECK_OF, WORKLOADS_OF, Claim, Claims, Word
 from harness.gates import DOUBTS, WORKLOADS, Gate, began, broken, driven, episodes, exposure, mark, validity, window
 from harness.history import History, Operation
 from harness.statistics import Rate, median, rate
-from harness.verdict import Anomaly, Status, Verdict, unknown
+from harness.verdict import Anomaly, Status, Verdict, of_each_kind_first, unknown
 
 GRANT_SPANS = {"try_acquire": "ttl_ms", "acquire_within": "ttl_ms", "extend": "duration_ms"}
 POSITIVE = ("granted", "held", "released", "set")
@@ -405,7 +405,7 @@ def _sentence(
         Word.HOLDS: f"no violation in {counted.n} {claim.unit}; {_possible(counted)}",
     }[verdict]
     if verdict is Word.VIOLATED and claim.document == "warns":
-        first = account.contradicting[0].anomaly
+        first = of_each_kind_first([seen.anomaly for seen in account.contradicting])[0]
         text = f"{len(account.contradicting)} anomalies that the document does not warn of, first {first.kind}"
         text += f"; as it warns in {_of(claim, counted)}"
     excluded = f"; {len(account.excluded)} more did not count" if account.excluded else ""
@@ -532,15 +532,18 @@ NUMBERS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight",
 
 def headline(rows: Sequence[TableRow]) -> str:
     """Say first, and in words, what contradicts its document; else what was found, and what is in doubt."""
-    cells = [cell for row in rows for cell in row.cells if cell.word is not None]
+    claimed = [cell for row in rows for cell in row.cells if cell.word is not None]
+    cells = [cell for cell in claimed if cell.word is not Word.UNAVAILABLE]
     wrong = [cell for cell in cells if cell.word is Word.VIOLATED]
     if not cells:
         return "No documented cell was judged."
     of = _number(len(cells)).lower()
     if wrong:
         verb = "does" if len(wrong) == 1 else "do"
-        return f"{_number(len(wrong))} of {of} judged cells {verb} not hold water: " + " ".join(_contradiction(cell) for cell in wrong)
-    doubtful = [cell for cell in cells if cell.word in (Word.INCONCLUSIVE, Word.UNAVAILABLE)]
+        return f"{_number(len(wrong))} of {of} judged {'cell' if len(cells) == 1 else 'cells'} {verb} not hold water: " + " ".join(
+            _contradiction(cell) for cell in wrong
+        )
+    doubtful = [cell for cell in claimed if cell.word in (Word.INCONCLUSIVE, Word.UNAVAILABLE)]
     findings = [cell for cell in cells if cell.word is Word.FINDING]
     text = f"No contradiction of the document was seen in {of} judged {'cell' if len(cells) == 1 else 'cells'}"
     if doubtful:

@@ -640,6 +640,12 @@ def test_the_headline_of_nothing_judged_claims_nothing() -> None:
     assert headline(table(CLAIMS, [])) == "No documented cell was judged."
 
 
+def test_the_headline_counts_no_cell_that_is_only_unavailable() -> None:
+    judgements = [made(PROMISES, Word.UNAVAILABLE), made(WARNS, Word.VIOLATED)]
+    assert headline(table(CLAIMS, judgements)).startswith("One of one judged cell does not hold water")
+    assert headline(table(CLAIMS, judgements[:1])) == "No documented cell was judged."
+
+
 def test_a_judgement_can_be_written_as_json() -> None:
     found = [
         judged(PROMISES, trial(None, anomaly())),

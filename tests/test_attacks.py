@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -271,20 +272,22 @@ def test_a_label_of_a_container_is_no_path(tmp_path: Path) -> None:
 # Disks
 
 
-@pytest.fixture
-def small_files() -> Iterator[int]:
-    """Let no file grow beyond some bytes: what a full disk does, without one."""
+@contextmanager
+def small_files(size: int) -> Iterator[None]:
+    """Let no file grow beyond some bytes: what a full disk does, without one. Only around the write: pytest writes a log, too."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-    yield 1000
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    signal.signal(signal.SIGXFSZ, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
 
 
-def test_a_file_that_cannot_be_written_is_named_and_leaves_nothing(small_files: int) -> None:
-    with pytest.raises(OSError) as error:
-        store.save(Path("timeline.png"), b"x" * 5 * small_files)
+def test_a_file_that_cannot_be_written_is_named_and_leaves_nothing() -> None:
+    with pytest.raises(OSError) as error, small_files(1000):
+        store.save(Path("timeline.png"), b"x" * 5000)
     assert (error.value.errno, error.value.filename) == (errno.EFBIG, "timeline.png")
     assert list(Path().iterdir()) == []
 

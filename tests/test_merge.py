@@ -132,7 +132,7 @@ def test_shards_that_judged_one_claim_differently_are_named(tmp_path: Path) -> N
     assert (joined["verdict"], joined["expected"], results["exit"]) == ("violated", False, 1)
     said = f"shards differ: {tmp_path / 'shard-0'}: holds, {tmp_path / 'shard-1'}: violated"
     assert joined["said"] == f"false in 1 of 8 failovers (95 % interval 0–53 %); {said}"
-    assert results["headline"].startswith("One of one judged cells does not hold water: Redis (Sentinel)")
+    assert results["headline"].startswith("One of one judged cell does not hold water: Redis (Sentinel)")
 
 
 def test_a_verdict_that_one_shard_did_not_expect_counts_as_joined(tmp_path: Path) -> None:

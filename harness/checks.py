@@ -7,8 +7,10 @@ winners, and the objects of the models. Every answered operation is taken by som
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import compress
 
 from harness.checkers import Checker
 from harness.checkers.acquire_bound import acquire_bound
@@ -23,6 +25,7 @@ from harness.models import MODELS, Object
 from harness.plan import BadPlan
 from harness.registry import nearest
 from harness.verdict import Verdict, combine, unknown
+from harness.vocabulary import refuse_unfit
 
 LEASE_FUNCTIONS = frozenset({"try_acquire", "acquire_within", "extend", "is_held"})
 FAMILIES: Sequence[tuple[str, frozenset[str]]] = (  # the first whose functions a key meets
@@ -53,19 +56,23 @@ NO_CHECK_YET = frozenset(
 """Functions of the document's interface that no check judges yet: not malformed, and never valid."""
 
 
-def families(history: History) -> dict[str, History]:
-    """Split a history by family; each part keeps the nemesis' events. Keys that fit no family are in none: see `untaken`."""
-    family_of = {key: _family(events) for key, events in _by_key(history).items()}
+def families(history: History, only_read: str = ONLY_READ) -> dict[str, History]:
+    """Split a history by family; each part keeps the nemesis' events. Keys that fit no family are in none: see `untaken`.
+
+    What failed had no effect and says nothing: it decides nothing, and what its family does not know is left out.
+    """
+    family_of = {key: _family(events, only_read) for key, events in _by_key(history).items()}
     parts: dict[str, History] = {}
     for name in dict.fromkeys(name for name in family_of.values() if name is not None):
-        events = tuple(event for event in history.events if event.process == NEMESIS or family_of[event.key] == name)
-        parts[name] = replace(history, events=events)
+        known = FUNCTIONS_OF[name]
+        own = (event.process == NEMESIS or (family_of[event.key] == name and event.f in known) for event in history.events)
+        parts[name] = replace(history, events=tuple(compress(history.events, own)))
     return parts
 
 
 def untaken(history: History) -> Verdict | None:
     """Say which answered operations no check takes, None where there are none: each is on a key that fits no family."""
-    left = [event for events in _by_key(history).values() if _family(events) is None for event in events if event.type == "ok"]
+    left = [event for events in _by_key(history).values() if _family(events, ONLY_READ) is None for event in events if event.type == "ok"]
     if not left:
         return None
     names = ", ".join(sorted({event.f for event in left}))
@@ -82,13 +89,19 @@ def _by_key(history: History) -> dict[str | None, list[Event]]:
     return of_key
 
 
-def _family(events: Sequence[Event]) -> str | None:
+def _family(events: Sequence[Event], only_read: str) -> str | None:
     """Give the family that takes all operations on one key, None if there is none. What is read and never answered needs none."""
-    used = {event.f for event in events}
+    used = _used(events)
     name = _claimed(events, used)
     if name is not None:
         return name if used <= FUNCTIONS_OF[name] else None
-    return ONLY_READ if used <= READS and any(event.type == "ok" for event in events) else None
+    return only_read if used <= READS and any(event.type == "ok" for event in events) else None
+
+
+def _used(events: Sequence[Event]) -> set[str]:
+    """Give the functions of the operations on one key that had an effect, or may have."""
+    calls = Counter(event.f for event in events if event.type == "invoke")
+    return set(calls - Counter(event.f for event in events if event.type == "fail"))
 
 
 def _claimed(events: Sequence[Event], used: set[str]) -> str | None:
@@ -155,7 +168,8 @@ def verdicts(history: History, budget: Budget | None = None, objects: Mapping[st
     """
     table = checkers(budget or Budget(), objects)
     found: dict[str, dict[str, Verdict]] = {}
-    for family, part in families(history).items():
+    only_read = ONLY_READ if objects["register"] == MODELS["register"] else "register"  # what the user says of registers, also of these
+    for family, part in families(history, only_read).items():
         for check, checker in table[family].items():
             found.setdefault(check, {})[family] = _counted(guarded(check, checker)(part), part)
     judged = {check: next(iter(parts.values())) if len(parts) == 1 else _joined(parts) for check, parts in found.items()}
@@ -179,6 +193,7 @@ def judge(history: History, model: str | None, budget_s: float, objects: Mapping
     counterexample stands, but nobody knows what came after.
     """
     budget = Budget(time_s=budget_s)
+    refuse_unfit(history)
     if model is None:
         _refuse_unknown(history)
         found = verdicts(history, budget, objects)

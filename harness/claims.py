@@ -308,7 +308,7 @@ class _File:
         for name in self.tables:
             if name not in known:
                 raise self.bad(self._line_of(name), f"unknown field {name!r}, {nearest(name, known)}")
-        if self.tables.get("format") != FORMAT:
+        if type(self.tables.get("format")) is not int or self.tables["format"] != FORMAT:
             raise self.bad(self._line_of("format"), f"format {self.tables.get('format')!r}, expected {FORMAT}")
         if not self.tables.get("claim"):
             raise self.bad(len(self.lines), "no [[claim]], expected at least one")
@@ -385,6 +385,8 @@ class _File:
         def bad(key: str, reason: str) -> BadClaims:
             return self.bad(self._line_of(key, self._header("experiment", experiment.name)), f"experiment {experiment.name}: {reason}")
 
+        if (twice := _twice(experiment.workloads)) is not None:
+            raise bad("workloads", f"workload {twice} stands twice, expected each once; its share is the option weight")
         for key in experiment.timeline:
             if key not in TIMELINE:
                 raise bad("timeline", f"unknown field {key!r} of timeline, {nearest(key, TIMELINE)}")
@@ -491,6 +493,9 @@ def _huge(value: Any, name: str = "") -> str | None:
 def _mistakes(claim: Claim, rows: Sequence[Row], experiments: Mapping[str, Experiment]) -> Iterable[tuple[str, str]]:
     """Give each mistake of a claim as the key that it concerns and what is wrong."""
     yield from _cell_mistakes(claim, rows)
+    for key in ("experiments", "anomalies", "excuses"):
+        if (twice := _twice(getattr(claim, key))) is not None:
+            yield key, f"{twice} stands twice: it would count twice"
     for name in claim.experiments:
         if name not in experiments:
             yield "experiments", f"unknown experiment {name!r}, {nearest(name, experiments)}"
@@ -510,6 +515,11 @@ def _mistakes(claim: Claim, rows: Sequence[Row], experiments: Mapping[str, Exper
     if claim.document != "warns" and (claim.excuses or claim.window is not None):
         yield "excuses" if claim.excuses else "window", f"only a document that warns excuses anything; this one {_stance(claim)}"
     yield from _run_mistakes(claim, experiments)
+
+
+def _twice(names: Sequence[str]) -> str | None:
+    """Give the first name that stands twice."""
+    return next((name for number, name in enumerate(names) if name in names[:number]), None)
 
 
 def _stance(claim: Claim) -> str:

@@ -454,7 +454,7 @@ def check(history: Path, model: str | None, form: str | None, budget: float, as_
         with heartbeat.doing(f"judging {history}"):
             loaded = foreign.read(history, form, independent=told["independent"])
             with loaded.lines_named():
-                if told["initial"] is not None and "register" not in ([model] if model else checks.families(loaded)):
+                if told["initial"] is not None and "register" not in ([model] if model else checks.families(loaded, "register")):
                     raise BadPlan("--initial is of the model register, expected operations of one or --model register")
                 found = checks.judge(loaded, model, budget, objects)
     except MalformedHistory as error:

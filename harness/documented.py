@@ -110,7 +110,7 @@ def carry_out(
     for experiment in experiments:
         check_experiment(experiment, settings)
     started = time.monotonic()
-    done = _Done(claims, settings, listener, command)
+    done = _Done(claims, chosen, settings, listener, command)
     waiting = list(chosen)
     servers = {experiment.name: needed(plan_of(experiment, settings)) for experiment in experiments}
     with Bringing(install.absent(dict.fromkeys(name for names in servers.values() for name in names))) as bringing:
@@ -162,8 +162,8 @@ def check_experiment(experiment: Experiment, settings: Settings) -> None:
 class _Done:
     """What has been run and judged so far."""
 
-    def __init__(self, claims: Claims, settings: Settings, listener: Listener, command: str) -> None:
-        self.claims, self.settings, self.listener, self.command = claims, settings, listener, command
+    def __init__(self, claims: Claims, chosen: Sequence[Claim], settings: Settings, listener: Listener, command: str) -> None:
+        self.claims, self.chosen, self.settings, self.listener, self.command = claims, chosen, settings, listener, command
         self.evidence: dict[str, ExperimentEvidence] = {}
         self.judgements: dict[str, Judgement] = {}
         self.versions: dict[str, str] = {}
@@ -200,7 +200,7 @@ class _Done:
             controls=tuple(self._control(control, plan) for control in experiment.controls),
             broken=broken,
             directory=str(directory),
-            named=frozenset(kind for claim in self.claims.claims if experiment.name in claim.experiments for kind in claim.anomalies),
+            named=frozenset(kind for claim in self.chosen if experiment.name in claim.experiments for kind in claim.anomalies),
         )
 
     def judge(self, claim: Claim) -> None:

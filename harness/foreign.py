@@ -53,8 +53,8 @@ def read(path: Path, form: str | None = None, *, independent: bool | None = None
 
 def form_of(path: Path) -> str:
     """Give the format that a name stands for: `.edn` is EDN, `.log` is Porcupine's, all else ours; `.gz` behind it is left off."""
-    name = path.with_suffix("") if path.suffix == ".gz" else path
-    return {".edn": "edn", ".log": "porcupine"}.get(name.suffix, "jsonl")
+    name = path.with_suffix("") if path.suffix.lower() == ".gz" else path
+    return {".edn": "edn", ".log": "porcupine"}.get(name.suffix.lower(), "jsonl")
 
 
 def value(text: str, form: str) -> Any:
@@ -100,8 +100,10 @@ def load_porcupine(path: Path) -> History:
     source = str(path)
     events: list[Event] = []
     numbers: list[int] = []
+    asked: dict[str, str] = {}  # process -> what it swaps
     for number, line in enumerate(ours.decoded(ours.content(path), source).split("\n"), 1):
         if found := _LINE.fullmatch(line):
+            _refuse_other_swap(found, asked, number, source)
             events.append(_etcd_event(len(events), found, number, source))
             numbers.append(number)
         elif _looks_like_an_operation(line):
@@ -135,6 +137,15 @@ def _looks_like_an_operation(line: str) -> bool:
     kind, f = [*(word.lower().lstrip(":") for word in rest), "", ""][:2]
     numbered = first.isdigit() and (kind in TYPES or f in ("read", "write", "cas"))
     return numbered or sum(word.startswith(":") for word in rest) == 2 or first.lower() in {f":{kind}" for kind in TYPES}
+
+
+def _refuse_other_swap(found: re.Match[str], asked: dict[str, str], number: int, source: str) -> None:
+    """Refuse a cas that is answered with other values than it was asked with: of the answer only the word is kept."""
+    process, kind, f, text = found.groups()
+    if kind == "invoke":
+        asked[process] = text
+    elif f == "cas" and kind in ("ok", "fail") and text.startswith("[") and text != asked.get(process, text):
+        raise MalformedHistory(f"a cas of {_shown(asked[process])} is answered {_shown(text)}, expected the same", number, source)
 
 
 def _etcd_event(index: int, found: re.Match[str], number: int, source: str) -> Event:

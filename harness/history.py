@@ -39,6 +39,7 @@ MOST_NESTED = 100
 LARGEST = 2**63 - 1
 GZIP = b"\x1f\x8b"
 MOST_BYTES = 4 * 2**30
+MOST_OF_AN_END = 100
 
 
 class MalformedHistory(ValueError):
@@ -365,7 +366,7 @@ def parse(data: bytes, source: str = "history") -> History:
     """Read a history from bytes; see `load`."""
     *lines, last = data.split(b"\n")
     decoded(data[: len(data) - len(last)], source)  # the decoder looks into no string that it skips
-    torn = last.startswith(b"{") and not _is_json(last)
+    torn = last.lstrip().startswith(b"{") and not _is_json(last)
     if not torn:
         lines.append(last)
     header, events, numbers, complete = None, [], [], False
@@ -377,7 +378,7 @@ def parse(data: bytes, source: str = "history") -> History:
         try:
             if line.startswith(b'{"holdwater"'):
                 header = _read_header(line, number, source)
-            elif line.strip().replace(b" ", b"") == END_MARK.strip():
+            elif _is_end(line):
                 complete = True
             else:
                 events.append(_read_event(line, number, source))
@@ -389,6 +390,8 @@ def parse(data: bytes, source: str = "history") -> History:
             raise MalformedHistory(f"{error}: {_shorten(line)}", number, source) from None
         except RecursionError:
             raise MalformedHistory(f"nested deeper than {MOST_NESTED}: {_shorten(line)}", number, source) from None
+    if complete and torn:
+        raise MalformedHistory("a line after the end mark", len(lines) + 1, source)
     _validate(events, numbers, source)
     return History(tuple(events), header, complete, torn, lines_of(events, numbers, source))
 
@@ -396,6 +399,12 @@ def parse(data: bytes, source: str = "history") -> History:
 def lines_of(events: Iterable[Event], numbers: Iterable[int], source: str) -> Lines:
     """Note the line of each event of a file."""
     return Lines(source, array("q", [event.index for event in events]), array("q", numbers))
+
+
+def _is_end(line: bytes) -> bool:
+    return (
+        b'"end"' in line[:MOST_OF_AN_END] and len(line) <= MOST_OF_AN_END and _is_json(line) and msgspec.json.decode(line) == {"end": True}
+    )
 
 
 def _is_json(line: bytes) -> bool:

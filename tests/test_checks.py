@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,8 @@ from harness import checks
 from harness.checkers.linearizable import Budget
 from harness.checks import FAMILIES, FUNCTIONS_OF, MODEL_NAMES, families, guarded, judge, untaken, verdicts
 from harness.history import NEMESIS, Event, History, MalformedHistory
+from harness.models import MODELS, Object
+from harness.models.register import Register, canonical
 from harness.plan import BadPlan
 from harness.verdict import Anomaly, Status, Verdict, invalid, unknown, valid
 
@@ -132,6 +135,35 @@ def test_a_function_of_the_interface_without_a_check_is_unknown_in_a_stored_hist
 
 def test_a_counterexample_stands_beside_what_no_check_takes() -> None:
     assert judge(history(WIN, WIN_AGAIN, SCAN), None, 5).status is Status.INVALID
+
+
+def failed(call: Call, history_: History) -> History:
+    """Add an operation that failed."""
+    key, f, argument, _ = call
+    at = len(history_.events)
+    common = {"time": at * 1000, "process": 9, "f": f, "key": key}
+    more = (Event(index=at, type="invoke", value=argument, **common), Event(index=at + 1, type="fail", value=None, **common))
+    return replace(history_, events=(*history_.events, *more))
+
+
+@pytest.mark.parametrize("call", EVERY.values(), ids=list(EVERY))
+def test_what_failed_takes_no_key_away_from_its_check(call: Call) -> None:
+    scanned = failed((call[0], "scan_keys", {}, None), history(call))
+    assert (set(families(scanned)), untaken(scanned)) == (set(families(history(call))), None)
+    assert judge(scanned, None, 5).status is Status.VALID
+
+
+def test_a_counterexample_stands_beside_what_failed_on_its_key() -> None:
+    assert judge(failed(("dedup", "scan_keys", {}, None), history(WIN, WIN_AGAIN)), None, 5).status is Status.INVALID
+
+
+FULL: Mapping[str, Object] = {**MODELS, "register": Register(canonical("full"))}
+
+
+@pytest.mark.parametrize(("seen", "status"), [("full", Status.VALID), (None, Status.INVALID), ("other", Status.INVALID)])
+def test_what_a_register_began_with_holds_for_a_key_that_is_only_read_too(seen: str | None, status: Status) -> None:
+    looked = history(("a", "write", "x", "x"), ("b", "get", {}, {"value": seen}))
+    assert judge(looked, None, 5, FULL).status is status
 
 
 @given(st.lists(st.sampled_from([*EVERY.values(), LOOK, MISSED, SCAN, ("dedup", "frob", {}, {})])))

@@ -254,6 +254,47 @@ def test_an_experiment_waits_for_the_one_that_is_its_control() -> None:
     assert in_order(Pending("toxiproxy"), CUT, CONTROLLED, QUIET) == ["quiet", "cut", "controlled"]
 
 
+TWO_ROWS = """\
+format = 1
+
+[experiment.restart]
+deployment = "memory"
+variant = "child"
+workloads = ["lock"]
+faults = ["restart"]
+timeline = { quiet_s = 1.0, fault_s = 0.3, after_s = 1.5 }
+trials = { quick = 1, nightly = 1 }
+controls = [{ check = "lease", mutant = "release-unchecked" }]
+
+[[claim]]
+id = "stuck"
+cell = ["First", "Mutual exclusion"]
+document = "promises"
+sentence = "A lock is free again in time."
+conditions = "restarted"
+experiments = ["restart"]
+anomalies = ["stuck"]
+expect = ["holds"]
+
+[[claim]]
+id = "lost"
+like = "stuck"
+cell = ["Second", "Mutual exclusion"]
+sentence = "A lock survives."
+anomalies = ["two-holders", "lost-early", "spurious-refusal", "alive-too-late", "stranger"]
+expect = ["violated"]
+"""
+
+
+def test_what_no_claim_that_is_judged_counts_puts_a_promise_in_doubt(tmp_path: Path) -> None:
+    file, out = tmp_path / "two.toml", tmp_path / "runs"
+    file.write_text(TWO_ROWS)
+    assert _guarded(["verify", "--claims", str(file), "--backend", "First", "--seed", "7", "--out", str(out)]) == 2
+    (told,) = json.loads((out / "latest" / "results.json").read_text("utf-8"))["claims"]
+    assert told["verdict"] == "inconclusive"
+    assert any("a class that no claim names there" in each for each in told["missing"])
+
+
 # What repeats a claim
 
 
@@ -265,7 +306,7 @@ def settings_of(name: str, every: Claims = SHIPPED) -> documented.Settings:
 def repeat(name: str, every: Claims = SHIPPED) -> str:
     """Give the command that is printed for a claim of this experiment."""
     claim = msgspec.structs.replace(SHIPPED.claims[0], experiments=(name,))
-    return documented._repeat(claim, every, documented._Done(every, settings_of(name, every), None, ""))  # type: ignore[arg-type]  # nobody listens
+    return documented._repeat(claim, every, documented._Done(every, [claim], settings_of(name, every), None, ""))  # type: ignore[arg-type]  # nobody listens
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

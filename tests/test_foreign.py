@@ -505,3 +505,13 @@ def test_pairs_of_one_register_are_never_taken_for_tuples(tmp_path: Path, drawn:
     except MalformedHistory:
         return
     assert keys <= {None}
+
+
+def test_a_cas_of_a_log_that_is_answered_with_other_values_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(MalformedHistory, match=r"h.log:2: a cas of \[1 2\] is answered \[1 3\], expected the same"):
+        load_porcupine(file(tmp_path, "h.log", "0 :invoke :cas [1 2]\n0 :ok :cas [1 3]\n"))
+
+
+@pytest.mark.parametrize("name", ["h.EDN", "h.edn.GZ", "h.Log"])
+def test_a_format_is_told_by_a_name_in_capitals_too(name: str) -> None:
+    assert form_of(Path(name)) in ("edn", "porcupine")

@@ -332,3 +332,28 @@ def test_more_than_a_history_can_be_is_refused_packed_or_not(tmp_path: Path, pac
 def test_a_file_without_end_is_not_read_for_ever() -> None:
     with pytest.raises(MalformedHistory, match="more than 1,000 bytes"):
         content(Path("/dev/zero"), 1000)
+
+
+GOOD = b'{"index":0,"time":0,"process":0,"type":"invoke","f":"read","value":null}\n'
+
+
+@pytest.mark.parametrize("tail", [b"{", b' {"index":4', b'{"index":1,"ti', b'{"end":tr', b'{"end":true}'])
+def test_nothing_stands_behind_the_end_mark_cut_off_or_whole(tail: bytes) -> None:
+    with pytest.raises(MalformedHistory, match="history:3: a line after the end mark"):
+        parse(GOOD + b'{"end":true}\n' + tail)
+
+
+@pytest.mark.parametrize("mark", [b'{"end":true}', b'{"end": true}', b'{ "end" :\ttrue }', b'{"end":true}\r'])
+def test_an_end_mark_is_told_by_what_it_says(mark: bytes) -> None:
+    assert parse(GOOD + mark + b"\n").complete
+
+
+@pytest.mark.parametrize("line", [b'{"e n d":t r u e}', b'{"end":false}', b'{"end":true,"more":1}', b'{"end":1}'])
+def test_what_only_looks_like_an_end_mark_is_none(line: bytes) -> None:
+    with pytest.raises(MalformedHistory):
+        parse(GOOD + line + b"\n" + GOOD)
+
+
+def test_a_torn_last_line_may_begin_with_blanks() -> None:
+    found = parse(GOOD + b'  {"index":4')
+    assert (found.torn, found.complete, len(found.events)) == (True, False, 1)

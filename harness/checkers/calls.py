@@ -71,7 +71,8 @@ def _field(operation: Operation, place: str, name: str, kind: type[Any]) -> Any:
     record = getattr(operation, place)
     value: Any = record.get(name) if isinstance(record, dict) else None
     if not isinstance(value, kind) or (kind is int and (isinstance(value, bool) or value < 1)):
-        raise malformed(operation, f"{place} {record!r}, expected {name} of type {kind.__name__}", place)
+        wanted = "a whole number of 1 or more" if kind is int else f"of type {kind.__name__}"
+        raise malformed(operation, f"{place} {record!r}, expected {name} {wanted}", place)
     return value
 
 

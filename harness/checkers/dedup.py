@@ -97,7 +97,7 @@ def _verdict(keys: Sequence[_Key], anomalies: Sequence[Anomaly], numbers: dict[s
         wrong = len({anomaly.key for anomaly in anomalies})
         return invalid(f"{kinds_of(anomalies)}, on {wrong} of {summary}; {first_of(anomalies)}", anomalies, **numbers)
     if not any(key.tried for key in keys):
-        return unknown(f"no check_and_set was seen on {len(keys)} keys", **numbers)
+        return unknown(f"no check_and_set was seen that can have had an effect, on {len(keys)} keys", **numbers)
     if not any(key.answered for key in keys):
         return unknown(f"saw nothing: no operation was answered on {len(keys)} keys", **numbers)
     return valid(f"no second winner, nothing lost: {summary}", **numbers)

@@ -16,6 +16,7 @@ import importlib.util
 import json
 import os
 import random
+import signal
 import sys
 import tempfile
 import traceback
@@ -23,7 +24,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 from click.core import ParameterSource
@@ -32,7 +33,7 @@ from harness import heartbeat, program, registry, request, store
 from harness.history import MalformedHistory
 from harness.plan import BadPlan
 from harness.system import Infrastructure
-from harness.verdict import Status
+from harness.verdict import Status, Verdict
 
 OK, NOT_VALID, INCONCLUSIVE, INFRASTRUCTURE, USAGE, BUG, INTERRUPTED = 0, 1, 2, 3, 64, 70, 130
 EXIT_OF_STATUS = {Status.VALID: OK, Status.UNKNOWN: INCONCLUSIVE, Status.INVALID: NOT_VALID}
@@ -77,7 +78,20 @@ class _Group(click.Group):
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and exit with its code; every error is one line on stderr."""
     _open_what_is_closed()
-    sys.exit(_guarded(arguments))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupted)
+    code = _guarded(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            _empty(stream)
+    sys.exit(code)
+
+
+def _interrupted(number: int, frame: object) -> None:
+    """End as Ctrl-C does: faults healed, servers ended, the history kept and named."""
+    raise KeyboardInterrupt
 
 
 def _open_what_is_closed() -> None:
@@ -183,17 +197,18 @@ def _usage(error: click.ClickException) -> str:
 
 def _said(text: str, code: int) -> int:
     """Print one line on stderr, whatever is in the text; give the code."""
-    line = _printable(" ".join(text.split()))
+    line = store.printable(" ".join(text.split()))
     if sys.stderr is not None:
         try:
-            print(f"holdwater: {line if len(line) <= MOST_SAID else line[:MOST_SAID] + ' ...'}", file=sys.stderr)
+            print(f"holdwater: {line if len(line) <= MOST_SAID else line[:MOST_SAID] + ' ...'}", file=sys.stderr, flush=True)
         except OSError:  # nobody reads it: the code says enough
-            pass
+            _empty(sys.stderr)
     return code
 
 
-def _printable(text: str) -> str:
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)
+def _empty(stream: TextIO) -> None:
+    """Let what is left in a buffer go nowhere: at exit it would be written again, and its failure be the exit code."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _print(text: object) -> None:
@@ -202,8 +217,9 @@ def _print(text: object) -> None:
     try:
         click.echo(str(text).encode(encoding, "replace").decode(encoding))
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in the buffer goes nowhere, at exit too
+        _empty(sys.stdout)
     except OSError as error:
+        _empty(sys.stdout)
         raise Infrastructure(f"cannot write the result to stdout: {error.strerror}") from error
 
 
@@ -446,6 +462,7 @@ def check(history: Path, model: str | None, form: str | None, budget: float, as_
     """Judge a stored history, of ours or anyone's."""
     from harness import checks, foreign
 
+    history = Path("/dev/stdin") if str(history) == "-" else history
     form = form or foreign.form_of(history)
     if told["independent"] is not None and form != "edn":
         raise BadPlan(f"--independent is of the format edn, {history} is read as {form}")
@@ -462,10 +479,17 @@ def check(history: Path, model: str | None, form: str | None, budget: float, as_
     except OSError as error:
         raise BadPlan(f"{history}: {error.strerror}, expected the file of a history") from None
     if as_json:
-        _print(json.dumps(store.plain(found), indent=2, default=str))
+        _print(json.dumps(_told(found), indent=2, default=str))
     else:
         _print(_terminal().verdict(found, str(history), colour=_colour()))
     return EXIT_OF_STATUS[found.status]
+
+
+def _told(verdict: Verdict) -> dict[str, Any]:
+    """Give a verdict as JSON has it: its status as a word, its parts by name."""
+    parts = {name: _told(part) for name, part in verdict.parts}
+    said = {"status": str(verdict.status), "summary": verdict.summary, "numbers": verdict.numbers, "anomalies": verdict.anomalies}
+    return dict(store.plain({**said, "parts": parts}))
 
 
 def _objects(initial: str | None, form: str) -> Mapping[str, Any]:
@@ -494,7 +518,7 @@ def report(directories: tuple[Path, ...]) -> int:
         if not paths:
             raise BadPlan(f"{directory}: nothing to draw, expected a run or a verify")
         for path in paths:
-            _print(_printable(str(path)))
+            _print(store.printable(str(path)))
     return OK
 
 

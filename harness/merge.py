@@ -149,7 +149,7 @@ def gather(results: dict[str, Any], found: Mapping[str, str], directory: Path) -
     """Copy these texts into the folder of what was joined, which then goes from machine to machine as one."""
     for path, name in found.items():
         (directory / name).parent.mkdir(exist_ok=True)
-        store.save(directory / name, store.read_plain(Path(path)))
+        store.save(directory / name, store.read_text(Path(path)))
     moved = {path: str(directory / name) for path, name in found.items()}
     claims = [{**claim, "evidence": [moved.get(path, path) for path in claim["evidence"]]} for claim in results["claims"]]
     return {**results, "claims": claims}

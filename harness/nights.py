@@ -18,7 +18,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -80,15 +80,15 @@ def prepare(root: Path) -> None:
         raise BadPlan(f"{root / NIGHTS} is a link, expected a plain folder of nights; choose another folder with --store")
 
 
-def append(root: Path, directory: Path) -> Path:
+def append(root: Path, directory: Path, now: datetime | None = None) -> Path:
     """Put a verify directory into the store as a night; give the night. One that is there already is not put in twice.
 
-    Raises BadPlan where the directory holds no results of a verify.
+    Raises BadPlan where the directory holds no results of a verify, or of one that ended more than a day after `now`.
     """
     prepare(root)
     results = store.read_verify(directory)
     data = store.read_plain(directory / store.RESULTS)
-    stamp = _stamp(results, directory / store.RESULTS)
+    stamp = _stamp(results, directory / store.RESULTS, now or datetime.now(UTC))
     same = [path for path in _directories(root) if path.name.startswith(stamp)]
     for before in same:
         if store.is_plain(before / store.RESULTS, before) and store.read_plain(before / store.RESULTS) == data:
@@ -101,7 +101,7 @@ def append(root: Path, directory: Path) -> Path:
     try:
         for path, copy in taken:
             (fresh / copy).parent.mkdir(exist_ok=True)
-            store.save(fresh / copy, store.read_plain(path))
+            store.save(fresh / copy, store.read_text(path) if copy.suffix == ".txt" else store.read_plain(path))
         fresh.chmod(0o755)
         return fresh.rename(root / NIGHTS / name)
     except BaseException:
@@ -109,11 +109,13 @@ def append(root: Path, directory: Path) -> Path:
         raise
 
 
-def _stamp(results: Mapping[str, Any], path: Path) -> str:
+def _stamp(results: Mapping[str, Any], path: Path, now: datetime) -> str:
     try:
         stamp = datetime.fromisoformat(str(results.get("finished"))).strftime(STAMP)
     except ValueError:  # written by an earlier version
         stamp = ""
+    if NAME.fullmatch(stamp) and stamp > (now + timedelta(days=1)).strftime(STAMP):
+        raise BadPlan(f"{path}: finished {results['finished']}, expected a time that has passed; it would stand before all that follow")
     return stamp if NAME.fullmatch(stamp) else datetime.fromtimestamp(path.stat().st_mtime, UTC).strftime(STAMP)
 
 

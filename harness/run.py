@@ -246,6 +246,7 @@ class _Run:
             self.lag.mark()
         self.anchors = 0
         self.journal.nemesis("trial", {"n": n, "phase": "steady"})
+        self.say(f"trial {n}: clients at work")
         self._enter("quiet", trial=n, steady_at=self.journal.now_ns())
         self._sleep(episode.quiet_s)
         self._await_grants(episode)

@@ -25,11 +25,16 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from harness import program
 from harness.plan import BadPlan
 from harness.verdict import Anomaly
 
 RUN, RESULTS, HISTORY = "run.json", "results.json", "history.jsonl"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+MOST_BYTES = 256 * 2**20
+"""Of a JSON file: our own have a few megabytes."""
+MOST_OF_A_TEXT = 2**20
+"""Of a text of evidence: our own have a few kilobytes."""
 DEEPEST = 40  # lists and tables in each other, in what a user hands us: our own files have 8
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -108,9 +113,13 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def read(path: Path) -> Any:
-    """Read a JSON file; raise BadPlan naming it where it is missing, no JSON, or nested too deep for one of ours."""
+    """Read a JSON file; raise BadPlan naming it where it is missing, no JSON, too large, or nested too deep for one of ours."""
     try:
-        value = msgspec.json.decode(path.read_bytes())
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
+            raise BadPlan(f"{path}: more than {MOST_BYTES:,} bytes, expected a file of a run directory")
+        value = msgspec.json.decode(data)
     except OSError as error:
         raise BadPlan(f"{path}: {error.strerror}, expected a file of a run directory") from None
     except msgspec.DecodeError as error:
@@ -155,12 +164,26 @@ def is_plain(path: Path, inside: Path) -> bool:
     return path.is_file()
 
 
-def read_plain(path: Path) -> bytes:
-    """Read a plain file, and nothing that a link leads to."""
+def read_plain(path: Path, most: int = MOST_BYTES) -> bytes:
+    """Read a plain file, and nothing that a link leads to; raise BadPlan where it is none, or has more than `most` bytes."""
     with naming(path), open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise BadPlan(f"{path} is no plain file")
-        return file.read()
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise BadPlan(f"{path}: more than {most:,} bytes, expected a file of a run directory")
+    return data
+
+
+def read_text(path: Path) -> bytes:
+    """Read a plain text that may come from elsewhere; what is not printable is spelt out, so that it commands no terminal."""
+    text = read_plain(path, MOST_OF_A_TEXT).decode("utf-8", "backslashreplace")
+    return "\n".join(map(printable, text.split("\n"))).encode()
+
+
+def printable(text: str) -> str:
+    """Spell out what is not printable, line ends included."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)
 
 
 # What results.json must hold before anything is drawn or joined from it: a CI carries it from machine to machine.
@@ -273,6 +296,7 @@ class _DrawnClaim(msgspec.Struct):
     repeat: str | None = None
     infrastructure: str | None = None
     bug: str | None = None
+    absent: bool = False
     excused: list[_DrawnSeen] = []
     voids: list[str] = []
     controls: list[_DrawnControl] = []
@@ -334,6 +358,11 @@ class _DrawnVerify(msgspec.Struct):
             if claim.id in seen:
                 raise ValueError(f"claim {claim.id} stands twice")
             seen.add(claim.id)
+            if claim.expected != (claim.verdict in claim.expect) and not (claim.absent and claim.verdict == "unavailable"):
+                raise ValueError(f"claim {claim.id} is {claim.verdict}, expected {claim.expected}, and expects {' or '.join(claim.expect)}")
+        surprising = [each.id for each in self.claims if not each.expected and each.verdict not in ("inconclusive", "unavailable")]
+        if surprising and self.exit not in (1, 64, 70, 130):
+            raise ValueError(f"exit {self.exit}, but the verdict on claim {surprising[0]} is not expected")
 
 
 class _Kind(msgspec.Struct):
@@ -345,6 +374,9 @@ def check_results(directory: Path) -> None:
     """Raise BadPlan where a directory has no results, or none that reports can draw; those of its experiments are asked too."""
     path = directory / RESULTS
     check_plain(directory)
+    if not path.is_file() and (directory / HISTORY).is_file():
+        judged = program.command("check", str(directory / HISTORY))
+        raise BadPlan(f"{directory} has no {RESULTS}: its run did not end; judge what it recorded with: {judged}")
     if not path.is_file():
         raise BadPlan(f"{directory} has no {RESULTS}, expected a run directory")
     try:

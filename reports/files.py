@@ -55,7 +55,8 @@ def anomalies(directory: Path) -> list[Path]:
         folder = directory / "anomalies"
         folder.mkdir(exist_ok=True)
         text, events = folder / f"{number}.txt", folder / f"{number}.jsonl"
-        store.save(text, (explain(trial.history, anomaly).rstrip() + "\n").encode("utf-8", "backslashreplace"))
+        told = explain(trial.history, anomaly).rstrip().split("\n")
+        store.save(text, ("\n".join(map(store.printable, told)) + "\n").encode())
         store.save(events, _events(trial.history, anomaly))
         paths += [text, events]
     return paths

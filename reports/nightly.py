@@ -25,7 +25,7 @@ from harness.nights import Night
 from harness.statistics import Rate
 from harness.statistics import rate as pooled_rate
 from reports.phrases import counted, listed
-from reports.terminal.lines import MARKS, printable, versions_said
+from reports.terminal.lines import MARKS, versions_said
 from reports.terminal.verify import meaning, rate, seeds
 
 COLUMNS, NARROW = 30, 20
@@ -153,7 +153,7 @@ def index(directory: Path) -> list[Path]:
 
 def _shown(value: object) -> object:
     """Spell out what is not printable of all that the template shows; what a macro made is shown already."""
-    return value if not isinstance(value, str) or isinstance(value, Markup) else printable(re.sub(r"\s", " ", value))
+    return value if not isinstance(value, str) or isinstance(value, Markup) else store.printable(re.sub(r"\s", " ", value))
 
 
 def _page(every: Sequence[Night], unreadable: Mapping[str, str]) -> _Page:

@@ -299,3 +299,25 @@ def test_a_run_whose_history_cannot_be_written_ends_and_names_it(tmp_path: Path)
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 3
     assert "/history.jsonl: File too large" in done.stderr
+
+
+def test_a_text_that_comes_from_elsewhere_commands_no_terminal(tmp_path: Path) -> None:
+    path = tmp_path / "1.txt"
+    path.write_bytes("first\n\x1b[31mred\x00\u202e\n".encode() + b"\xff")
+    assert store.read_text(path) == b"first\n\\x1b[31mred\\x00\\u202e\n\\xff"
+
+
+def test_a_text_that_is_larger_than_any_of_ours_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "1.txt"
+    with path.open("wb") as file:
+        file.truncate(store.MOST_OF_A_TEXT + 1)
+    with pytest.raises(BadPlan, match="more than 1,048,576 bytes"):
+        store.read_text(path)
+
+
+def test_results_that_are_larger_than_any_of_ours_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    with path.open("wb") as file:
+        file.truncate(store.MOST_BYTES + 1)
+    with pytest.raises(BadPlan, match="more than 268,435,456 bytes"):
+        store.read(path)

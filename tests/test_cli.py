@@ -247,7 +247,7 @@ def test_a_history_that_is_a_directory_is_named(call: Call, form: str) -> None:
 def test_a_torn_last_line_is_dropped_the_rest_judged_and_never_called_valid(call: Call) -> None:
     Path("h.jsonl").write_text(INVOKE + OK + '{"index":2,"ti')
     code, out, _ = call("check h.jsonl --json")
-    assert (code, json.loads(out)["status"]) == (2, 1)
+    assert (code, json.loads(out)["status"]) == (2, "unknown")
     assert "its last line is cut off" in json.loads(out)["summary"]
 
 
@@ -365,7 +365,7 @@ def test_who_says_what_pairs_are_gets_a_verdict(call: Call) -> None:
     asked = "{:process 0 :type :invoke :f :write :value [1 2]} {:process 0 :type :ok :f :write :value [1 2]}"
     Path("h.edn").write_text(asked + "{:process 0 :type :invoke :f :write :value [2 1]} {:process 0 :type :ok :f :write :value [2 1]}")
     keys = [
-        json.loads(call(f"check h.edn --json {told}")[1])["parts"][0][1]["numbers"]["keys"]
+        json.loads(call(f"check h.edn --json {told}")[1])["parts"]["linearizable"]["numbers"]["keys"]
         for told in ("--independent", "--no-independent")
     ]
     assert keys == [2, 1]
@@ -751,3 +751,30 @@ def test_a_folder_of_the_users_called_reports_is_named(tmp_path: Path) -> None:
         out, err = process.communicate()
     assert (process.returncode, out) == (64, "")
     assert err.startswith(f"holdwater: package 'reports' is {tmp_path / 'reports'}, expected {ROOT / 'reports'}; ")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize(("redirected", "code"), [(">/dev/full", 3), ("2>/dev/full", 0), (">/dev/full 2>/dev/full", 3)])
+def test_a_full_device_behind_a_stream_is_the_machines_and_no_code_of_pythons(redirected: str, code: int) -> None:
+    Path("h.jsonl").write_text(INVOKE + OK + END)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = f"{shlex.join([sys.executable, '-m', 'harness', 'check', 'h.jsonl'])} {redirected}"
+    done = subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, "Exception ignored" in done.stderr) == (code, False)
+
+
+def test_a_history_is_read_from_standard_input() -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "harness", "check", "-"]
+    done = subprocess.run(command, env=environment, input=INVOKE + OK + END, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_run_that_did_not_end_is_named_as_one_with_the_command_that_judges_it(call: Call) -> None:
+    Path("killed").mkdir()
+    Path("killed/history.jsonl").write_text(INVOKE)
+    code, _, err = call("report killed")
+    assert (code, "its run did not end; judge what it recorded with: holdwater check killed/history.jsonl" in " ".join(err.split())) == (
+        64,
+        True,
+    )

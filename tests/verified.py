@@ -10,6 +10,7 @@ from typing import Any
 from harness import store
 from harness.statistics import rate
 
+DOUBT = ("inconclusive", "unavailable")
 SEEN = ("violated", "finding", "as-documented")
 DOCUMENTS = {"violated": "promises", "holds": "promises", "inconclusive": "promises", "unavailable": "promises", "finding": "silent"}
 
@@ -58,7 +59,7 @@ def verified(*claims: dict[str, Any], **more: Any) -> dict[str, Any]:
         "strict": False,
         "seconds": 372.1,
         "finished": "2026-11-24T04:12:07Z",
-        "exit": 0,
+        "exit": int(any(not each["expected"] and each["verdict"] not in DOUBT for each in claims)),
         "headline": "No contradiction of the document was seen in one judged cell.",
         "contradicts": any(each["verdict"] == "violated" for each in claims),
         "command": "holdwater verify --seed 7",

@@ -225,7 +225,13 @@ def _said(command: tuple[str, ...], stamp: tuple[int, int]) -> str:
 
 
 def _row(server: Server, found: Found | None) -> dict[str, Any]:
-    row: dict[str, Any] = {"name": server.name, "purpose": server.purpose, "licence": server.licence, "optional": server.optional}
+    row: dict[str, Any] = {
+        "name": server.name,
+        "purpose": server.purpose,
+        "licence": server.licence,
+        "optional": server.optional,
+        "tools": server.tools,
+    }
     if found is None:
         return row | dict.fromkeys(("product", "version", "path", "source", "sha256"))
     digest = hashlib.sha256(found.path.read_bytes()).hexdigest()

@@ -50,7 +50,8 @@ def _remedies(results: Results) -> dict[str, list[str]]:
             found.setdefault(clean(backend["missing"]), []).append(backend["name"])
     for server in results["servers"]:
         if server["version"] is None and not any(server["name"] in remedy for remedy in found):
-            found[f"no {server['name']} on this machine; run: {program.command('install', server['name'])}"] = [server["name"]]
+            first = f"{server['tools']}, then " if server.get("tools") else ""
+            found[f"no {server['name']} on this machine; {first}run: {program.command('install', server['name'])}"] = [server["name"]]
     return found
 
 

@@ -21,6 +21,8 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+from harness.store import printable
+
 FILLED, LOUD, QUIET, STRONG = "bold bright_white on red", "bold red", "dim", "bold"
 MARKS: Mapping[str, tuple[str, str]] = {
     "violated": ("✗", FILLED),
@@ -83,10 +85,6 @@ def cleaned(value: object, style: str = "") -> Text:
 def clean(value: object) -> str:
     """Spell out what is not printable, and let every white space be one space."""
     return printable(" ".join(str(value).split()))
-
-
-def printable(text: str) -> str:
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
 def padded(text: Text, width: int) -> Text:

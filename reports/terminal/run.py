@@ -10,6 +10,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from harness.history import History
+from harness.store import printable
 from harness.verdict import Anomaly, Status, Verdict, combine, of_each_kind_first
 from reports import phrases
 from reports.explain import explain, finding
@@ -35,7 +36,6 @@ from reports.terminal.lines import (
     mark,
     padded,
     place_lines,
-    printable,
     rendered,
     spaced,
     status_meaning,

@@ -24,8 +24,27 @@ def store_of(root: Path, *every: dict[str, Any], days: int = 1) -> Path:
     """Make a store of these nights, one every so many days."""
     for n, results in enumerate(every):
         ended = (START + timedelta(days=n * days)).strftime("%Y-%m-%dT%H:%M:%SZ")
-        nights.append(root, written(root.parent / "verify", {**results, "finished": ended, "seed": n}))
+        nights.append(root, written(root.parent / "verify", {**results, "finished": ended, "seed": n}), START + timedelta(days=10_000))
     return root
+
+
+def test_a_night_that_has_not_been_yet_is_refused(tmp_path: Path) -> None:
+    source = written(tmp_path / "verify", verified(holds(), finished="2026-11-24T04:12:07Z"))
+    with pytest.raises(BadPlan, match="finished 2026-11-24T04:12:07Z, expected a time that has passed"):
+        nights.append(tmp_path / "store", source, datetime(2026, 11, 23, tzinfo=UTC))
+    assert nights.append(tmp_path / "store", source, datetime(2026, 11, 24, tzinfo=UTC)).name == "20261124-041207"
+
+
+def test_an_exit_code_that_its_claims_do_not_allow_is_refused(tmp_path: Path) -> None:
+    source = written(tmp_path / "verify", verified(violated(), exit=0))
+    with pytest.raises(BadPlan, match="exit 0, but the verdict on claim c is not expected"):
+        nights.append(tmp_path / "store", source)
+
+
+def test_a_verdict_is_expected_only_where_its_claim_says_so(tmp_path: Path) -> None:
+    source = written(tmp_path / "verify", verified({**violated(), "expected": True}))
+    with pytest.raises(BadPlan, match="claim c is violated, expected True, and expects holds"):
+        nights.append(tmp_path / "store", source)
 
 
 def page(root: Path, *every: dict[str, Any], days: int = 1) -> str:
@@ -317,7 +336,7 @@ def test_the_page_is_whole_and_refers_only_to_itself_and_its_store(tmp_path: Pat
     seen = {"experiment": text, "trial": 2, "kind": "two-holders", "key": text, "message": text}
     named = {**dict.fromkeys(("id", "sentence", "said", "quote", "conditions", "unit", "repeat"), text), "cell": [text, text]}
     made = {**violated(anomalies=[seen], missing=[text], remedy=text), **named}
-    drawn = page(tmp_path, verified(made), verified({**made, "verdict": "holds"}, command=text, failures={text: text}))
+    drawn = page(tmp_path, verified(made), verified({**made, "verdict": "holds", "expected": True}, command=text, failures={text: text}))
     outline = _Outline()
     outline.feed(drawn)
     assert outline.open == []

@@ -59,11 +59,15 @@ def schema_of(mutant: str | None) -> str:
 
 
 def install_schema(host: str, port: int, mutant: str | None = None) -> None:
-    """Create tables and functions, one client at a time; idempotent. Raises psycopg.Error."""
+    """Create tables and functions, one client at a time; idempotent. They are in the log, where what clients write need not be.
+
+    Raises psycopg.Error.
+    """
     text = _schema_text() if mutant is None else choose(MUTANTS, mutant).edited(_schema_text())
     own = text.replace(f"{SCHEMA}.", f"{schema_of(mutant)}.").replace(f"{SCHEMA};", f"{schema_of(mutant)};")
     with psycopg.connect(conninfo(host, port), connect_timeout=INSTALL_S) as connection:
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (INSTALL_LOCK,))
+        connection.execute("SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'")
         connection.execute(own.encode())
 
 

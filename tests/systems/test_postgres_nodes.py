@@ -63,7 +63,9 @@ def lost_by_a_kill(system: PostgresSingle) -> tuple[set[str], set[str]]:
     system.nodes[NODE].kill()
     system.nodes[NODE].start()
     client = system.client(system.sides[0], 5)
-    kept = {key for key in acknowledged if client.invoke("get", key, {})[0]["value"] is not None}
+    read = {key: outcome(client, "get", key, {}) for key in acknowledged}
+    assert {done.type for done in read.values()} == {"ok"}
+    kept = {key for key, done in read.items() if done.value["value"] is not None}
     client.close()
     return acknowledged, acknowledged - kept
 

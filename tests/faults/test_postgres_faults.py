@@ -154,7 +154,7 @@ def test_a_primary_that_was_replaced_comes_back_as_a_standby_of_the_promoted_one
     injection.heal()
     proved(injection.healed)
     is_steady(cluster)
-    assert cluster.roles()[old].role == "replica"
+    eventually(lambda: cluster.roles()[old].role == "replica", "the old primary is a replica")
     assert found(cluster, key) == "x"
 
 
@@ -185,7 +185,7 @@ def test_isolated_each_side_finds_the_primary_that_it_can_reach(cluster: Postgre
     injection.heal()
     proved(injection.healed)
     is_steady(cluster)
-    assert cluster.roles()[old].role == "replica"
+    eventually(lambda: cluster.roles()[old].role == "replica", "the old primary is a replica")
     assert serves_again(cluster)
 
 

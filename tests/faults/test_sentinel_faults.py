@@ -256,7 +256,7 @@ def test_a_frozen_primary_that_goes_on_finds_itself_replaced_and_becomes_a_repli
     injection.heal()
     proved(injection.healed)
     is_steady(quick)
-    assert quick.roles()[old].role == "replica"
+    eventually(lambda: quick.roles()[old].role == "replica", "the old primary is a replica")
     assert serves_again(quick)
 
 

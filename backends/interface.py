@@ -252,7 +252,7 @@ class DistributedLock(Protocol):
 class Session(StateStore, DistributedLock, Protocol):
     """A process' private connection: store and lock of one backend.
 
-    Each method raises harness.client.NotApplied, Indeterminate or Unclassified where the server
+    Each method raises harness.driving.client.NotApplied, Indeterminate or Unclassified where the server
     did not answer; a StateError is an answer. After an Indeterminate the connection is dropped and
     the next call connects anew.
     """

@@ -25,11 +25,11 @@ from statistics import median
 from backends.redis.admin import wire
 from backends.redis.session import scripts
 from backends.redis.single import REDIS, RedisSingle
-from harness import store
-from harness.history import load
-from harness.plan import Episode, Plan
-from harness.run import HISTORY, Catalogue, run
-from harness.system import Deployment, Need, System
+from harness.driving.plan import Episode, Plan
+from harness.driving.run import HISTORY, Catalogue, run
+from harness.driving.system import Deployment, Need, System
+from harness.record import store
+from harness.record.history import load
 from workloads.counter import COUNTER
 
 TARGET_US = 40.0

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 
 from faults.kill import KILL
 from faults.marker import Marker
-from harness.nemesis import Fault, Injection, Probe
-from harness.system import HasSynchronousWaits, Link, Need, Refused, System
+from harness.driving.nemesis import Fault, Injection, Probe
+from harness.driving.system import HasSynchronousWaits, Link, Need, System
+from harness.errors import Refused
 
 UNTIL_KILL_S = 1.0
 EVERY_S = 0.05

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.nemesis import Fault, Injection, Probe
-from harness.system import HasClientClocks, Need, Refused, System
+from harness.driving.nemesis import Fault, Injection, Probe
+from harness.driving.system import HasClientClocks, Need, System
+from harness.errors import Refused
 
 NEAR_MS = 5.0  # reading two clocks one after the other takes time
 

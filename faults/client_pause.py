@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.nemesis import CLIENTS, Fault, Injection, Probe
-from harness.system import PausesClients, Refused, Sleeper, System
+from harness.driving.nemesis import Fault, Injection, Probe
+from harness.driving.system import PausesClients, Sleeper, System
+from harness.errors import Refused
+from harness.record.history import CLIENTS
 
 
 @dataclass(frozen=True, slots=True)
 class ClientPause:
-    """Every second holder or so is stopped until its lease is over and another has read: see `harness.pausing`."""
+    """Every second holder or so is stopped until its lease is over and another has read: see `harness.driving.pausing`."""
 
     clients: PausesClients
 

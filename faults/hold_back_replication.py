@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from faults.kill import KILL
 from faults.marker import Marker
-from harness.nemesis import Fault, Injection, Probe
-from harness.system import Link, Need, System
+from harness.driving.nemesis import Fault, Injection, Probe
+from harness.driving.system import Link, Need, System
 
 UNTIL_KILL_S = 0.5  # with the probe before it the peers are cut for less than a second
 

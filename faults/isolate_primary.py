@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from faults.marker import Marker
-from harness.nemesis import Fault, Injection, Probe
-from harness.system import Link, Need, System
+from harness.driving.nemesis import Fault, Injection, Probe
+from harness.driving.system import Link, Need, System
 
 
 @dataclass(slots=True)

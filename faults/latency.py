@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from faults.links import OnLinks, links_of_first_side
-from harness.nemesis import Fault, Injection
-from harness.system import Need, Passage, System
+from harness.driving.nemesis import Fault, Injection
+from harness.driving.system import Need, Passage, System
 
 LATENCY_MS = 120
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from harness.nemesis import Probe
-from harness.system import Link, Passage, System
+from harness.driving.nemesis import Probe
+from harness.driving.system import Link, Passage, System
 
 
 @dataclass(frozen=True, slots=True)

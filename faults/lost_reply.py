@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from faults.links import OnLinks, links_of_first_side
-from harness.nemesis import Fault, Injection
-from harness.system import Need, System
+from harness.driving.nemesis import Fault, Injection
+from harness.driving.system import Need, System
 
 
 def _on(system: System, target: str) -> Injection:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from harness.system import System
+from harness.driving.system import System
 
 SILENCE_S = 0.25  # a marker that has not arrived after this long would have, without the cut: it takes 1 ms
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.nemesis import Fault, Injection, Probe
-from harness.system import Need, System
+from harness.driving.nemesis import Fault, Injection, Probe
+from harness.driving.system import Need, System
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from faults.kill import kill
-from harness.nemesis import Fault
-from harness.system import Need
+from harness.driving.nemesis import Fault
+from harness.driving.system import Need
 
 RESTART = Fault(
     "restart",

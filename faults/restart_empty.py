@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from harness.nemesis import Fault, Injection, Probe
-from harness.system import Need, Role, System
+from harness.driving.nemesis import Fault, Injection, Probe
+from harness.driving.system import Need, Role, System
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from harness.plan import BadPlan
+from harness.errors import UsageError
 
 KINDS = ("backends", "workloads", "faults", "reports", "servers")
 
@@ -21,10 +21,10 @@ def names(kind: str) -> list[str]:
 
 
 def load(kind: str, name: str) -> Any:
-    """Give a plug-in; raise BadPlan with the nearest match where there is none of this name."""
+    """Give a plug-in; raise UsageError with the nearest match where there is none of this name."""
     points = _points(kind)
     if name not in points:
-        raise BadPlan(f"unknown {kind.removesuffix('s')} {name!r}, {nearest(name, points)}")
+        raise UsageError(f"unknown {kind.removesuffix('s')} {name!r}, {nearest(name, points)}")
     return points[name].load()
 
 

@@ -13,10 +13,10 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.checkers.calls import ACQUISITIONS
-from harness.checkers.grants import Grant
-from harness.history import History, Operation
-from harness.verdict import Anomaly, Status, Verdict, of_each_kind_first
+from harness.judging.checkers.calls import ACQUISITIONS
+from harness.judging.checkers.grants import Grant
+from harness.judging.verdict import Anomaly, Status, Verdict, of_each_kind_first
+from harness.record.history import History, Operation
 from reports import phrases
 from reports.groups import LOCK_FUNCTIONS, holds
 from reports.scene import FaultSeen, NodeSeen, faults, last_proved, nodes

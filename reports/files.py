@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
-from harness import store
-from harness.history import History, Trial, encode, load
-from harness.verdict import Anomaly, Status, Verdict, combine, of_each_kind_first
+from harness.judging.verdict import Anomaly, Status, Verdict, combine, of_each_kind_first
+from harness.record import store
+from harness.record.history import History, Trial, encode, load
 from reports import latency as latency_figure
 from reports import rate as rate_figure
 from reports.explain import explain, finding

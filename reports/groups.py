@@ -13,9 +13,9 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from harness.checkers.grants import Grant, grants, skew_of
-from harness.history import History, MalformedHistory, Operation, split
-from harness.verdict import Anomaly, Verdict
+from harness.judging.checkers.grants import Grant, grants, skew_of
+from harness.judging.verdict import Anomaly, Verdict
+from harness.record.history import History, MalformedHistory, Operation, split
 from reports.phrases import kind_words
 
 LOCK_FUNCTIONS = frozenset({"try_acquire", "acquire_within", "extend", "is_held"})

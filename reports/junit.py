@@ -19,8 +19,8 @@ from xml.etree import ElementTree
 
 import msgspec
 
-from harness import store
-from harness.verdict import Anomaly, of_each_kind_first
+from harness.judging.verdict import Anomaly, of_each_kind_first
+from harness.record import store
 from reports.phrases import counted
 from reports.terminal.lines import clean
 

@@ -17,8 +17,8 @@ from math import ceil, log10
 from pathlib import Path
 from typing import TypeVar
 
-from harness.history import History, Operation
-from harness.verdict import Verdict
+from harness.judging.verdict import Verdict
+from harness.record.history import History, Operation
 from reports.frame import FOREIGN, RIGHT, Frame, ticks
 from reports.legend import FAIL, UNSURE, Item
 from reports.marks import COUNT, INFO, INK, MAY, MUST, RULE, Box, Mark, Points, line, render

@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from harness import store
+from harness.record import store
 
 WIDTH_PX = 1600
 SMALLEST_PX = 17

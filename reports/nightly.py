@@ -20,10 +20,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
-from harness import nights, store
-from harness.nights import Night
-from harness.statistics import Rate
-from harness.statistics import rate as pooled_rate
+from harness.commands import nights
+from harness.commands.nights import Night
+from harness.judging.statistics import Rate
+from harness.judging.statistics import rate as pooled_rate
+from harness.record import store
 from reports.phrases import counted, listed
 from reports.terminal.lines import MARKS, versions_said
 from reports.terminal.verify import meaning, rate, seeds

@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from harness.history import History, Operation
-from harness.resource import FUNCTIONS as RESOURCE
-from harness.verdict import Verdict
+from harness.driving.resource import FUNCTIONS as RESOURCE
+from harness.judging.verdict import Verdict
+from harness.record.history import History, Operation
 from reports import phrases, rows
 from reports.frame import GAP, MARGIN, RIGHT, Frame, axis, grid
 from reports.legend import TINTED, TURN, Item, legend

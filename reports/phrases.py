@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from harness.history import History, Operation
-from harness.resource import FUNCTIONS as RESOURCE
+from harness.driving.resource import FUNCTIONS as RESOURCE
+from harness.record.history import History, Operation
 from reports.scene import FaultSeen, NodeSeen
 
 NS_PER_MS, NS_PER_S = 1_000_000, 1_000_000_000

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from itertools import accumulate, combinations, pairwise
 from pathlib import Path
 
-from harness.history import History
-from harness.verdict import Verdict
+from harness.judging.verdict import Verdict
+from harness.record.history import History
 from reports.frame import RIGHT, SECONDS, Frame, ticks
 from reports.latency import duration, quantile
 from reports.marks import COUNT, INFO, INK2, MUST, PAPER, SMALLEST_PX, Box, Mark, Words, line, render, text_width

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
-from harness.history import History
+from harness.record.history import History
 from reports import phrases
 from reports.frame import MARGIN, RIGHT, Frame
 from reports.groups import Board, Group, Interval, Lane, Step

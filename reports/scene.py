@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
-from harness.history import History
+from harness.record.history import History
 
 PHASES = frozenset({"begin", "active", "healing", "healed", "failed"})
 SURE = frozenset({"primary", "replica"})

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from harness.history import History
-from harness.verdict import Status, Verdict, of_each_kind_first
+from harness.judging.verdict import Status, Verdict, of_each_kind_first
+from harness.record.history import History
 from reports import rows
 from reports.frame import MARGIN, RIGHT, Frame
 from reports.marks import FLAG, INK, INK2, INK3, PAPER, SMALLEST_PX, WIDTH_PX, Box, Mark, Words, line, middle, text_width, wrap

@@ -15,9 +15,9 @@ from typing import Any
 
 import msgspec
 
-from harness import store
-from harness.statistics import Rate
-from harness.verdict import Anomaly, of_each_kind_first
+from harness.judging.statistics import Rate
+from harness.judging.verdict import Anomaly, of_each_kind_first
+from harness.record import store
 from reports.phrases import counted
 from reports.terminal.lines import MARKS, clean, gate_words, lasting, little, versions_said
 from reports.terminal.verify import left_out, meaning, rate, seeds

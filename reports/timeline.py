@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.history import History
-from harness.verdict import Verdict
+from harness.judging.verdict import Verdict
+from harness.record.history import History
 from reports import rows
 from reports.frame import GAP, MARGIN, RIGHT, Frame, axis
 from reports.groups import Board, board

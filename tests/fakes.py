@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from backends.client import FUNCTIONS, StateClient
 from backends.memory.session import MemorySession
 from backends.memory.store import MemoryStore
-from harness.client import Client
-from harness.nemesis import Fault, Probe
-from harness.run import Catalogue
-from harness.system import Deployment, Link, Need, Node, Passage, Role, System
+from harness.driving.client import Client
+from harness.driving.nemesis import Fault, Probe
+from harness.driving.run import Catalogue
+from harness.driving.system import Deployment, Link, Need, Node, Passage, Role, System
 from workloads.acquire import ACQUIRE
 from workloads.cas import CAS
 from workloads.counter import COUNTER

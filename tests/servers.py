@@ -97,8 +97,8 @@ def dynamodb(directory: Path, variant: str, **settings: str) -> Iterator[Running
     from backends.dynamodb import emulators
     from backends.dynamodb.table import Table
     from backends.dynamodb.transport import Transport
-    from harness.client import NotApplied
     from harness.deploy import install
+    from harness.driving.client import NotApplied
 
     if (missing := install.missing(*emulators.servers(variant))) is not None:
         pytest.skip(missing)

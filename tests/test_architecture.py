@@ -19,12 +19,12 @@ import harness
 import reports
 import workloads
 from backends.client import FUNCTIONS
-from harness.checkers.linearizable import Budget
-from harness.checks import FAMILIES, READS, checkers
-from harness.claims import CHECK_OF, WORKLOADS_OF, shipped
-from harness.nemesis import Fault
-from harness.plan import FaultSpec
-from harness.resource import FUNCTIONS as RESOURCE_FUNCTIONS
+from harness.claims.file import CHECK_OF, WORKLOADS_OF, shipped
+from harness.driving.nemesis import Fault
+from harness.driving.plan import FaultSpec
+from harness.driving.resource import FUNCTIONS as RESOURCE_FUNCTIONS
+from harness.judging.checkers.linearizable import Budget
+from harness.judging.checks import FAMILIES, READS, checkers
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from harness import heartbeat
-from harness.deploy.process import wait_for
 from harness.heartbeat import Child, Heartbeat
+from harness.waiting import wait_for
 
 DEADLINE_S = 20.0
 

@@ -10,7 +10,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[1] / "deploy" / "kubernetes"
+ROOT = Path(__file__).parents[1] / "compose" / "kubernetes"
 TOPOLOGIES = [
     (path.name, number, each)
     for path in sorted(ROOT.glob("*.yaml"))

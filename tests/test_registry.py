@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness import registry
-from harness.plan import BadPlan
+from harness.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[1]
 KINDS = ("backends", "faults", "workloads")
@@ -34,7 +34,7 @@ def test_every_file_that_makes_a_plug_in_is_an_entry_point(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", registry.KINDS)
 def test_an_unknown_plug_in_is_refused_with_what_there_is(kind: str) -> None:
-    with pytest.raises(BadPlan) as error:
+    with pytest.raises(UsageError) as error:
         registry.load(kind, "zzz")
     assert str(error.value) == f"unknown {kind[:-1]} 'zzz', there are: {', '.join(registry.names(kind))}"
 

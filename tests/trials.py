@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.history import NEMESIS, Event, EventType, Header, History
+from harness.record.history import NEMESIS, Event, EventType, Header, History
 
 NS_PER_MS = 1_000_000
 FIRST = {

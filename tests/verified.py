@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness import store
-from harness.statistics import rate
+from harness.judging.statistics import rate
+from harness.record import store
 
 DOUBT = ("inconclusive", "unavailable")
 SEEN = ("violated", "finding", "as-documented")

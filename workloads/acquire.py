@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.generator import Context, Generator, Invocation
-from harness.history import Event
+from harness.driving.generator import Context, Generator, Invocation
+from harness.record.history import Event
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.generator import Context, Generator, Invocation, meeting
-from harness.history import Event
+from harness.driving.generator import Context, Generator, Invocation, meeting
+from harness.record.history import Event
 
 DELETERS = 2
 LOOKS = 2  # a deleted value that comes back is seen by who reads twice

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.generator import Context, Generator, Invocation, meeting
-from harness.history import Event
+from harness.driving.generator import Context, Generator, Invocation, meeting
+from harness.record.history import Event
 
 
 @dataclass(frozen=True, slots=True)

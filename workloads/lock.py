@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.generator import NS_PER_S, Context, Generator, Invocation, meeting
-from harness.history import Event
+from harness.driving.generator import NS_PER_S, Context, Generator, Invocation, meeting
+from harness.record.history import Event
 
 ANCHOR_FROM = NS_PER_S // 2
 SPENT_KEPT = 4

@@ -21,8 +21,8 @@ from urllib.parse import urlsplit
 
 from harness.deploy.install import find
 from harness.deploy.ports import HOST
-from harness.plan import BadPlan
-from harness.system import Need
+from harness.driving.system import Need
+from harness.errors import UsageError
 
 VARIABLE = "HOLDWATER_DYNAMODB"
 DURABLE, IN_MEMORY = "durable", "in-memory"
@@ -48,7 +48,7 @@ class Emulator:
 
 
 def endpoint() -> Endpoint | None:
-    """Give the endpoint that the user named; None where none is. Raises BadPlan where the variable is no such address."""
+    """Give the endpoint that the user named; None where none is. Raises UsageError where the variable is no such address."""
     given = os.environ.get(VARIABLE, "")
     if not given or _jar() is not None:
         return None
@@ -57,16 +57,16 @@ def endpoint() -> Endpoint | None:
         url = urlsplit(given)
         port = url.port
     except ValueError:
-        raise BadPlan(expected) from None
+        raise UsageError(expected) from None
     if url.hostname not in (None, HOST, "localhost"):
-        raise BadPlan(f"{expected}; for a server elsewhere forward a port of this machine to it")
+        raise UsageError(f"{expected}; for a server elsewhere forward a port of this machine to it")
     if url.scheme != "http" or not url.hostname or port is None or url.path not in ("", "/") or url.query or url.username is not None:
-        raise BadPlan(expected)
+        raise UsageError(expected)
     return Endpoint(port)
 
 
 def emulator(variant: str) -> Emulator | None:
-    """Give what a variant runs on, None if this machine has nothing for it. Raises BadPlan where the variable names no jar."""
+    """Give what a variant runs on, None if this machine has nothing for it. Raises UsageError where the variable names no jar."""
     if (jar := _jar()) is not None:
         return _local(jar)
     (name,) = servers(variant)
@@ -90,7 +90,7 @@ def servers(variant: str) -> tuple[str, ...]:
 def refused(variant: str, needs: frozenset[Need]) -> str | None:
     """Say what an endpoint of the user's cannot be asked to do, and the remedy; None where it can, or there is none.
 
-    Raises BadPlan where the variable names neither an endpoint nor a jar that can be started.
+    Raises UsageError where the variable names neither an endpoint nor a jar that can be started.
     """
     if (jar := _jar()) is not None:
         _local(jar)  # raises where it cannot be started
@@ -147,9 +147,9 @@ def _local(jar: Path) -> Emulator:
     """Start Amazon's DynamoDB Local as its documentation says. It was never run here: its terms are its vendor's own."""
     java = shutil.which("java")
     if java is None:
-        raise BadPlan(f"{VARIABLE}={jar}: expected java on PATH, which runs it")
+        raise UsageError(f"{VARIABLE}={jar}: expected java on PATH, which runs it")
     if not jar.is_file():
-        raise BadPlan(f"{VARIABLE}={jar}: expected a file")
+        raise UsageError(f"{VARIABLE}={jar}: expected a file")
     library = f"-Djava.library.path={jar.absolute().parent / 'DynamoDBLocal_lib'}"
 
     def arguments(port: int, folder: Path | None) -> list[str]:

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from harness.deploy.install import Say, Server, alone, build_folder, cache_folder, find, output, pip_install, run
-from harness.system import Infrastructure
+from harness.errors import Infrastructure
 
 MINISTACK_WHEEL = "ministack==1.5.33"
 ITS_BOTO3 = "boto3==1.43.106"  # it pins botocore exactly: installed alone it would leave us a boto3 that does not fit

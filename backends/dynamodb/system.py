@@ -20,15 +20,16 @@ from backends.dynamodb.session import DynamoSession, wall_ms
 from backends.dynamodb.table import NAME, Item, Refused, Table, key
 from backends.dynamodb.transport import Transport
 from backends.target import Target
-from harness.client import Client, Indeterminate, NotApplied
 from harness.deploy.compose import Composed, ContainerNode
 from harness.deploy.ground import Ground, Topology, links_between, open_ground, port_between
 from harness.deploy.install import missing
 from harness.deploy.local import Local, LocalNode
 from harness.deploy.ports import HOST
-from harness.deploy.process import wait_for
 from harness.deploy.proxy import ProxyLink
-from harness.system import Deployment, Infrastructure, Link, Need, Node, Passage, Role, System
+from harness.driving.client import Client, Indeterminate, NotApplied
+from harness.driving.system import Deployment, Link, Need, Node, Passage, Role, System
+from harness.errors import Infrastructure
+from harness.waiting import wait_for
 
 NODE, PRIVATE_PORT = "dynamodb-1", 8000
 SIDES = ("clients-a", "clients-b")
@@ -90,7 +91,7 @@ class EmulatorProcess(LocalNode):
 
 
 class EndpointNode:
-    """A harness.system.Node that somebody else started: it is asked, and nothing else."""
+    """A harness.driving.system.Node that somebody else started: it is asked, and nothing else."""
 
     name = NODE
 
@@ -119,7 +120,7 @@ class EndpointNode:
 
 
 class DynamoSystem:
-    """A harness.system.System of one server; both sides reach it, each with a clock of its own."""
+    """A harness.driving.system.System of one server; both sides reach it, each with a clock of its own."""
 
     name = "dynamodb"
     sides: tuple[str, ...] = SIDES

@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 
 from backends.dynamodb.errors import classify
 from backends.dynamodb.transport import Body, Transport
-from harness.client import Unclassified
+from harness.driving.client import Unclassified
 
 NAME = "holdwater"
 CREATE: Mapping[str, Any] = {

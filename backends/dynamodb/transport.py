@@ -22,7 +22,7 @@ from typing import Any
 
 from backends.deadline import Deadline, DeadlineSocket, dial
 from backends.target import Resolve, Target
-from harness.client import Indeterminate, NotApplied
+from harness.driving.client import Indeterminate, NotApplied
 
 SPOILT = (OSError, http.client.HTTPException, ValueError)
 

@@ -17,7 +17,7 @@ from backends.interface import Conflict, Swapped
 from backends.memory.server import GREETING
 from backends.session import CheckedSession, Index
 from backends.target import Resolve, Target
-from harness.client import Indeterminate, NotApplied, Unclassified
+from harness.driving.client import Indeterminate, NotApplied, Unclassified
 
 __all__ = ["RemoteMemorySession", "Target"]
 

@@ -14,10 +14,11 @@ from backends.memory.remote import RemoteMemorySession
 from backends.memory.session import MemorySession
 from backends.memory.store import MemoryStore
 from backends.target import Target
-from harness.client import Client
 from harness.deploy.local import Local, LocalNode, open_local, own_session_environment
 from harness.deploy.ports import HOST
-from harness.system import Deployment, Infrastructure, Link, Need, Node, Passage, Role, System
+from harness.driving.client import Client
+from harness.driving.system import Deployment, Link, Need, Node, Passage, Role, System
+from harness.errors import Infrastructure
 
 NODE = "memory-1"
 MUTANT_PAUSE_S = 0.001  # between the steps of a mutant, so that its race is met
@@ -56,7 +57,7 @@ class _NoNetwork:
 
 
 class MemoryThreads(_NoNetwork):
-    """A harness.system.System without processes: one store, shared by threads."""
+    """A harness.driving.system.System without processes: one store, shared by threads."""
 
     variant = "default"
 
@@ -84,7 +85,7 @@ class MemoryThreads(_NoNetwork):
 
 
 class MemoryChild(_NoNetwork):
-    """A harness.system.System of one child process."""
+    """A harness.driving.system.System of one child process."""
 
     variant = "child"
 

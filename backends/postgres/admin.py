@@ -10,8 +10,8 @@ import threading
 
 from backends.postgres.connection import PostgresConnection, Row
 from backends.target import Target
-from harness.client import Indeterminate, NotApplied
 from harness.deploy.ports import HOST
+from harness.driving.client import Indeterminate, NotApplied
 
 TIMEOUT_S = 0.4
 LOCAL = "options='-c synchronous_commit=local'"

@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 
 from harness.deploy.install import require
-from harness.system import Infrastructure
+from harness.errors import Infrastructure
 
 NOBODY = "65534"
 IPC = "--ipc"

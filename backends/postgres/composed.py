@@ -5,7 +5,7 @@ from __future__ import annotations
 from backends.postgres.admin import Admin
 from backends.postgres.servers import role_of, silent
 from harness.deploy.compose import Composed, ContainerNode
-from harness.system import Role
+from harness.driving.system import Role
 
 SERVER_PORT = 5432
 

@@ -23,7 +23,7 @@ from psycopg import pq
 from backends.deadline import Deadline
 from backends.postgres.errors import DOUBT, classify, takes_back
 from backends.target import Resolve, Target
-from harness.client import Indeterminate, NotApplied
+from harness.driving.client import Indeterminate, NotApplied
 
 Row = tuple[str | None, ...]
 

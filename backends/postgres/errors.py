@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.client import Indeterminate, NotApplied, Unclassified
+from harness.driving.client import Indeterminate, NotApplied, Unclassified
 
 
 @dataclass(frozen=True, slots=True)

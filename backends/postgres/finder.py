@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from backends.postgres.connection import PostgresConnection
 from backends.target import Target
-from harness.client import Indeterminate, NotApplied
+from harness.driving.client import Indeterminate, NotApplied
 
 ANSWER_S = 0.12  # three silent nodes fit in a client's deadline of 0.5 s
 

@@ -26,11 +26,12 @@ from backends.postgres.finder import Finder
 from backends.postgres.mutants import MUTANTS
 from backends.postgres.servers import PEERS, SIDES, PostgresNode, PostgresServers, ServerNode, open_links
 from backends.target import Target
-from harness.client import Client, Indeterminate, NotApplied
 from harness.deploy.local import Local, open_local
 from harness.deploy.ports import HOST
-from harness.deploy.process import wait_for
-from harness.system import Deployment, Infrastructure, Need, System
+from harness.driving.client import Client, Indeterminate, NotApplied
+from harness.driving.system import Deployment, Need, System
+from harness.errors import Infrastructure
+from harness.waiting import wait_for
 
 NODES = ("pg-1", "pg-2", "pg-3")
 DOWN_AFTER_S = 2.0
@@ -66,7 +67,7 @@ class OperatedNode(PostgresNode):
 
 
 class PostgresOperator(PostgresServers):
-    """A harness.system.System of three nodes under an operator."""
+    """A harness.driving.system.System of three nodes under an operator."""
 
     def __init__(self, local: Local, variant: str, mutant: str | None) -> None:
         super().__init__(local, BACKEND, variant, mutant, believes_tag=variant == "sync-believes-tag")

@@ -34,14 +34,14 @@ from backends.postgres.finder import Finder
 from backends.postgres.mutants import MUTANTS
 from backends.postgres.servers import PEERS, SETTINGS, SIDES, PostgresNode, PostgresServers, open_links
 from backends.target import Target
-from harness.client import Client
 from harness.deploy.compose import Composed
 from harness.deploy.ground import Topology, open_ground
 from harness.deploy.install import require
 from harness.deploy.local import Local, LocalNode
 from harness.deploy.ports import HOST
-from harness.deploy.process import wait_for
-from harness.system import Deployment, Need, System
+from harness.driving.client import Client
+from harness.driving.system import Deployment, Need, System
+from harness.waiting import wait_for
 
 BACKEND = "postgres-patroni"
 NODES = ("pg-1", "pg-2", "pg-3")
@@ -130,7 +130,7 @@ class ComposedMember(ComposedServer):
 
 
 class PostgresPatroni(PostgresServers):
-    """A harness.system.System of three members and one etcd."""
+    """A harness.driving.system.System of three members and one etcd."""
 
     def __init__(self, ground: Local | Composed, variant: str, mutant: str | None) -> None:
         super().__init__(ground, BACKEND, variant, mutant)

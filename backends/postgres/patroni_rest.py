@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.deploy.ports import HOST
-from harness.system import Infrastructure
+from harness.errors import Infrastructure
 
 ANSWER_S = 0.5
 CONFIGURE_S = 10.0

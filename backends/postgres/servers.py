@@ -18,13 +18,14 @@ from backends.postgres.binaries import disown, prefix, program, run
 from backends.postgres.connection import PostgresConnection
 from backends.postgres.session import PostgresSession, install_schema, schema_of
 from backends.target import Resolve, Target
-from harness.client import Indeterminate, NotApplied
 from harness.deploy.compose import Composed, NetworkLink
 from harness.deploy.ground import Ground, links_between, port_between
 from harness.deploy.local import Local, LocalNode
 from harness.deploy.ports import HOST
 from harness.deploy.proxy import ProxyLink
-from harness.system import Infrastructure, Link, Node, Passage, Role
+from harness.driving.client import Indeterminate, NotApplied
+from harness.driving.system import Link, Node, Passage, Role
+from harness.errors import Infrastructure
 
 SIDES = ("clients-a", "clients-b")
 PEERS = "peers"
@@ -144,7 +145,7 @@ def silent(admin: Admin) -> str | None:
 
 
 class PostgresServers:
-    """Nodes behind links; what the deployments share of a harness.system.System."""
+    """Nodes behind links; what the deployments share of a harness.driving.system.System."""
 
     clock_bound_ms = None
 

@@ -16,7 +16,7 @@ from backends.postgres.connection import PostgresConnection, Row, conninfo
 from backends.postgres.mutants import MUTANTS
 from backends.session import CheckedSession, Commands, Index
 from backends.target import Resolve, Target
-from harness.client import Unclassified
+from harness.driving.client import Unclassified
 
 __all__ = ["PostgresSession", "Target", "install_schema"]
 

@@ -10,12 +10,12 @@ from backends.postgres.composed import SERVER_PORT, ComposedServer
 from backends.postgres.mutants import MUTANTS
 from backends.postgres.servers import SIDES, PostgresNode, PostgresServers, open_links
 from backends.target import Target
-from harness.client import Client
 from harness.deploy.compose import Composed
 from harness.deploy.ground import Topology, open_ground
 from harness.deploy.local import Local
 from harness.deploy.ports import HOST
-from harness.system import Deployment, Need, System
+from harness.driving.client import Client
+from harness.driving.system import Deployment, Need, System
 
 NODE = "pg-1"
 VARIANTS: Mapping[str, tuple[str, Mapping[str, str]]] = {
@@ -27,7 +27,7 @@ VARIANTS: Mapping[str, tuple[str, Mapping[str, str]]] = {
 
 
 class PostgresSingle(PostgresServers):
-    """A harness.system.System of one server; both sides reach it."""
+    """A harness.driving.system.System of one server; both sides reach it."""
 
     def launch(self, ground: Local | Composed) -> None:
         """Make the server and start it, or take the project's over, and open a link for each side."""

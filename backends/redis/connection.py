@@ -23,7 +23,7 @@ from redis.exceptions import RedisError
 from backends.deadline import Deadline, DeadlineSocket, dial
 from backends.redis.errors import classify, is_reply, reply_text
 from backends.target import Resolve, Target
-from harness.client import Indeterminate, NotApplied
+from harness.driving.client import Indeterminate, NotApplied
 
 # What redis-py lets through when an answer is no RESP: int("x"), and the arguments of a MOVED that has none.
 GARBLED = (ValueError, LookupError)

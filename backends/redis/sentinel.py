@@ -24,14 +24,14 @@ from backends.redis.composed import DATA_PORT, SENTINEL_PORT, ComposedNode, opti
 from backends.redis.mutants import MUTANTS
 from backends.redis.servers import PEERS, PLAIN_ARGUMENTS, SIDES, DataNode, RedisNode, RedisServers
 from backends.target import Target
-from harness.client import Client, NotApplied
 from harness.deploy.compose import Composed
 from harness.deploy.ground import Ground, Topology, open_ground
 from harness.deploy.install import require
 from harness.deploy.local import Local, LocalNode
 from harness.deploy.ports import HOST
-from harness.deploy.process import wait_for
-from harness.system import Deployment, Need, Role, System
+from harness.driving.client import Client, NotApplied
+from harness.driving.system import Deployment, Need, Role, System
+from harness.waiting import wait_for
 
 GROUP = "holdwater"
 NODES = ("redis-1", "redis-2", "redis-3")
@@ -104,7 +104,7 @@ def _view(sentinel: RedisNode) -> dict[str, str] | None:
 
 
 class RedisSentinel(RedisServers):
-    """A harness.system.System of a primary, two replicas and three sentinels."""
+    """A harness.driving.system.System of a primary, two replicas and three sentinels."""
 
     def __init__(self, ground: Ground, name: str, variant: str, mutant: str | None) -> None:
         super().__init__(ground, name, variant, mutant)

@@ -23,7 +23,8 @@ from harness.deploy.install import require
 from harness.deploy.local import Local, LocalNode
 from harness.deploy.ports import HOST
 from harness.deploy.proxy import ProxyLink
-from harness.system import Infrastructure, Link, Node, Passage, Role
+from harness.driving.system import Link, Node, Passage, Role
+from harness.errors import Infrastructure
 
 SIDES = ("clients-a", "clients-b")
 PEERS = "peers"
@@ -73,7 +74,7 @@ class RedisNode(Node, Protocol):
 
 
 class RedisServers:
-    """Data nodes behind links; what single and Sentinel share of a harness.system.System."""
+    """Data nodes behind links; what single and Sentinel share of a harness.driving.system.System."""
 
     clock_bound_ms = None
 

@@ -27,7 +27,7 @@ from backends.redis.connection import RedisConnection
 from backends.redis.mutants import MUTANTS
 from backends.session import OPERATIONS, CheckedSession, Commands, Index
 from backends.target import Resolve, Target
-from harness.client import NotApplied, Unclassified
+from harness.driving.client import NotApplied, Unclassified
 
 __all__ = ["RedisSession", "Target"]
 

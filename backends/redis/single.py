@@ -10,12 +10,12 @@ from backends.redis.composed import DATA_PORT, ComposedNode, options
 from backends.redis.mutants import MUTANTS
 from backends.redis.servers import SIDES, DataNode, RedisServers
 from backends.target import Target
-from harness.client import Client
 from harness.deploy.compose import Composed
 from harness.deploy.ground import Topology, open_ground
 from harness.deploy.local import Local
 from harness.deploy.ports import HOST
-from harness.system import Deployment, Need, System
+from harness.driving.client import Client
+from harness.driving.system import Deployment, Need, System
 
 NODE = "redis-1"
 SHIPPED_SAVE = 'save "3600 1 300 100 60 10000"'
@@ -29,7 +29,7 @@ VARIANTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 
 
 class RedisSingle(RedisServers):
-    """A harness.system.System of one server; both sides reach it."""
+    """A harness.driving.system.System of one server; both sides reach it."""
 
     def launch(self, ground: Local | Composed) -> None:
         """Start the server, or take the project's over, and open a link for each side."""

@@ -27,11 +27,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import store
 from harness.deploy.ports import HOST, Ports
-from harness.deploy.process import wait_for
 from harness.deploy.proxy import ProxyLink, ProxyServer
-from harness.system import Infrastructure, Link, Node, Passage
+from harness.driving.system import Link, Node, Passage
+from harness.errors import Infrastructure
+from harness.record import store
+from harness.waiting import wait_for
 
 FILES = Path(__file__).resolve().parents[1] / "compose"
 RUN, NODE = "holdwater.run", "holdwater.node"
@@ -92,7 +93,7 @@ class NetworkLink:
 
 
 class ContainerNode:
-    """A harness.system.Node: one container. `answers` gives None once the server answers at its published port."""
+    """A harness.driving.system.Node: one container. `answers` gives None once the server answers at its published port."""
 
     def __init__(self, project: Composed, name: str, answers: Callable[[], str | None]) -> None:
         self._project, self._name, self._answers = project, name, answers

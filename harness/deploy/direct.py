@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NoReturn
 
-from harness.system import Infrastructure
+from harness.errors import Infrastructure
 
 
 @dataclass(frozen=True, slots=True)
 class DirectLink:
-    """A harness.system.Link at the server's own port; what only a proxy can do is refused."""
+    """A harness.driving.system.Link at the server's own port; what only a proxy can do is refused."""
 
     source: str
     target: str

@@ -34,8 +34,8 @@ from pathlib import Path
 from typing import Any
 
 from harness import heartbeat, registry
+from harness.errors import Infrastructure
 from harness.program import command
-from harness.system import Infrastructure
 
 ASK_S = 30.0
 BRING_S = 1200.0

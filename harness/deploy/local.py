@@ -14,9 +14,10 @@ from pathlib import Path
 from harness.deploy.direct import DirectLink
 from harness.deploy.install import require
 from harness.deploy.ports import HOST, Ports
-from harness.deploy.process import Processes, wait_for
+from harness.deploy.process import Processes
 from harness.deploy.proxy import ProxyLink, ProxyServer
-from harness.system import Infrastructure
+from harness.errors import Infrastructure
+from harness.waiting import wait_for
 
 START_S = 30.0
 
@@ -70,7 +71,7 @@ class Local:
 
 
 class LocalNode:
-    """A harness.system.Node: one child process, and the links into it that end with it.
+    """A harness.driving.system.Node: one child process, and the links into it that end with it.
 
     `answers` gives None once the server answers over its own port, else what is missing.
     """

@@ -10,26 +10,16 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from harness.deploy import supervisor
-from harness.system import Infrastructure
+from harness.errors import Infrastructure
 
 ANSWER_S = 10.0
 POLL_S = 0.02
-
-
-def wait_for(condition: Callable[[], str | None], deadline_s: float, what: str, poll_s: float = POLL_S) -> None:
-    """Poll until the condition gives None; raise Infrastructure with its last reason at the deadline."""
-    end = time.monotonic() + deadline_s
-    while (reason := condition()) is not None:
-        if time.monotonic() > end:
-            raise Infrastructure(f"{what}: {reason} (waited {deadline_s:g} s)")
-        time.sleep(poll_s)
 
 
 def sweep(root: Path) -> int:

@@ -3,7 +3,7 @@
 The real server does the work; the client is toxiproxy-python, wrapped thinly, because it (0.1.1)
 has no time-outs, takes an HTTP 500 for success, and keeps host and port as class attributes. Here
 its calls go through a consumer that bounds and checks each of them, one server at a time under a
-lock. That a toxic was accepted still proves nothing: the fault's probe does (harness.nemesis).
+lock. That a toxic was accepted still proves nothing: the fault's probe does (harness.driving.nemesis).
 
 A cut is `timeout` 0 in both directions: bytes vanish, connections stay open, as in a partition.
 A dead node is `enabled: false`: connections end and new ones are refused. A lost reply is
@@ -23,7 +23,7 @@ from toxiproxy.api import APIConsumer, validate_response
 from toxiproxy.exceptions import NotFound, ProxyExists
 
 from harness.deploy.ports import HOST
-from harness.system import Infrastructure
+from harness.errors import Infrastructure
 
 TIMEOUT_S = 5.0
 # A connection passes this many bytes of answers before the rest is cut: enough for the handshake
@@ -105,7 +105,7 @@ class ProxyServer:
 
 
 class ProxyLink:
-    """A harness.system.Link; `port` is where the source group reaches the target."""
+    """A harness.driving.system.Link; `port` is where the source group reaches the target."""
 
     def __init__(self, server: ProxyServer, proxy: toxiproxy.proxy.Proxy, source: str, target: str, port: int) -> None:
         self._server, self._proxy = server, proxy

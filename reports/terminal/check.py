@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 from rich.text import Text
 
-from harness.verdict import Anomaly, Status, Verdict, of_each_kind_first
+from harness.judging.verdict import Anomaly, Status, Verdict, of_each_kind_first
 from reports import phrases
 from reports.terminal.lines import (
     GAP,

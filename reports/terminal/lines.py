@@ -21,7 +21,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from harness.store import printable
+from harness.record.store import printable
 
 FILLED, LOUD, QUIET, STRONG = "bold bright_white on red", "bold red", "dim", "bold"
 MARKS: Mapping[str, tuple[str, str]] = {

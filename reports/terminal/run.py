@@ -9,9 +9,9 @@ import msgspec
 from rich.cells import cell_len
 from rich.text import Text
 
-from harness.history import History
-from harness.store import printable
-from harness.verdict import Anomaly, Status, Verdict, combine, of_each_kind_first
+from harness.judging.verdict import Anomaly, Status, Verdict, combine, of_each_kind_first
+from harness.record.history import History
+from harness.record.store import printable
 from reports import phrases
 from reports.explain import explain, finding
 from reports.scene import FaultSeen, NodeSeen, faults, last_proved, nodes

@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.cells import cell_len
 from rich.text import Text
 
-from harness.statistics import Rate
+from harness.judging.statistics import Rate
 from reports import phrases
 from reports.terminal.lines import (
     GAP,

@@ -20,7 +20,7 @@ from backends.dynamodb.system import VARIANTS
 from backends.dynamodb.table import Table
 from backends.interface import Conflict, LockExpired, StateKey, Swapped
 from backends.target import Target
-from harness.client import Indeterminate, NotApplied, Unclassified
+from harness.driving.client import Indeterminate, NotApplied, Unclassified
 
 DEADLINE_S = 20.0  # where nothing hangs
 SHORT_S = 0.3  # where something does

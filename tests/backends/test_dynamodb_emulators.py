@@ -8,8 +8,8 @@ import pytest
 
 from backends.dynamodb.emulators import DURABLE, IN_MEMORY, VARIABLE, emulator, endpoint, options_inside, refused, servers
 from harness.deploy import install
-from harness.plan import BadPlan
-from harness.system import Need
+from harness.driving.system import Need
+from harness.errors import UsageError
 
 NONE: frozenset[Need] = frozenset()
 ADDRESS = "http://127.0.0.1:8000"
@@ -54,7 +54,7 @@ NO_ADDRESS = [
 @pytest.mark.parametrize("given", [*ELSEWHERE, *NO_ADDRESS])
 def test_what_is_no_endpoint_of_this_machine_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
     monkeypatch.setenv(VARIABLE, given)
-    with pytest.raises(BadPlan) as said:
+    with pytest.raises(UsageError) as said:
         refused(IN_MEMORY, NONE)
     assert str(said.value).startswith(f"{VARIABLE}={given}: expected http://127.0.0.1:PORT or the path of a DynamoDBLocal.jar")
     assert ("forward a port" in str(said.value)) == (given in ELSEWHERE)
@@ -78,14 +78,14 @@ def test_a_jar_that_is_not_there_is_the_users_mistake(monkeypatch: pytest.Monkey
     (tmp_path / "java").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv(VARIABLE, str(tmp_path / "DynamoDBLocal.jar"))
-    with pytest.raises(BadPlan, match="expected a file"):
+    with pytest.raises(UsageError, match="expected a file"):
         refused(IN_MEMORY, NONE)
 
 
 def test_a_jar_without_java_is_told_what_runs_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv(VARIABLE, str(tmp_path / "DynamoDBLocal.jar"))
-    with pytest.raises(BadPlan, match="expected java on PATH"):
+    with pytest.raises(UsageError, match="expected java on PATH"):
         refused(DURABLE, NONE)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from backends.interface import LockTimeout
 from backends.lock import GRACE_S, POLL_S, acquire
-from harness.client import Indeterminate, NotApplied
+from harness.driving.client import Indeterminate, NotApplied
 
 
 @dataclass

@@ -16,7 +16,7 @@ from backends.interface import StateKey
 from backends.memory.remote import RemoteMemorySession
 from backends.memory.server import GREETING
 from backends.target import Target
-from harness.client import Indeterminate, NotApplied, Unclassified
+from harness.driving.client import Indeterminate, NotApplied, Unclassified
 
 KEY = StateKey("n", "t", "k", "x")
 HELLO = json.dumps({"ok": GREETING}).encode() + b"\n"

@@ -18,7 +18,7 @@ from backends.postgres.errors import CLASSES, STATES, classify, takes_back
 from backends.postgres.mutants import MUTANTS
 from backends.postgres.session import PostgresSession, install_schema
 from backends.target import Target
-from harness.client import Indeterminate, NotApplied, Unclassified
+from harness.driving.client import Indeterminate, NotApplied, Unclassified
 
 DEADLINE_S = 20.0  # where nothing hangs
 SHORT_S = 0.3  # where something does

@@ -18,7 +18,7 @@ from backends.lock import GRACE_S
 from backends.redis.errors import CODES, classify
 from backends.redis.session import RedisSession
 from backends.target import Target
-from harness.client import Indeterminate, NotApplied, Unclassified
+from harness.driving.client import Indeterminate, NotApplied, Unclassified
 
 KEY = StateKey("n", "t", "k", "x")
 DEADLINE_S = 5.0  # where nothing hangs

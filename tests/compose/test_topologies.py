@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
-from harness import experiment, request, store
+from harness.claims import experiment
+from harness.commands import request
 from harness.deploy import compose
+from harness.record import store
 
 LACKING = compose.missing() or (
     "" if os.environ.get("REDIS_IMAGE") else "no REDIS_IMAGE is named: make test-compose makes and names images"

@@ -13,7 +13,7 @@ import redis
 
 from backends.interface import StateKey
 from backends.redis.session import RedisSession
-from harness.client import Indeterminate, NotApplied, Unclassified
+from harness.driving.client import Indeterminate, NotApplied, Unclassified
 
 Start = Callable[..., "Server"]
 

@@ -10,7 +10,7 @@ import pytest
 
 from harness.deploy import toxiproxy
 from harness.deploy.bringing import NICE, Bringing
-from harness.deploy.process import wait_for
+from harness.waiting import wait_for
 
 DEADLINE_S = 30.0
 BUILT = f"toxiproxy-server version {toxiproxy.TOXIPROXY_VERSION}"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness.deploy import install, toxiproxy
-from harness.system import Infrastructure
+from harness.errors import Infrastructure
 
 REDIS_7 = "echo Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64"
 REDIS_6 = "echo Redis server v=6.2.14 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64"

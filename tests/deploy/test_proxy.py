@@ -15,7 +15,7 @@ import pytest
 from harness.deploy.local import Local, open_local
 from harness.deploy.ports import HOST
 from harness.deploy.proxy import ProxyLink, ProxyServer
-from harness.system import Infrastructure
+from harness.errors import Infrastructure
 
 DEADLINE_S = 20.0
 SILENCE_S = 0.15  # how long nothing must arrive: on a slow machine such a test may miss a fault, never invent one

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from harness.deploy import supervisor
-from harness.deploy.process import Processes, sweep, wait_for
-from harness.system import Infrastructure
+from harness.deploy.process import Processes, sweep
+from harness.errors import Infrastructure
+from harness.waiting import wait_for
 
 DEADLINE_S = 20.0
 SLEEP = ["sleep", "1000"]

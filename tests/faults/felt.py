@@ -9,13 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness.client import Client, Completion, outcome
-from harness.history import Header
-from harness.journal import Journal
-from harness.nemesis import Fault, Injection, Nemesis, Probe
-from harness.plan import Episode, FaultSpec, Plan
-from harness.run import Catalogue, run
-from harness.system import Backend, Deployment, Need, System
+from harness.driving.client import Client, Completion, outcome
+from harness.driving.nemesis import Fault, Injection, Nemesis, Probe
+from harness.driving.plan import Episode, FaultSpec, Plan
+from harness.driving.run import Catalogue, run
+from harness.driving.system import Backend, Deployment, Need, System
+from harness.record.history import Header
+from harness.record.journal import Journal
 from workloads.counter import COUNTER
 
 CLIENT_DEADLINE_S = 0.5

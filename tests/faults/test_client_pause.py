@@ -9,15 +9,14 @@ import pytest
 from fakes import FakeBackend, FakeSystem, fake_catalogue
 
 from faults.client_pause import CLIENT_PAUSE
-from harness.checks import verdicts
-from harness.gates import SPECIAL, exposure, validity
-from harness.history import History, Operation, load
-from harness.nemesis import CLIENTS
-from harness.pausing import Pauses, with_clients
-from harness.plan import BadPlan, Episode, FaultSpec, Plan
-from harness.run import HISTORY, run
-from harness.system import Refused
-from harness.verdict import Status
+from harness.driving.pausing import Pauses, with_clients
+from harness.driving.plan import Episode, FaultSpec, Plan
+from harness.driving.run import HISTORY, run
+from harness.errors import Refused, UsageError
+from harness.judging.checks import verdicts
+from harness.judging.gates import SPECIAL, exposure, validity
+from harness.judging.verdict import Status
+from harness.record.history import CLIENTS, History, Operation, load
 
 TTL_MS = 300
 EPISODE = Episode((FaultSpec("client-pause"),), quiet_s=0.3, fault_s=1.6, after_s=0.4)
@@ -130,7 +129,7 @@ def test_it_heals_when_the_body_raises(tmp_path: Path) -> None:
 
 
 def test_a_lease_that_outlasts_the_fault_is_a_pause_that_was_not_proved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.nemesis.PROBE_S", 0.3)
+    monkeypatch.setattr("harness.driving.nemesis.PROBE_S", 0.3)
     run(plan(ttl_ms=60_000), fake_catalogue(FakeBackend(), ("resource",), **{"client-pause": CLIENT_PAUSE}), tmp_path)
     history = load(tmp_path / HISTORY)
     assert list(phases(history)) == ["begin", "failed", "healing", "healed"]
@@ -153,7 +152,7 @@ def test_healing_without_injecting_changes_nothing() -> None:
 )
 def test_a_run_without_a_resource_or_with_a_node_for_a_target_is_refused(tmp_path: Path, more: Any, said: str) -> None:
     workloads = more.get("workloads", ("resource",))
-    with pytest.raises(BadPlan, match=said):
+    with pytest.raises(UsageError, match=said):
         run(plan(**more), fake_catalogue(FakeBackend(), workloads, **{"client-pause": CLIENT_PAUSE}), tmp_path)
     assert list(tmp_path.iterdir()) == []
 

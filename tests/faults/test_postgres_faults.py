@@ -23,10 +23,11 @@ from faults.latency import LATENCY
 from faults.lost_reply import LOST_REPLY
 from faults.pause import FREEZE, PAUSE
 from faults.restart import RESTART
-from harness.client import outcome
-from harness.nemesis import Fault, target_of
-from harness.plan import FaultSpec
-from harness.system import Deployment, Refused
+from harness.driving.client import outcome
+from harness.driving.nemesis import Fault, target_of
+from harness.driving.plan import FaultSpec
+from harness.driving.system import Deployment
+from harness.errors import Refused
 
 SINGLE = [CUT, LATENCY, LOST_REPLY, PAUSE, KILL, RESTART]
 NO_FAILOVER = [(CUT, "primary"), (LATENCY, "primary"), (LOST_REPLY, "primary"), (PAUSE, "replica"), (KILL, "replica")]

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from harness import registry
-from harness.nemesis import refusal
-from harness.plan import BadPlan, Episode, FaultSpec, Plan
-from harness.run import Catalogue, run
+from harness.driving.nemesis import refusal
+from harness.driving.plan import Episode, FaultSpec, Plan
+from harness.driving.run import Catalogue, run
+from harness.errors import UsageError
 
 LINKS = {"cut", "latency", "lost-reply"}
 PROCESS = {"kill", "pause", "restart"}
@@ -79,6 +80,6 @@ def test_what_is_proposed_instead_is_possible_and_all_that_is(backend: str, vari
 def test_a_plan_with_it_is_refused_before_anything_is_started(backend: str, variant: str, fault: str, tmp_path: Path) -> None:
     plan = Plan(backend, variant, ("lock",), (Episode((FaultSpec(fault),)),), seed=1)
     plugins: Any = {kind: {name: registry.load(kind, name)} for kind, name in (("workloads", "lock"), ("faults", fault))}
-    with pytest.raises(BadPlan, match=f"cannot have {fault}"):
+    with pytest.raises(UsageError, match=f"cannot have {fault}"):
         run(plan, Catalogue(registry.load("backends", backend), **plugins), tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -19,12 +19,12 @@ from faults.kill import KILL
 from faults.latency import LATENCY
 from faults.pause import FREEZE, PAUSE
 from faults.restart_empty import RESTART_EMPTY
-from harness.client import Client, Completion, outcome
-from harness.history import load
-from harness.nemesis import Fault, Probe, target_of
-from harness.plan import FaultSpec
-from harness.run import HISTORY
-from harness.system import Deployment, Role
+from harness.driving.client import Client, Completion, outcome
+from harness.driving.nemesis import Fault, Probe, target_of
+from harness.driving.plan import FaultSpec
+from harness.driving.run import HISTORY
+from harness.driving.system import Deployment, Role
+from harness.record.history import load
 
 LONG_MS = 60_000
 NO_FAILOVER = [

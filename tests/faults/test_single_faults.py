@@ -31,12 +31,12 @@ from faults.latency import LATENCY, LATENCY_MS
 from faults.lost_reply import LOST_REPLY
 from faults.pause import PAUSE
 from faults.restart import RESTART
-from harness.client import outcome
 from harness.deploy.ports import HOST
-from harness.history import load
-from harness.nemesis import Fault, Injection
-from harness.run import HISTORY
-from harness.system import Deployment
+from harness.driving.client import outcome
+from harness.driving.nemesis import Fault, Injection
+from harness.driving.run import HISTORY
+from harness.driving.system import Deployment
+from harness.record.history import load
 
 FAULTS = [CUT, LATENCY, LOST_REPLY, PAUSE, KILL, RESTART]
 ON_LINKS = [CUT, LATENCY, LOST_REPLY]

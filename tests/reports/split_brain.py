@@ -7,7 +7,7 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.history import NEMESIS, Event, Header, History
+from harness.record.history import NEMESIS, Event, Header, History
 
 MS, S = 1_000_000, 1_000_000_000
 SIDES = {str(slot): "clients-a" if slot < 4 else "clients-b" for slot in range(8)}

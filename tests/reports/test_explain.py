@@ -9,10 +9,10 @@ import pytest
 from msgspec.structs import replace
 from split_brain import MS, Recorder, S, split_brain
 
-from harness.checkers.lease import lease
-from harness.checkers.resource import resource
-from harness.history import History
-from harness.verdict import WORST_FIRST, Anomaly, Verdict, combine, invalid, unknown, valid
+from harness.judging.checkers.lease import lease
+from harness.judging.checkers.resource import resource
+from harness.judging.verdict import WORST_FIRST, Anomaly, Verdict, combine, invalid, unknown, valid
+from harness.record.history import History
 from reports import phrases
 from reports.explain import FINDINGS, HEADINGS, RULES, explain, finding
 from reports.groups import holds

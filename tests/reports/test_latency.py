@@ -9,9 +9,9 @@ import pytest
 from split_brain import MS, Recorder, S, split_brain
 from test_timeline import ODD, unreadable
 
-from harness.checkers.lease import lease
-from harness.history import Event, EventType, History
-from harness.verdict import Verdict, unknown, valid
+from harness.judging.checkers.lease import lease
+from harness.judging.verdict import Verdict, unknown, valid
+from harness.record.history import Event, EventType, History
 from reports import latency
 from reports.frame import RIGHT
 from reports.marks import FLAG, INFO, INK, MUST, OVERLAP, Box, Mark, Points, Stroke, Words

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from verified import claim, verified, written
 
-from harness import nights
-from harness.cli import _guarded
-from harness.plan import BadPlan
-from harness.statistics import rate
+from harness.commands import nights
+from harness.commands.cli import _guarded
+from harness.errors import UsageError
+from harness.judging.statistics import rate
 from reports.nightly import index
 
 START = datetime(2026, 11, 1, 4, 12, 7, tzinfo=UTC)
@@ -30,20 +30,20 @@ def store_of(root: Path, *every: dict[str, Any], days: int = 1) -> Path:
 
 def test_a_night_that_has_not_been_yet_is_refused(tmp_path: Path) -> None:
     source = written(tmp_path / "verify", verified(holds(), finished="2026-11-24T04:12:07Z"))
-    with pytest.raises(BadPlan, match="finished 2026-11-24T04:12:07Z, expected a time that has passed"):
+    with pytest.raises(UsageError, match="finished 2026-11-24T04:12:07Z, expected a time that has passed"):
         nights.append(tmp_path / "store", source, datetime(2026, 11, 23, tzinfo=UTC))
     assert nights.append(tmp_path / "store", source, datetime(2026, 11, 24, tzinfo=UTC)).name == "20261124-041207"
 
 
 def test_an_exit_code_that_its_claims_do_not_allow_is_refused(tmp_path: Path) -> None:
     source = written(tmp_path / "verify", verified(violated(), exit=0))
-    with pytest.raises(BadPlan, match="exit 0, but the verdict on claim c is not expected"):
+    with pytest.raises(UsageError, match="exit 0, but the verdict on claim c is not expected"):
         nights.append(tmp_path / "store", source)
 
 
 def test_a_verdict_is_expected_only_where_its_claim_says_so(tmp_path: Path) -> None:
     source = written(tmp_path / "verify", verified({**violated(), "expected": True}))
-    with pytest.raises(BadPlan, match="claim c is violated, expected True, and expects holds"):
+    with pytest.raises(UsageError, match="claim c is violated, expected True, and expects holds"):
         nights.append(tmp_path / "store", source)
 
 
@@ -116,7 +116,7 @@ def test_results_without_a_time_are_a_night_of_the_time_of_their_file(tmp_path: 
 
 
 def test_a_directory_without_results_is_no_night(tmp_path: Path) -> None:
-    with pytest.raises(BadPlan, match="expected the results of a verify"):
+    with pytest.raises(UsageError, match="expected the results of a verify"):
         nights.append(tmp_path / "store", tmp_path)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 from rich.cells import cell_len
 
-from harness.deploy.process import wait_for
+from harness.waiting import wait_for
 from reports.progress import Live
 
 

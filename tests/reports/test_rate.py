@@ -9,9 +9,9 @@ import pytest
 from split_brain import MS, Recorder, S, split_brain
 from test_timeline import ODD, unreadable
 
-from harness.checkers.lease import lease
-from harness.history import History
-from harness.verdict import Verdict, unknown
+from harness.judging.checkers.lease import lease
+from harness.judging.verdict import Verdict, unknown
+from harness.record.history import History
 from reports import rate
 from reports.frame import Frame
 from reports.marks import FLAG, INFO, INK2, MUST, OVERLAP, Box, Words

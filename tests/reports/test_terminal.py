@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from split_brain import MS, Recorder, S, split_brain
 
-from harness.claims import Word
-from harness.experiment import judge_trials
-from harness.history import History
-from harness.store import plain
-from harness.verdict import Anomaly, combine, invalid, unknown, valid
+from harness.claims.experiment import judge_trials
+from harness.claims.file import Word
+from harness.judging.verdict import Anomaly, combine, invalid, unknown, valid
+from harness.record.history import History
+from harness.record.store import plain
 from reports import terminal
 from reports.terminal.lines import MARKS, lasting
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from split_brain import MS, Recorder, S, split_brain
 
-from harness.checkers.lease import lease
-from harness.history import NEMESIS, Event, Header, History
-from harness.verdict import Anomaly, Verdict, invalid, unknown, valid
+from harness.judging.checkers.lease import lease
+from harness.judging.verdict import Anomaly, Verdict, invalid, unknown, valid
+from harness.record.history import NEMESIS, Event, Header, History
 from reports import marks
 from reports.groups import LANES, Board, board
 from reports.marks import EDGE, FLAG, OVERLAP, SMALLEST_PX, WIDTH_PX, Box, Stroke, Words

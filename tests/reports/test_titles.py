@@ -15,11 +15,11 @@ from click.testing import CliRunner
 from retold import Told, both_answered, median_took, served, silences
 from split_brain import split_brain
 
-from harness.checkers.fencing import fencing
-from harness.checkers.lease import lease
-from harness.cli import cli
-from harness.history import History, encode
-from harness.verdict import Status, Verdict, combine, of_each_kind_first, unknown
+from harness.commands.cli import cli
+from harness.judging.checkers.fencing import fencing
+from harness.judging.checkers.lease import lease
+from harness.judging.verdict import Status, Verdict, combine, of_each_kind_first, unknown
+from harness.record.history import History, encode
 from reports import files, latency, rate, timeline
 from reports.explain import explain, finding
 from reports.marks import Mark, Words

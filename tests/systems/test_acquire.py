@@ -10,11 +10,11 @@ import pytest
 from backends.memory.system import MEMORY
 from backends.redis.single import REDIS
 from faults.pause import PAUSE
-from harness.checks import verdicts
-from harness.history import History, load
-from harness.plan import Episode, FaultSpec, Plan
-from harness.run import HISTORY, Catalogue, run
-from harness.verdict import Status
+from harness.driving.plan import Episode, FaultSpec, Plan
+from harness.driving.run import HISTORY, Catalogue, run
+from harness.judging.checks import verdicts
+from harness.judging.verdict import Status
+from harness.record.history import History, load
 from workloads.acquire import ACQUIRE
 
 SERVERS: dict[str, tuple[Any, str]] = {"memory": (MEMORY, "child"), "redis": (REDIS, "no-save")}

@@ -17,8 +17,8 @@ from backends.dynamodb.emulators import VARIABLE, emulator
 from backends.dynamodb.system import DYNAMODB
 from backends.dynamodb.table import Table, key
 from backends.dynamodb.transport import Transport
-from harness.cli import _guarded
-from harness.system import Deployment
+from harness.commands.cli import _guarded
+from harness.driving.system import Deployment
 
 JAVA = """#!/bin/sh
 while [ "$1" != -port ]; do shift; done

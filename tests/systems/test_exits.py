@@ -24,7 +24,7 @@ import signal
 def explode(*_):
     raise RuntimeError("planted")
 signal.signal(signal.SIGUSR1, explode)
-from harness.cli import main
+from harness.commands.cli import main
 main()
 """
 ENDS = {"kill -9": signal.SIGKILL, "Ctrl-C": signal.SIGINT, "an exception": signal.SIGUSR1}

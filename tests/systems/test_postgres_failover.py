@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from test_sabotage import Silent
 
-from harness import experiment, request, store
-from harness.history import History, load
+from harness.claims import experiment
+from harness.commands import request
+from harness.record import store
+from harness.record.history import History, load
 
 OPTIONS = ("fault_s=5", "grants=2")
 

@@ -11,8 +11,9 @@ import pytest
 
 from backends.postgres import binaries, servers
 from backends.postgres.single import NODE, POSTGRES, PostgresSingle
-from harness.client import outcome
-from harness.system import Deployment, Infrastructure
+from harness.driving.client import outcome
+from harness.driving.system import Deployment
+from harness.errors import Infrastructure
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 WRITERS, WRITES = 4, 200

@@ -7,9 +7,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from harness import claims, documented, experiment, request
-from harness.claims import Claims
-from harness.judge import Judgement
+from harness.claims import experiment
+from harness.claims import file as claims
+from harness.claims import running as documented
+from harness.claims.file import Claims
+from harness.claims.judging import Judgement
+from harness.commands import request
 
 CHOSEN = ("sentinel-split-brain", "sentinel-rare", "sentinel-min-replicas")
 SHORT = {"quiet_s": 0.8, "fault_s": 1.5, "after_s": 0.3}
@@ -35,7 +38,7 @@ def test_toxiproxy_calls_that_do_nothing_leave_every_claim_of_the_split_brain_in
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("harness.deploy.proxy.ProxyLink.cut", lambda link: None)
-    monkeypatch.setattr("harness.nemesis.PROBE_S", 0.6)
+    monkeypatch.setattr("harness.driving.nemesis.PROBE_S", 0.6)
     loaded = shortened()
     chosen = [claim for claim in loaded.claims if claim.id in CHOSEN]
     settings = documented.Settings("quick", 5, tmp_path, trials=1)
@@ -48,7 +51,7 @@ def test_toxiproxy_calls_that_do_nothing_leave_every_claim_of_the_split_brain_in
 
 def test_a_run_whose_fault_is_not_proved_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.deploy.proxy.ProxyLink.cut", lambda link: None)
-    monkeypatch.setattr("harness.nemesis.PROBE_S", 0.6)
+    monkeypatch.setattr("harness.driving.nemesis.PROBE_S", 0.6)
     options = ("quiet_s=0.5", "fault_s=0.5", "after_s=0.2")
     plan = request.plan(request.Request("lock", "redis", 5, "cut", options=options))
     results = experiment.carry_out_and_judge(plan, tmp_path, Silent(), "a test")

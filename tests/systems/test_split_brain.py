@@ -13,12 +13,12 @@ import redis
 
 from backends.redis.sentinel import SENTINEL, RedisSentinel
 from faults.isolate_primary import ISOLATE_PRIMARY
-from harness.checkers.lease import lease
-from harness.history import load
-from harness.plan import Episode, FaultSpec, Plan
-from harness.run import HISTORY, Catalogue, run
-from harness.system import Deployment, Need, System
-from harness.verdict import Status
+from harness.driving.plan import Episode, FaultSpec, Plan
+from harness.driving.run import HISTORY, Catalogue, run
+from harness.driving.system import Deployment, Need, System
+from harness.judging.checkers.lease import lease
+from harness.judging.verdict import Status
+from harness.record.history import load
 from workloads.lock import LOCK
 
 FAULTS = {"isolate-primary": ISOLATE_PRIMARY}
@@ -107,7 +107,7 @@ def test_an_observer_past_the_proxies_sees_two_owners_and_both_are_tokens_of_the
 
 def test_toxiproxy_calls_that_do_nothing_leave_the_fault_unproved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.deploy.proxy.ProxyLink.cut", lambda link: None)
-    monkeypatch.setattr("harness.nemesis.PROBE_S", 1.0)
+    monkeypatch.setattr("harness.driving.nemesis.PROBE_S", 1.0)
     plan = Plan("redis-sentinel", "default", ("lock",), (Episode(EPISODE.faults, quiet_s=0.5, fault_s=1.0, after_s=0.2),), seed=12)
     run(plan, Catalogue(SENTINEL, {"lock": LOCK}, FAULTS), tmp_path)
     phases = [event.value["phase"] for event in load(tmp_path / HISTORY).nemesis() if event.f == "isolate-primary"]

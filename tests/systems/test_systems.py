@@ -18,11 +18,12 @@ import pytest
 
 from backends.redis.sentinel import HURRY_MS, NODES, SENTINEL, SENTINELS, RedisSentinel
 from backends.redis.single import NODE, REDIS, RedisSingle
-from harness.client import Completion, outcome
 from harness.deploy.ports import HOST
 from harness.deploy.process import sweep
 from harness.deploy.supervisor import processes
-from harness.system import Deployment, Infrastructure, System
+from harness.driving.client import Completion, outcome
+from harness.driving.system import Deployment, System
+from harness.errors import Infrastructure
 
 DEADLINE_S = 60.0
 LONG_MS = 60_000
@@ -32,7 +33,7 @@ HARNESS = """
 import json, sys
 from pathlib import Path
 from backends.redis.single import REDIS
-from harness.system import Deployment
+from harness.driving.system import Deployment
 with REDIS.open(Deployment("no-save", Path(sys.argv[1]))) as system:
     print(json.dumps({"redis": system.nodes["redis-1"].port}), flush=True)
     sys.stdin.read()

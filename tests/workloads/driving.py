@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.generator import NS_PER_S, Context, Generator, Invocation, Phase
-from harness.history import Event
+from harness.driving.generator import NS_PER_S, Context, Generator, Invocation, Phase
+from harness.record.history import Event
 
 SLOTS = 4
 SIDES = ("clients-a", "clients-b")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from driving import Answer, drive, invocations
 
-from harness.generator import NS_PER_S, Generator, Invocation
+from harness.driving.generator import NS_PER_S, Generator, Invocation
 from workloads.acquire import ACQUIRE
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from driving import Answer, Slot, drive, invocations, times
 
-from harness.generator import MEETING_NEAR_NS, MEETING_NS, Generator, Invocation
+from harness.driving.generator import MEETING_NEAR_NS, MEETING_NS, Generator, Invocation
 from workloads.cas import CAS
 
 DELETED = "t1-cas-deleted"

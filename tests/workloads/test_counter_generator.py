@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from driving import Slot, drive, invocations
 
-from harness.generator import MEETING_NEAR_NS, MEETING_NS, NS_PER_S, Generator, Invocation
+from harness.driving.generator import MEETING_NEAR_NS, MEETING_NS, NS_PER_S, Generator, Invocation
 from workloads.counter import COUNTER
 
 

@@ -8,7 +8,7 @@ from zlib import crc32
 import pytest
 from driving import SLOTS, Answer, Slot, drive, invocations, times
 
-from harness.generator import MEETING_NEAR_NS, MEETING_NS, NS_PER_S, Generator, Invocation
+from harness.driving.generator import MEETING_NEAR_NS, MEETING_NS, NS_PER_S, Generator, Invocation
 from workloads.lock import LOCK, SPENT_KEPT
 
 REFUSED = {"try_acquire": {"granted": False, "fencing_token": None}, "extend": {"held": False}, "is_held": {"held": False}}

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from driving import Slot, context, drive, invocations, times
 
-from harness.generator import Context, Invocation, Mix
-from harness.history import Event
+from harness.driving.generator import Context, Invocation, Mix
+from harness.record.history import Event
 from workloads.cas import CAS
 from workloads.counter import COUNTER
 from workloads.dedup import DEDUP

@@ -1,0 +1,1 @@
+"""What a document promises, and the verdict on it: the claims file, running, judging, merging."""

@@ -1,0 +1,122 @@
+"""What there is, and what this machine can run: the answers of `list` and `doctor`."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+from harness import registry
+from harness.claims import file as claims
+from harness.claims.experiment import PROXY, lacking
+from harness.claims.running import Settings, plan_of
+from harness.commands import request
+from harness.deploy import compose, install
+from harness.deploy.process import sweep
+from harness.driving.nemesis import refusal
+from harness.driving.system import Need
+from harness.errors import Infrastructure
+from harness.judging.checks import MODEL_NAMES
+
+MODEL_SENTENCES = {
+    "register": "one value: read, write, cas; also set and get",
+    "versioned-register": "one value with a version: get_versioned, set, compare_and_swap, check_and_set, delete",
+    "mutex": "a lock without a lease, owned by the process that acquires",
+    "lease": "a lock with a TTL and an owner token: the lease rules, and fencing",
+    "dedup": "check_and_set has a single winner, whom every later read sees",
+    "counter": "increment and get",
+}
+
+
+def rows(what: str) -> list[tuple[str, ...]]:
+    """Give names and sentences of a kind of things, in a stable order."""
+    if what == "models":
+        return [(name, MODEL_SENTENCES[name]) for name in MODEL_NAMES]
+    if what == "claims":
+        return [(claim.id, claim.sentence) for claim in claims.shipped().claims]
+    if what == "mutants":
+        return _mutants()
+    if what == "rows":
+        return _rows()
+    if what == "options":
+        return _options()
+    if what == "backends":
+        return [
+            (f"{name}, variant {variant}", sentence)
+            for name in registry.names("backends")
+            for variant, sentence in registry.load("backends", name).variants.items()
+        ]
+    return [(name, registry.load(what, name).sentence) for name in registry.names(what)]
+
+
+def machine(runs: Path) -> dict[str, Any]:
+    """Say what this machine can run and what it lacks; ends what crashed runs below `runs` have left."""
+    backends = [_backend(name) for name in registry.names("backends")]
+    loaded = claims.shipped()
+    here = Settings("nightly", 0, runs)
+    able = {each.name for each in loaded.experiments.values() if lacking(plan_of(each, here)) is None}
+    runnable = [claim.id for claim in loaded.claims if claim.experiments and set(claim.experiments) <= able]
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()}",
+        "cores": os.cpu_count(),
+        "root": os.geteuid() == 0,
+        "servers": install.table(),
+        "backends": backends,
+        "claims": {
+            "runnable": len(runnable),
+            "total": len(loaded.claims),
+            "unavailable": [claim.id for claim in loaded.claims if claim.id not in runnable],
+        },
+        "ended": (sweep(runs) if runs.is_dir() else 0) + _containers_removed(),
+        "exit": 0 if all(backend["missing"] is None for backend in backends) else 3,
+    }
+
+
+def _containers_removed() -> int:
+    """Remove what crashed runs on compose have left; 0 where no engine answers."""
+    try:
+        return compose.clear()
+    except Infrastructure:
+        return 0
+
+
+def _backend(name: str) -> dict[str, Any]:
+    backend = registry.load("backends", name)
+    variants = list(backend.variants)
+    faults = {}
+    for fault in registry.names("faults"):
+        refusals = [refusal(registry.load("faults", fault), backend, variant) for variant in variants]
+        faults[fault] = None if None in refusals else refusals[0]
+    links = any(Need.LINKS in backend.offers(variant) for variant in variants)
+    return {"name": name, "missing": install.missing(*backend.servers(variants[0]), *((PROXY,) if links else ())), "faults": faults}
+
+
+def _rows() -> list[tuple[str, ...]]:
+    """Give each row of the documented table by the words that `verify --backend` takes for it."""
+    shipped = claims.shipped()
+    words = claims.rows_by_word(shipped)
+    return [(row.name, ", ".join(word for word, rows in words.items() if row.name in rows)) for row in shipped.rows]
+
+
+def _options() -> list[tuple[str, ...]]:
+    """Give what `run --option` takes: of every run, then of each workload, with kind, bounds and default."""
+    every = {"variant": "one of the backend's, see: list backends", "mutant": "one of the backend's, see: list mutants"}
+    every |= {name: str(bounds) for name, bounds in request.TRIAL_OPTIONS.items()}
+    own = [
+        (f"{name}, {option}", f"{request.bounds(option, default)}; default {default}")
+        for name in registry.names("workloads")
+        for option, default in registry.load("workloads", name).options.items()
+    ]
+    return [*((f"any, {name}", said) for name, said in every.items()), *own]
+
+
+def _mutants() -> list[tuple[str, ...]]:
+    sentences: dict[str, str] = {}
+    homes: dict[str, list[str]] = {}
+    for name in registry.names("backends"):
+        for mutant, sentence in registry.load("backends", name).mutants.items():
+            sentences.setdefault(mutant, sentence)
+            homes.setdefault(mutant, []).append(name)
+    return [(mutant, f"{sentence} ({', '.join(homes[mutant])})") for mutant, sentence in sorted(sentences.items())]

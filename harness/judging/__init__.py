@@ -1,0 +1,1 @@
+"""What a history shows: models, checkers, checks, gates, and how verdicts combine."""

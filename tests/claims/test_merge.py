@@ -1,0 +1,272 @@
+"""Shards into one table: trials add up once, counterexamples stand, doubt of one is doubt, nothing is left out silently."""
+
+from __future__ import annotations
+
+import json
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import pytest
+from verified import claim, verified, written
+
+from harness.claims import shapes
+from harness.claims.file import Word
+from harness.claims.merging import joined_word, merge, read
+from harness.commands.cli import _guarded
+from harness.errors import UsageError
+from harness.judging.statistics import rate
+from harness.record import store
+
+MEMORY = ["Memory", "Mutual exclusion"]
+
+
+def merged(root: Path, *shards: dict[str, Any]) -> dict[str, Any]:
+    """Join shards, each of a seed of its own where it does not say one."""
+    found = [read(written(root / f"shard-{n}", {"seed": n, **shard})) for n, shard in enumerate(shards)]
+    return merge(found, directory=root / "merged", command="holdwater merge")
+
+
+def shard(*claims: dict[str, Any], **more: Any) -> dict[str, Any]:
+    results = verified(*claims, **more)
+    return {name: value for name, value in results.items() if name != "seed" or "seed" in more}
+
+
+def same(word: str, k: int, n: int, **more: Any) -> dict[str, Any]:
+    """Give a claim of one definition, whatever its verdict."""
+    return claim("c", word, k, n, document=more.pop("document", "promises"), expect=["holds"], expected=word == "holds", **more)
+
+
+# What a machine lacks
+
+
+def absent(**more: Any) -> dict[str, Any]:
+    return {**same("unavailable", 0, 0, absent=True, rate=None), "expected": True, **more}
+
+
+def test_a_machine_that_lacks_a_server_takes_no_verdict_from_one_that_has_it(tmp_path: Path) -> None:
+    for n, shards in enumerate(permutations([shard(absent()), shard(same("holds", 0, 4))])):
+        results = merged(tmp_path / str(n), *shards)
+        (joined,) = results["claims"]
+        assert (joined["verdict"], joined["expected"], joined["absent"], results["exit"]) == ("holds", True, False, 0)
+        assert "shards differ" in joined["said"]
+
+
+def test_what_no_machine_had_is_left_out_and_expected_where_each_expected_it(tmp_path: Path) -> None:
+    beside = claim("b", "holds", 0, 4)
+    found = merged(tmp_path / "1", shard(absent(), beside), shard(absent()))
+    asked = merged(tmp_path / "2", shard(absent(), beside), shard(absent(expected=False)))
+    for results, expected, code in ((found, True, 0), (asked, False, 2)):
+        joined = results["claims"][0]
+        assert (joined["verdict"], joined["expected"], joined["absent"], results["exit"]) == ("unavailable", expected, True, code)
+
+
+# Rows
+
+
+def test_shards_of_different_rows_make_one_table(tmp_path: Path) -> None:
+    results = merged(tmp_path, shard(claim("a", "holds", 0, 4, cell=MEMORY)), shard(claim("b", "as-documented", 3, 4)))
+    assert [row["name"] for row in results["rows"]] == ["Memory", "Redis (Sentinel)"]
+    assert {each["id"]: each["verdict"] for each in results["claims"]} == {"a": "holds", "b": "as-documented"}
+    assert results["headline"] == "No contradiction of the document was seen in two judged cells."
+    assert results["exit"] == 0
+
+
+def test_a_row_that_only_one_shard_judged_is_not_covered_by_the_others(tmp_path: Path) -> None:
+    first = shard(claim("a", "holds", 0, 4, cell=MEMORY))
+    empty = [{"column": "Mutual exclusion", "quote": "Lock may be lost", "verdict": "not judged", "claims": []}]
+    second = shard(claim("b", "holds", 0, 4), rows=[{"name": "Memory", "cells": empty}, *verified(claim("b", "holds"))["rows"]])
+    for results in (merged(tmp_path / "1", first, second), merged(tmp_path / "2", second, first)):
+        verdicts = {row["name"]: row["cells"][0]["verdict"] for row in results["rows"]}
+        assert verdicts == {"Memory": "holds", "Redis (Sentinel)": "holds"}
+
+
+def test_a_claim_of_one_shard_is_taken_as_it_is(tmp_path: Path) -> None:
+    only = claim("a", "violated", 3, 4, evidence=[], experiments=[])
+    assert merged(tmp_path, shard(only), shard(claim("b", "holds", 0, 4)))["claims"][0] == only
+
+
+def test_evidence_is_found_where_the_shard_is_now(tmp_path: Path) -> None:
+    results = merged(tmp_path, shard(claim("a", "violated", 3, 4)))
+    assert results["claims"][0]["evidence"] == [str(tmp_path / "shard-0/experiments/split-brain/anomalies/1.txt")]
+
+
+# Trials of one claim
+
+
+def test_trials_of_one_claim_add_up_and_the_interval_is_made_anew(tmp_path: Path) -> None:
+    results = merged(tmp_path, shard(same("holds", 0, 4)), shard(same("holds", 0, 8)))
+    (joined,) = results["claims"]
+    expected = rate(0, 12)
+    assert joined["rate"] == {"k": 0, "n": 12, "low": expected.low, "high": expected.high, "upper": expected.upper}
+    assert joined["said"] == "no violation in 12 failovers; at most 22.1 % at 95 % confidence"
+
+
+@pytest.mark.parametrize("words", list(permutations(Word, 2)), ids=lambda pair: "+".join(pair))
+def test_the_verdict_does_not_depend_on_the_order_of_shards(words: tuple[Word, Word]) -> None:
+    assert joined_word(words) == joined_word(tuple(reversed(words)))
+
+
+@pytest.mark.parametrize("word", [word for word in Word if word not in (Word.HOLDS, Word.NOT_SEEN)])
+def test_nothing_is_quiet_unless_all_shards_were(word: Word) -> None:
+    assert joined_word([Word.HOLDS, word]) is word
+    assert joined_word([Word.NOT_SEEN, word]) is word
+
+
+@pytest.mark.parametrize("word", list(Word))
+def test_a_counterexample_stands_whatever_another_shard_saw(word: Word) -> None:
+    assert joined_word([word, Word.VIOLATED]) is Word.VIOLATED
+    assert joined_word([word, Word.FINDING]) in (Word.FINDING, Word.VIOLATED)
+
+
+def test_what_is_warned_of_and_was_seen_in_one_shard_is_as_documented() -> None:
+    assert joined_word([Word.NOT_SEEN, Word.AS_DOCUMENTED]) is Word.AS_DOCUMENTED
+
+
+def test_doubt_of_one_shard_is_not_taken_back_by_another_that_saw_what_is_warned_of() -> None:
+    assert joined_word([Word.INCONCLUSIVE, Word.AS_DOCUMENTED]) is Word.INCONCLUSIVE
+
+
+def test_shards_that_judged_one_claim_differently_are_named(tmp_path: Path) -> None:
+    results = merged(tmp_path, shard(same("holds", 0, 4)), shard(same("violated", 1, 4), exit=1))
+    (joined,) = results["claims"]
+    assert (joined["verdict"], joined["expected"], results["exit"]) == ("violated", False, 1)
+    said = f"shards differ: {tmp_path / 'shard-0'}: holds, {tmp_path / 'shard-1'}: violated"
+    assert joined["said"] == f"false in 1 of 8 failovers (95 % interval 0–53 %); {said}"
+    assert results["headline"].startswith("One of one judged cell does not hold water: Redis (Sentinel)")
+
+
+def test_a_verdict_that_one_shard_did_not_expect_counts_as_joined(tmp_path: Path) -> None:
+    silent = {"document": "silent", "expect": ["finding"]}
+    quiet, seen = claim("c", "holds", 0, 4, **silent, expected=False), claim("c", "finding", 4, 4, **silent)
+    assert merged(tmp_path, shard(quiet, exit=1), shard(seen))["exit"] == 0
+
+
+def test_gates_are_those_of_the_worst_shard(tmp_path: Path) -> None:
+    gates = [[{"name": "during", "needed": 20, "measured": n, "met": True, "detail": ""}] for n in (40, 25)]
+    (joined,) = merged(tmp_path, *(shard(same("holds", 0, 4, gates=each)) for each in gates))["claims"]
+    assert joined["gates"] == gates[1]
+
+
+def test_numbers_are_joined_and_a_median_is_not_made_up(tmp_path: Path) -> None:
+    numbers = [
+        {"anomalies": {"two-holders": 2}, "lease.grants": {"median": 5, "max": 9}, "ttl_ms": [800]},
+        {"anomalies": {"two-holders": 1, "stuck": 1}, "lease.grants": {"median": 7, "max": 7}, "ttl_ms": [800, 12000]},
+    ]
+    (joined,) = merged(tmp_path, *(shard(same("holds", 0, 4, numbers=each)) for each in numbers))["claims"]
+    assert joined["numbers"] == {"anomalies": {"two-holders": 3, "stuck": 1}, "lease.grants": {"max": 9}, "ttl_ms": [800, 12000]}
+
+
+# What does not belong together
+
+
+def test_trials_of_one_seed_are_not_counted_twice(tmp_path: Path) -> None:
+    with pytest.raises(
+        UsageError, match=r"shard-1/results.json: claim c of seed 7 is in .*shard-0/results.json too, expected another seed"
+    ):
+        merged(tmp_path, shard(same("holds", 0, 4), seed=7), shard(same("holds", 0, 4), seed=7))
+
+
+def test_a_shard_that_was_joined_already_is_not_counted_twice(tmp_path: Path) -> None:
+    first = merged(tmp_path / "1", shard(same("holds", 0, 4), seed=7), shard(same("holds", 0, 4), seed=8))
+    with pytest.raises(UsageError, match="claim c of seed 8"):
+        merged(tmp_path / "2", first, shard(same("holds", 0, 4), seed=8))
+
+
+def test_what_was_joined_can_be_joined_again(tmp_path: Path) -> None:
+    first = merged(tmp_path / "1", shard(same("holds", 0, 4), seed=7), shard(same("holds", 0, 4), seed=8))
+    results = merged(tmp_path / "2", first, shard(same("holds", 0, 4), seed=9))
+    assert [each["seed"] for each in results["shards"]] == [7, 8, 9]
+    assert results["claims"][0]["rate"]["n"] == 12
+
+
+def test_one_claim_with_two_sentences_is_refused_with_both_files(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"shard-1/results.json: claim c has sentence 'Other.', expected .* as in .*shard-0/results.json"):
+        merged(tmp_path, shard(same("holds", 0, 4)), shard(same("holds", 0, 4, sentence="Other.")))
+
+
+def test_shards_of_two_profiles_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"shard-1/results.json: profile 'nightly', expected 'quick' as in .*shard-0"):
+        merged(tmp_path, shard(claim("a", "holds", 0, 4)), shard(claim("b", "holds", 0, 4), profile="nightly"))
+
+
+def test_two_documents_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="expected one document"):
+        merged(tmp_path, shard(claim("a", "holds", 0, 4)), shard(claim("b", "holds", 0, 4, quote="Never lost")))
+
+
+# Shards that are not there, exit codes
+
+UNREADABLE = {
+    "missing": (None, "is not there, expected the results of a verify"),
+    "torn": ('{"holdwater": 1, "kind": "ver', "Input data was truncated"),
+    "run": ('{"holdwater": 1, "kind": "run"}', "Invalid enum value 'run'"),
+    "format": ('{"holdwater": 2, "kind": "verify"}', "Invalid enum value 2"),
+    "claims": (json.dumps({**verified(), "claims": [{"id": "c"}]}), "missing required field"),
+}
+
+
+@pytest.mark.parametrize(("text", "said"), UNREADABLE.values(), ids=list(UNREADABLE))
+def test_a_shard_without_results_is_named_and_is_exit_3(tmp_path: Path, text: str | None, said: str) -> None:
+    good, bad = written(tmp_path / "good", verified(claim("c", "holds", 0, 4))), tmp_path / "bad"
+    if text is not None:
+        bad.mkdir()
+        (bad / store.RESULTS).write_text(text)
+    results = merge([read(good), read(bad)], directory=tmp_path, command="")
+    assert said in results["failures"][str(bad)]
+    assert f"1 of 2 shards left no results: {bad}." in results["headline"]
+    assert results["exit"] == 3
+
+
+def test_without_any_results_nothing_is_joined(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no shard has results: .*none/results.json is not there"):
+        merge([read(tmp_path / "none")], directory=tmp_path, command="")
+
+
+@pytest.mark.parametrize(("codes", "expected"), [((0, 3), 3), ((70, 3), 70), ((130, 70), 130), ((3, 0), 3), ((0, 0), 0)])
+def test_what_broke_a_shard_is_passed_on_in_the_order_of_precedence(tmp_path: Path, codes: tuple[int, int], expected: int) -> None:
+    shards = [shard(claim(f"c{n}", "holds", 0, 4), exit=code) for n, code in enumerate(codes)]
+    assert merged(tmp_path, *shards)["exit"] == expected
+
+
+def test_a_verdict_that_is_not_expected_stands_before_a_machine_that_failed(tmp_path: Path) -> None:
+    assert merged(tmp_path, shard(same("violated", 1, 4), exit=1), shard(claim("b", "holds", 0, 4), exit=3))["exit"] == 1
+
+
+def test_strict_of_one_shard_is_strict_for_all(tmp_path: Path) -> None:
+    assert merged(tmp_path, shard(claim("a", "violated", 1, 4)), shard(claim("b", "holds", 0, 4), strict=True))["exit"] == 1
+
+
+def test_failures_of_one_experiment_in_two_shards_are_both_kept(tmp_path: Path) -> None:
+    shards = [shard(claim(f"c{n}", "holds", 0, 4), exit=3, failures={"split-brain": f"port {n}"}) for n in range(2)]
+    assert sorted(merged(tmp_path, *shards)["failures"].values()) == ["port 0", "port 1"]
+
+
+def test_versions_that_differ_are_all_told(tmp_path: Path) -> None:
+    shards = [shard(claim(f"c{n}", "holds", 0, 4), versions={"Valkey": f"9.{n}"}) for n in range(2)]
+    assert merged(tmp_path, *shards)["versions"] == {"Valkey": "9.0, 9.1"}
+
+
+# The command
+
+
+def test_merge_prints_one_table_and_writes_what_ci_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    written(Path("a"), verified(claim("a", "holds", 0, 4, cell=MEMORY), seed=1))
+    written(Path("b"), verified(claim("b", "violated", 3, 4, expected=False, expect=["holds"]), seed=2, exit=1))
+    assert _guarded(["merge", "a", "b", "gone", "--out", "merged"]) == 1
+    out = capsys.readouterr().out
+    assert "gone: gone/results.json is not there" in out
+    assert "seeds 1 and 2" in out
+    latest = Path("merged/latest")
+    assert {path.name for path in latest.iterdir()} == {"results.json", "junit.xml", "summary.md"}
+    assert shapes.read_verify(latest)["exit"] == 1
+
+
+def test_shards_that_do_not_belong_together_leave_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    written(Path("a"), verified(claim("a", "holds", 0, 4)))
+    assert _guarded(["merge", "a", "a", "--out", "merged"]) == 64
+    assert not Path("merged").exists()

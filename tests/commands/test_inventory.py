@@ -1,0 +1,63 @@
+"""What there is and what this machine lacks: everything that a command takes is listed, and only what is needed makes doctor fail."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness import registry
+from harness.claims import file as claims
+from harness.claims.running import choose
+from harness.commands import inventory, request
+from harness.deploy import install
+
+OPTIONAL = [name for name in registry.names("servers") if registry.load("servers", name).optional]
+NEEDED = [name for name in registry.names("servers") if name not in OPTIONAL]
+FOUND = install.Found("x", Path("/bin/true"), "Product", "1", "PATH")
+
+
+def without(monkeypatch: pytest.MonkeyPatch, *names: str) -> int:
+    """Give doctor's exit code on a machine that has all servers but these."""
+    monkeypatch.setattr(install, "find", lambda name: None if name in names else replace(FOUND, name=name))
+    return int(inventory.machine(Path("/nowhere"))["exit"])
+
+
+def test_a_machine_with_all_servers_is_fine(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert without(monkeypatch) == 0
+
+
+def test_a_machine_without_what_is_optional_is_fine(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert without(monkeypatch, *OPTIONAL) == 0
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_a_machine_without_a_server_that_is_needed_is_not(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    assert without(monkeypatch, name) == 3
+
+
+def test_every_row_is_listed_with_words_that_verify_takes() -> None:
+    shipped = claims.shipped()
+    for row, words in inventory.rows("rows"):
+        for word in words.split(", "):
+            assert row in {claim.cell[0] for claim in choose(shipped, [word])}
+
+
+@pytest.mark.parametrize("word", [word for _, words in inventory.rows("rows") for word in words.split(", ")])
+def test_every_word_of_a_row_names_a_backend_of_run_too(word: str) -> None:
+    assert request.backend_of(word) in registry.names("backends")
+
+
+@pytest.mark.parametrize("name", registry.names("backends"))
+def test_every_backend_that_a_claim_needs_names_its_row(name: str) -> None:
+    shipped = claims.shipped()
+    assert any(claim.cell[0] for claim in choose(shipped, [name]))
+
+
+def test_every_option_of_a_workload_is_listed_with_bounds_that_hold_its_default() -> None:
+    listed = dict(inventory.rows("options"))
+    for name in registry.names("workloads"):
+        for option, default in registry.load("workloads", name).options.items():
+            assert listed[f"{name}, {option}"].endswith(f"; default {default}")
+            request.bounds(option, default).check(option, default)

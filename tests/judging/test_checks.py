@@ -1,0 +1,306 @@
+"""Which checks a history calls for: nothing is judged by the wrong one, nothing is left unjudged in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace as replace_fields
+
+from harness.errors import UsageError
+from harness.judging import checks
+from harness.judging.checkers.linearizable import Budget
+from harness.judging.checks import FAMILIES, FUNCTIONS_OF, MODEL_NAMES, families, guarded, judge, untaken, verdicts
+from harness.judging.models import MODELS, Object
+from harness.judging.models.register import Register
+from harness.judging.verdict import Anomaly, Status, Verdict, invalid, unknown, valid
+from harness.record.fields import canonical
+from harness.record.history import NEMESIS, Event, History, MalformedHistory
+
+Call = tuple[str, str, Any, Any]  # key, f, argument, result
+
+ACQUIRE: Call = ("lock", "try_acquire", {"owner": "a", "ttl_ms": 1000}, {"granted": True, "fencing_token": 1})
+WIN: Call = ("dedup", "check_and_set", {"value": "1", "ttl_ms": None}, {"set": True})
+WIN_AGAIN: Call = ("dedup", "check_and_set", {"value": "2", "ttl_ms": None}, {"set": True})
+COUNT: Call = ("counter", "increment", {"delta": 1, "ttl_ms": None}, {"value": 1})
+SWAP: Call = ("cas", "compare_and_swap", {"expected": 0, "value": "x", "ttl_ms": None}, {"swapped": True, "version": 1, "value": "x"})
+READ: Call = ("register", "read", None, None)
+LOCK: Call = ("mutex", "acquire", None, None)
+COUNT_ON: Call = ("counter", "increment", {"delta": 1, "ttl_ms": None}, {"value": 2})
+LOOK: Call = ("looked-at", "get", {}, {"value": "anything"})
+MISSED: Call = ("looked-at", "get", {}, {"value": None})
+SCAN: Call = ("scanned", "scan_keys", {"namespace": "n", "tenant": "t", "kind": "k", "prefix": ""}, {"items": []})
+EVERY = {"lease": ACQUIRE, "dedup": WIN, "counter": COUNT, "versioned-register": SWAP, "register": READ, "mutex": LOCK}
+
+
+def history(*calls: Call, process: int = 0) -> History:
+    events: list[Event] = [Event(index=0, time=0, process=NEMESIS, type="info", f="clock", value={"monotonic": 0, "wall": 0})]
+    for key, f, argument, result in calls:
+        for kind, value in (("invoke", argument), ("ok", result)):
+            at = len(events)
+            events.append(Event(index=at, time=at * 1000, process=process, type=kind, f=f, key=key, value=value))  # type: ignore[arg-type]
+    return History(tuple(events), complete=True)
+
+
+def anomaly() -> Anomaly:
+    return Anomaly("kind", "key", (0,), 0, "wrong")
+
+
+# Families
+
+
+@pytest.mark.parametrize(("family", "call"), EVERY.items(), ids=list(EVERY))
+def test_a_key_belongs_to_the_family_of_its_functions(family: str, call: Call) -> None:
+    assert list(families(history(call))) == [family]
+
+
+def test_keys_of_one_history_are_told_apart() -> None:
+    parts = families(history(*EVERY.values()))
+    assert {name: {event.key for event in part.events if event.process != NEMESIS} for name, part in parts.items()} == {
+        family: {call[0]} for family, call in EVERY.items()
+    }
+
+
+def test_each_part_keeps_what_the_nemesis_did() -> None:
+    assert all(part.nemesis() for part in families(history(*EVERY.values())).values())
+
+
+def test_each_part_knows_whether_the_history_is_complete() -> None:
+    assert all(part.complete for part in families(history(*EVERY.values())).values())
+
+
+def test_a_key_that_is_only_read_is_judged_as_one_that_nobody_wrote() -> None:
+    assert list(families(history(LOOK))) == ["versioned-register"]
+
+
+@pytest.mark.parametrize("beside", EVERY.values(), ids=list(EVERY))
+def test_a_read_of_what_nobody_wrote_is_invalid_beside_any_other_kind_of_key(beside: Call) -> None:
+    found = judge(history(beside, LOOK), None, 5)
+    assert {(each.kind, each.key) for each in found.all_anomalies()} == {("not-linearizable", "looked-at")}
+
+
+@pytest.mark.parametrize("beside", EVERY.values(), ids=list(EVERY))
+def test_a_read_that_finds_a_key_missing_which_nobody_wrote_is_valid_beside_any_other_kind_of_key(beside: Call) -> None:
+    assert judge(history(beside, MISSED), None, 5).status is Status.VALID
+
+
+def test_a_key_that_was_read_without_an_answer_only_asks_for_no_check() -> None:
+    looked = history(LOOK)
+    unanswered = replace(
+        looked, events=tuple(replace_fields(event, type="info", value=None) if event.type == "ok" else event for event in looked.events)
+    )
+    assert families(unanswered) == {}
+    assert untaken(unanswered) is None
+
+
+def test_a_key_that_is_read_too_belongs_to_the_family_of_the_rest() -> None:
+    assert list(families(history(COUNT, ("counter", "get", {}, {"value": "1"})))) == ["counter"]
+
+
+def test_a_release_with_an_owner_is_a_leases_also_where_nothing_was_acquired() -> None:
+    release: Call = ("lock", "release", {"owner": "a"}, {"released": False})
+    assert list(families(history(release))) == ["lease"]
+
+
+def test_a_release_of_a_lease_that_was_never_granted_is_not_condemned_as_a_mutexs() -> None:
+    release: Call = ("lock", "release", {"owner": "a"}, {"released": False})
+    assert judge(history(release), None, 5).status is not Status.INVALID
+
+
+def test_an_unknown_f_of_a_stored_history_is_malformed_and_named_with_the_nearest() -> None:
+    with pytest.raises(MalformedHistory, match=r"unknown f 'incremnt' \(event 1, key 'counter'\), did you mean 'increment'\?"):
+        judge(history(("counter", "incremnt", {}, {})), None, 5)
+
+
+@pytest.mark.parametrize(("family", "call"), EVERY.items(), ids=list(EVERY))
+def test_a_function_that_the_keys_model_lacks_is_malformed_in_a_stored_history(family: str, call: Call) -> None:
+    with pytest.raises(MalformedHistory, match=f"f 'frob' .* is not of the model {family}"):
+        judge(history(call, (call[0], "frob", {}, {})), None, 5)
+
+
+@pytest.mark.parametrize("call", EVERY.values(), ids=list(EVERY))
+def test_what_no_check_of_a_run_takes_is_unknown_and_named(call: Call) -> None:
+    found = verdicts(history(call, (call[0], "frob", {}, {})))
+    assert list(found) == ["untaken"]
+    assert (found["untaken"].status, found["untaken"].numbers) == (Status.UNKNOWN, {"left": 2, "keys": 1})
+
+
+def test_a_function_of_the_interface_without_a_check_is_unknown_in_a_stored_history() -> None:
+    found = judge(history(WIN, SCAN), None, 5)
+    assert (found.status, "no check takes scan_keys" in found.summary) == (Status.UNKNOWN, True)
+
+
+def test_a_counterexample_stands_beside_what_no_check_takes() -> None:
+    assert judge(history(WIN, WIN_AGAIN, SCAN), None, 5).status is Status.INVALID
+
+
+def failed(call: Call, history_: History) -> History:
+    """Add an operation that failed."""
+    key, f, argument, _ = call
+    at = len(history_.events)
+    common = {"time": at * 1000, "process": 9, "f": f, "key": key}
+    more = (Event(index=at, type="invoke", value=argument, **common), Event(index=at + 1, type="fail", value=None, **common))
+    return replace(history_, events=(*history_.events, *more))
+
+
+@pytest.mark.parametrize("call", EVERY.values(), ids=list(EVERY))
+def test_what_failed_takes_no_key_away_from_its_check(call: Call) -> None:
+    scanned = failed((call[0], "scan_keys", {}, None), history(call))
+    assert (set(families(scanned)), untaken(scanned)) == (set(families(history(call))), None)
+    assert judge(scanned, None, 5).status is Status.VALID
+
+
+def test_a_counterexample_stands_beside_what_failed_on_its_key() -> None:
+    assert judge(failed(("dedup", "scan_keys", {}, None), history(WIN, WIN_AGAIN)), None, 5).status is Status.INVALID
+
+
+FULL: Mapping[str, Object] = {**MODELS, "register": Register(canonical("full"))}
+
+
+@pytest.mark.parametrize(("seen", "status"), [("full", Status.VALID), (None, Status.INVALID), ("other", Status.INVALID)])
+def test_what_a_register_began_with_holds_for_a_key_that_is_only_read_too(seen: str | None, status: Status) -> None:
+    looked = history(("a", "write", "x", "x"), ("b", "get", {}, {"value": seen}))
+    assert judge(looked, None, 5, FULL).status is status
+
+
+@given(st.lists(st.sampled_from([*EVERY.values(), LOOK, MISSED, SCAN, ("dedup", "frob", {}, {})])))
+def test_every_answered_operation_is_taken_by_a_check_or_named(calls: list[Call]) -> None:
+    whole = history(*calls)
+    taken = [event.index for part in families(whole).values() for event in part.events if event.type == "ok" and event.process != NEMESIS]
+    left = untaken(whole)
+    missing = {event.index for event in whole.events if event.type == "ok"} - set(taken)
+    assert len(taken) == len(set(taken))
+    assert (0 if left is None else left.numbers["left"]) == len(missing)
+
+
+def test_each_check_says_how_many_answered_operations_it_took() -> None:
+    found = verdicts(history(COUNT, COUNT_ON, SWAP, WIN, ACQUIRE))
+    assert {name: verdict.numbers["answered"] for name, verdict in found.items()} == {
+        "linearizable": 3,
+        "dedup": 1,
+        "lease": 1,
+        "fencing": 1,
+    }
+
+
+def test_a_function_that_the_chosen_model_lacks_is_malformed() -> None:
+    for model in MODEL_NAMES:
+        with pytest.raises(MalformedHistory, match=f"f 'frob' .* is not of the model {model}"):
+            judge(history(("k", "frob", {}, {})), model, 5)
+
+
+def test_every_model_knows_the_functions_by_which_its_family_is_found() -> None:
+    assert all(functions <= FUNCTIONS_OF[name] for name, functions in FAMILIES)
+
+
+def test_every_family_is_a_model_that_can_be_asked_for_but_those_that_are_a_model_and_more() -> None:
+    assert {name for name, _ in FAMILIES} == set(FUNCTIONS_OF) == set(checks.checkers(Budget()))
+    assert set(FUNCTIONS_OF) - set(MODEL_NAMES) == {"acquire", "resource"}
+
+
+def test_an_unknown_model_is_the_users_mistake() -> None:
+    with pytest.raises(UsageError, match="unknown model 'leese', did you mean 'lease'"):
+        judge(history(ACQUIRE), "leese", 5)
+
+
+# Verdicts
+
+
+def test_each_family_has_its_checks() -> None:
+    assert set(verdicts(history(*EVERY.values()))) == {"lease", "fencing", "dedup", "linearizable"}
+
+
+def test_one_check_of_several_families_is_one_verdict_with_a_part_for_each() -> None:
+    found = verdicts(history(COUNT, SWAP))
+    assert [name for name, _ in found["linearizable"].parts] == ["counter", "versioned-register"]
+
+
+def test_nothing_to_judge_is_unknown() -> None:
+    assert verdicts(history()) == {}
+    assert judge(history(), None, 5).status is Status.UNKNOWN
+
+
+@pytest.mark.parametrize("model", [None, "counter"])
+def test_a_history_without_its_end_is_never_valid(model: str | None) -> None:
+    whole = history(COUNT)
+    assert judge(whole, model, 5).status is Status.VALID
+    found = judge(replace(whole, complete=False), model, 5)
+    assert (found.status, "no end mark" in found.summary) == (Status.UNKNOWN, True)
+
+
+def test_a_counterexample_needs_no_end() -> None:
+    assert judge(replace(history(WIN, WIN_AGAIN), complete=False), None, 5).status is Status.INVALID
+
+
+def test_the_worst_of_several_checks_is_the_verdict() -> None:
+    found = judge(history(READ, WIN, WIN_AGAIN), None, 5)
+    assert found.status is Status.INVALID
+    assert "dedup-two-winners" in {each.kind for each in found.all_anomalies()}
+
+
+ORDERS = {
+    (Status.VALID, Status.VALID): Status.VALID,
+    (Status.VALID, Status.UNKNOWN): Status.UNKNOWN,
+    (Status.UNKNOWN, Status.INVALID): Status.INVALID,
+    (Status.INVALID, Status.VALID): Status.INVALID,
+}
+
+
+@pytest.mark.parametrize(("statuses", "worst"), ORDERS.items())
+def test_worst_wins_over_families(monkeypatch: pytest.MonkeyPatch, statuses: tuple[Status, Status], worst: Status) -> None:
+    made = {Status.VALID: valid("v"), Status.UNKNOWN: unknown("u"), Status.INVALID: invalid("i", [anomaly()])}
+    table = {family: {"one": lambda _, said=made[status]: said} for family, status in zip(("counter", "dedup"), statuses, strict=True)}
+    monkeypatch.setattr(checks, "checkers", lambda *_: table)
+    assert verdicts(history(COUNT, WIN))["one"].status is worst
+
+
+# A check that fails
+
+
+def raises(history: History) -> Verdict:
+    raise ZeroDivisionError("division by zero")
+
+
+def test_a_check_that_raises_is_unknown_and_says_so() -> None:
+    found = guarded("lease", raises)(history())
+    assert (found.status, found.summary) == (Status.UNKNOWN, "the lease check raised ZeroDivisionError: division by zero")
+
+
+def test_a_check_that_nests_too_deep_is_unknown() -> None:
+    def deep(history: History) -> Verdict:
+        return deep(history)
+
+    assert guarded("lease", deep)(history()).status is Status.UNKNOWN
+
+
+def test_a_check_that_raises_hides_no_other_checks_anomaly(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = {"dedup": {"dedup": raises, "other": lambda _: invalid("i", [anomaly()])}}
+    monkeypatch.setattr(checks, "checkers", lambda *_: table)
+    assert {name: each.status for name, each in verdicts(history(WIN)).items()} == {"dedup": Status.UNKNOWN, "other": Status.INVALID}
+
+
+def test_what_is_malformed_is_no_verdict() -> None:
+    def malformed(history: History) -> Verdict:
+        raise MalformedHistory("no")
+
+    with pytest.raises(MalformedHistory):
+        guarded("lease", malformed)(history())
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_an_interruption_is_no_verdict(error: type[BaseException]) -> None:
+    def interrupted(history: History) -> Verdict:
+        raise error
+
+    with pytest.raises(error):
+        guarded("lease", interrupted)(history())
+
+
+def test_values_of_a_wrong_shape_are_malformed_and_never_a_verdict() -> None:
+    for call in (ACQUIRE, COUNT, SWAP):
+        with pytest.raises(MalformedHistory):
+            judge(history((call[0], call[1], 7, 7)), None, 5)

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from harness.claims.file import CHECK_OF, WORKLOADS_OF, Claim, Claims, Word
+from harness.claims.claim import CHECK_OF, WORKLOADS_OF, Claim, Claims, Word
 from harness.judging.gates import DOUBTS, WORKLOADS, Gate, began, broken, driven, episodes, exposure, mark, validity, window
 from harness.judging.statistics import Rate, median, rate
 from harness.judging.verdict import Anomaly, Status, Verdict, of_each_kind_first, unknown

@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 
 from harness.claims import shapes
-from harness.claims.file import Claim, Word
+from harness.claims.claim import Claim, Word
 from harness.claims.judging import Cell, Judgement, TableRow, exit_code, headline
 from harness.errors import UsageError
 from harness.judging.statistics import Rate, rate

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness import program, registry
+from harness.claims.claim import Claim, Claims, Control, Experiment, row_word, rows_by_word
 from harness.claims.experiment import Progress, check, judge_trials, lacking, load_if_there, needed, write_results
 from harness.claims.experiment import carry_out as carry_out_plan
-from harness.claims.file import Claim, Claims, Control, Experiment, row_word, rows_by_word
 from harness.claims.judging import ControlResult, ExperimentEvidence, Judgement, Seen, exit_code, headline, judge, left_out, table
 from harness.deploy import install
 from harness.deploy.bringing import Bringing

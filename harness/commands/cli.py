@@ -329,9 +329,10 @@ def _verified(
     """Carry out the main job; give its directory and its results."""
     from harness.claims import file as claims
     from harness.claims import running as documented
+    from harness.claims.claim import of_profile
 
     with heartbeat.doing("reading the claims"):
-        loaded = claims.of_profile(claims.load(claims_file) if claims_file else claims.shipped(), profile)
+        loaded = of_profile(claims.load(claims_file) if claims_file else claims.shipped(), profile)
         chosen = documented.choose(loaded, rows)
         seed = _seed(seed)
         settings = documented.Settings(profile, seed, out, on, trials, asked=bool(rows or claims_file or strict))

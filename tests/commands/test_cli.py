@@ -21,7 +21,7 @@ import pytest
 
 import harness.commands.cli
 from harness.claims.experiment import exit_code
-from harness.commands.cli import _guarded, cli
+from harness.commands.cli import guarded, cli
 from harness.deploy import install
 from harness.deploy.ports import HOST, Ports
 from harness.errors import Infrastructure
@@ -73,7 +73,7 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def call(capsys: pytest.CaptureFixture[str]) -> Call:
     def calling(command: str | list[str]) -> Said:
-        code = _guarded(shlex.split(command) if isinstance(command, str) else command)
+        code = guarded(shlex.split(command) if isinstance(command, str) else command)
         out, err = capsys.readouterr()
         return code, out, err
 

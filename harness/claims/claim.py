@@ -7,14 +7,16 @@ Format of the file: docs/claims.md; reading: `harness.claims.file`; judging: `ha
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 import msgspec
 
+from harness.errors import UsageError
 from harness.judging import gates
+from harness.registry import nearest
 
 COLUMNS = {"mutual_exclusion": "Mutual exclusion", "failover_safety": "Failover safety", "recommendation": "Recommendation"}
 
@@ -162,6 +164,7 @@ class Claims:
     claims: tuple[Claim, ...]
     elsewhere: tuple[str, ...] = ()  # claims that only another profile judges
     sha256: str = ""  # of the file: shards of one document have the same
+    text: str = field(default="", repr=False)
 
 
 def needed_checks(claim: Claim, experiment: Experiment) -> tuple[str, ...]:
@@ -190,3 +193,15 @@ def of_profile(claims: Claims, profile: str) -> Claims:
     """Give the claims that can be judged in a profile: those whose experiments all have trials there, and those without any."""
     kept = [claim for claim in claims.claims if all(profile in claims.experiments[name].trials for name in claim.experiments)]
     return replace(claims, claims=tuple(kept), elsewhere=tuple(claim.id for claim in claims.claims if claim not in kept))
+
+
+def choose(claims: Claims, rows: Sequence[str]) -> list[Claim]:
+    """Give the claims of these rows, all where none is named; raise UsageError on an unknown row."""
+    by_word = rows_by_word(claims)
+    wanted: set[str] = set()
+    for row in rows:
+        word = row if row in by_word else row_word(row)
+        if word not in by_word:
+            raise UsageError(f"unknown row {row!r}, {nearest(word, by_word)}")
+        wanted |= set(by_word[word])
+    return [claim for claim in claims.claims if not rows or claim.cell[0] in wanted]

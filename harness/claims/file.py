@@ -66,7 +66,7 @@ class _File:
     """A file being read: its tables, and where each of them stands."""
 
     def __init__(self, text: str, source: str) -> None:
-        self.lines, self.source = text.splitlines(), source
+        self.text, self.lines, self.source = text, text.splitlines(), source
         try:
             self.tables = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
@@ -91,7 +91,7 @@ class _File:
         for claim in claims:
             self._check_claim(claim, rows, experiments)
         digest = hashlib.sha256("\n".join(self.lines).encode()).hexdigest()
-        return Claims(self.source, tuple(rows), experiments, tuple(claims), sha256=digest)
+        return Claims(self.source, tuple(rows), experiments, tuple(claims), sha256=digest, text=self.text)
 
     # Reading
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
@@ -25,7 +25,7 @@ from harness.judging.statistics import Rate
 from harness.judging.verdict import Anomaly
 from harness.record import store
 
-FORMAT = 1
+FORMAT: Literal[1] = 1
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 Status = Literal["valid", "unknown", "invalid"]
@@ -206,7 +206,7 @@ class Shard(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verify(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="verify"):
-    """What was concluded of the documented table."""
+    """What was concluded of the documented table. `broken`: why it could not be drawn, in what is printed and not on disk."""
 
     holdwater: Literal[1]
     profile: str
@@ -229,6 +229,7 @@ class Verify(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="v
     versions: dict[str, str] = {}
     environment: dict[str, Plain] = {}
     shards: tuple[Shard, ...] = ()
+    broken: str | None = None
 
     def __post_init__(self) -> None:
         seen: set[str] = set()
@@ -307,6 +308,11 @@ def _read(path: Path, wanted: str) -> Results:
 def kind(results: Results) -> str:
     """Give the word for what was done: run, verify or selftest."""
     return str(results.__struct_config__.tag)
+
+
+def exit_of(code: int) -> Exit:
+    """Give an exit code that results may hold."""
+    return next(each for each in get_args(Exit) if each == code)
 
 
 def check_results(directory: Path) -> None:

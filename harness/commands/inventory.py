@@ -10,10 +10,10 @@ from typing import Any
 from harness import registry
 from harness.claims import file as claims
 from harness.claims.claim import rows_by_word
-from harness.claims.experiment import PROXY, lacking
-from harness.claims.running import Settings, plan_of
+from harness.claims.asked import Settings, plan_of
 from harness.commands import request
 from harness.deploy import compose, install
+from harness.deploy.launch import PROXY, lacking
 from harness.deploy.process import sweep
 from harness.driving.nemesis import refusal
 from harness.driving.system import Need

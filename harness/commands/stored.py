@@ -11,7 +11,8 @@ from typing import Any
 import click
 
 from harness import heartbeat
-from harness.claims import shapes
+from harness.claims import results
+from harness.claims.results import Run, Verify
 from harness.commands import request, screens
 from harness.commands.drawing import draw
 from harness.commands.guard import INCONCLUSIVE, NOT_VALID, OK
@@ -109,7 +110,7 @@ def _objects(initial: str | None, form: str) -> Mapping[str, Any]:
 def report(directories: tuple[Path, ...]) -> int:
     """Draw a run's pictures and texts again."""
     for directory in directories:
-        shapes.check_results(directory)
+        results.check_results(directory)
     for directory in directories:
         with heartbeat.doing(f"drawing the pictures of {directory}"):
             paths = _draw_again(directory)

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 
 from faults.marker import Marker
 from harness.driving.nemesis import Fault, Injection, Probe
-from harness.driving.system import Link, Need, System
+from harness.driving.system import HasPeers, Link, Need, System
 
 
 @dataclass(slots=True)
 class Isolation:
     """The cut around one node."""
 
-    system: System
+    system: HasPeers
     node: str
     marker: Marker = field(init=False)
 
@@ -64,6 +64,7 @@ class Isolation:
 
 
 def _on(system: System, target: str) -> Injection:
+    assert isinstance(system, HasPeers)
     return Isolation(system, target)
 
 

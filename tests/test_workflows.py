@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 SMALL: Mapping[str, Mapping[str, str]] = {  # each line as it stands, with settings that make it short
     "make check": {},
-    "make test": {"ARGS": "tests/test_clock.py"},
+    "make test": {"ARGS": "tests/record/test_clock.py"},
     '.ci/row "$ROW"': {"ROW": "memory", "PROFILE": "quick", "ARGS": "--trials 1 --seed 5"},
     ".ci/table": {"ROWS": "memory"},
 }

@@ -17,6 +17,7 @@ from typing import Any, Self
 
 from harness.deploy import supervisor
 from harness.errors import Infrastructure
+from harness.waiting import wait_for
 
 ANSWER_S = 10.0
 POLL_S = 0.02

@@ -1,6 +1,6 @@
 """Histories of several objects of several kinds, keys that are only read, ends that are missing; and what an exact judge says of them.
 
-`python tests/checkers/mixed.py COUNT [SEED]` compares so many of each model with the checks, and of all models mixed.
+`python tests/judging/checkers/mixed.py COUNT [SEED]` compares so many of each model with the checks, and of all models mixed.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.driving.nemesis import Fault, Injection, Probe
+from harness.driving.nemesis import Fault, Injection, Probe, Words
 from harness.driving.system import HasClientClocks, Need, System
 from harness.errors import Refused
 
@@ -64,6 +64,7 @@ CLIENT_CLOCK = Fault(
     _within,
     lasts_s=3.0,
     needs=frozenset({Need.CLIENT_CLOCKS}),
+    words=Words(does="clocks of {group} set ahead", healed="the clocks of {node} are set back", since="clocks were set ahead"),
 )
 CLIENT_CLOCK_BEYOND = Fault(
     "client-clock-beyond",
@@ -71,4 +72,7 @@ CLIENT_CLOCK_BEYOND = Fault(
     _beyond,
     lasts_s=3.0,
     needs=frozenset({Need.CLIENT_CLOCKS}),
+    words=Words(
+        does="clocks of {group} set ahead beyond the bound", healed="the clocks of {node} are set back", since="clocks were set ahead"
+    ),
 )

@@ -24,7 +24,8 @@ from harness.judging.checks import trial_verdicts
 from harness.judging.gates import DOUBTS, driven, exposure, validity
 from harness.judging.verdict import Status, Verdict, combine, unknown
 from harness.record import store
-from harness.record.history import BROKEN, History, load
+from harness.record.format import load
+from harness.record.history import BROKEN, History
 
 PROXY = "toxiproxy"  # which a run may do without
 ESSENTIAL = ("settled", "faults_proved")

@@ -129,7 +129,7 @@ def run(
     deployment = Deployment(plan.variant, directory, plan.on, plan.mutant, plan.attach, links)
     with catalogue.backend.open(deployment) as system, _quiet_memory():
         ran.versions = dict(system.versions)
-        with Journal(directory / HISTORY, _header(plan, system)) as journal:
+        with Journal(directory / HISTORY, _header(plan, system, catalogue)) as journal:
             _Run(plan, catalogue, system, journal, ran, say, trial_done).all_trials()
     ran.seconds = round(time.monotonic() - started, 1)
     return ran
@@ -145,7 +145,7 @@ def side_of(plan: Plan, system: System, slot: int) -> str:
     return system.sides[slot * len(system.sides) // plan.concurrency]
 
 
-def _header(plan: Plan, system: System) -> Header:
+def _header(plan: Plan, system: System, catalogue: Catalogue) -> Header:
     return Header(
         seed=plan.seed,
         deployment=plan.backend,
@@ -156,6 +156,7 @@ def _header(plan: Plan, system: System) -> Header:
         sides={str(slot): side_of(plan, system, slot) for slot in range(plan.concurrency)},
         clock_bound_ms=system.clock_bound_ms,
         options={"mutant": plan.mutant, "rate": plan.rate, "deadline_s": plan.deadline_s} | dict(plan.options),
+        effects={each.name: tuple(sorted(each.effects)) for fault in catalogue.faults.values() for each in fault.with_followers()},
     )
 
 

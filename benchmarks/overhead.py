@@ -30,7 +30,7 @@ from harness.driving.plan import Episode, Plan
 from harness.driving.run import HISTORY, Catalogue, run
 from harness.driving.system import System
 from harness.record import store
-from harness.record.history import load
+from harness.record.format import load
 from workloads.counter import COUNTER
 
 TARGET_US = 40.0

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 
 from faults.kill import KILL
 from faults.marker import Marker
-from harness.driving.nemesis import Fault, Injection, Probe
+from harness.driving.nemesis import Fault, Injection, Probe, Words
 from harness.driving.system import HasSynchronousWaits, Link, Need, System
+from harness.record.history import Effect
 
 UNTIL_KILL_S = 1.0
 EVERY_S = 0.05
@@ -82,4 +83,10 @@ CANCEL_WAIT = Fault(
     lasts_s=6.0,
     needs=frozenset({Need.LINKS, Need.PROCESS, Need.TAKEOVER, Need.WAITS}),
     follow=((UNTIL_KILL_S, KILL),),
+    effects=frozenset({Effect.CUTS_REPLICATION}),
+    words=Words(
+        does="replication from {node} held back, waits for it cancelled",
+        healed="replication from {node} let through",
+        since="replication was held back",
+    ),
 )

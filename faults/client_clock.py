@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.driving.nemesis import Fault, Injection, Probe
+from harness.driving.nemesis import Fault, Injection, Probe, Words
 from harness.driving.system import HasClientClocks, Need, System
 
 NEAR_MS = 5.0  # reading two clocks one after the other takes time
@@ -62,6 +62,7 @@ CLIENT_CLOCK = Fault(
     _within,
     lasts_s=3.0,
     needs=frozenset({Need.CLIENT_CLOCKS}),
+    words=Words(does="clocks of {group} set ahead", healed="the clocks of {node} are set back", since="clocks were set ahead"),
 )
 CLIENT_CLOCK_BEYOND = Fault(
     "client-clock-beyond",
@@ -69,4 +70,7 @@ CLIENT_CLOCK_BEYOND = Fault(
     _beyond,
     lasts_s=3.0,
     needs=frozenset({Need.CLIENT_CLOCKS}),
+    words=Words(
+        does="clocks of {group} set ahead beyond the bound", healed="the clocks of {node} are set back", since="clocks were set ahead"
+    ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from harness.driving.nemesis import Fault, Injection, Probe
+from harness.driving.nemesis import Fault, Injection, Probe, Words
 from harness.driving.system import HasNodes, Need, System
 
 
@@ -43,5 +43,10 @@ def kill(system: System, target: str) -> Injection:
 
 
 KILL = Fault(
-    "kill", "the server is killed (SIGKILL) and started again when healed", kill, changes_roles=True, needs=frozenset({Need.PROCESS})
+    "kill",
+    "the server is killed (SIGKILL) and started again when healed",
+    kill,
+    changes_roles=True,
+    needs=frozenset({Need.PROCESS}),
+    words=Words(does="{node} killed", healed="{node} started again", since="{primary} was killed"),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from harness.driving.nemesis import Fault, Injection, Probe
+from harness.driving.nemesis import Fault, Injection, Probe, Words
 from harness.driving.system import HasMarkers, Need, Role, System
 
 
@@ -60,4 +60,5 @@ RESTART_EMPTY = Fault(
     changes_roles=True,
     lasts_s=1.0,
     needs=frozenset({Need.EMPTY_RESTART}),
+    words=Words(does="{node} killed and started empty", healed="{node} left running", since="{primary} was killed"),
 )

@@ -1,4 +1,4 @@
-"""Plug-ins by name, from entry points: backends, workloads, faults, reports, and the servers that backends need.
+"""Plug-ins by name, from entry points: backends, workloads, faults, checks, models, reports, and the servers that backends need.
 
 A plug-in is loaded when it is first asked for: no driver is imported for a backend that is not run.
 """
@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.errors import UsageError
 
-KINDS = ("backends", "workloads", "faults", "reports", "servers")
+KINDS = ("backends", "workloads", "faults", "checks", "models", "reports", "servers")
 
 
 def names(kind: str) -> list[str]:

@@ -18,22 +18,10 @@ from harness.driving.backend import offers_of, servers_of
 from harness.driving.nemesis import refusal
 from harness.driving.system import Need
 from harness.errors import Infrastructure
-from harness.judging.checks import MODEL_NAMES
-
-MODEL_SENTENCES = {
-    "register": "one value: read, write, cas; also set and get",
-    "versioned-register": "one value with a version: get_versioned, set, compare_and_swap, check_and_set, delete",
-    "mutex": "a lock without a lease, owned by the process that acquires",
-    "lease": "a lock with a TTL and an owner token: the lease rules, and fencing",
-    "dedup": "check_and_set has a single winner, whom every later read sees",
-    "counter": "increment and get",
-}
 
 
 def rows(what: str) -> list[tuple[str, ...]]:
     """Give names and sentences of a kind of things, in a stable order."""
-    if what == "models":
-        return [(name, MODEL_SENTENCES[name]) for name in MODEL_NAMES]
     if what == "claims":
         return [(claim.id, claim.sentence) for claim in claims.shipped().claims]
     if what == "mutants":

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from string import Formatter
 from typing import Any, Protocol
 
 from harness import registry
@@ -19,7 +20,7 @@ from harness.driving.backend import Backend, offers_of
 from harness.driving.plan import FaultSpec
 from harness.driving.system import HasNodes, Need, Role, ShowsOwners, System, heal_all, roles_of
 from harness.errors import Infrastructure
-from harness.record.history import NEMESIS, Event
+from harness.record.history import NEMESIS, NO_ANSWER, Effect, Event
 from harness.record.journal import Journal
 
 PROBE_S = 5.0
@@ -28,8 +29,8 @@ POLL_S = 0.02
 WATCH_S = 0.1
 OBSERVED_KEYS = 6
 CLOCK_EVERY = 10  # watches
+PLACEHOLDERS = frozenset({"name", "targets", "node", "group", "source", "inner", "primary"})
 ABOUT_THE_PRIMARY = frozenset({Need.TAKEOVER, Need.WAITS, Need.EMPTY_RESTART})
-NO_ANSWER = "silent"  # the role of a node that did not answer in time: nothing was seen, so nothing changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +60,28 @@ class Injection(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """How reports tell of a fault: what it does, what its healing did, and as what something came after. Templates:
+
+    {name} of the fault, its {targets}, the {node} that it meets, the {group} of clients of this name, the {source} of its links,
+    {inner}, the node with the client side that stays with it, and {primary}, which is "the primary" where the node was that, else the node.
+    """
+
+    does: str = "{name} {targets}"
+    healed: str = "{name} is over"
+    since: str = "{name} began"
+
+    def __post_init__(self) -> None:
+        for template in (self.does, self.healed, self.since):
+            for _, field_name, _, _ in Formatter().parse(template):
+                if field_name is not None and field_name not in PLACEHOLDERS:
+                    raise ValueError(f"{{{field_name}}} in the words of a fault, expected {{{'}, {'.join(sorted(PLACEHOLDERS))}}}")
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A kind of fault. `changes_roles`: it is meant to change who is primary, or a run id.
+    """A kind of fault. `changes_roles`: it is meant to change who is primary, or a run id. `effects` are what a judge must know of it.
 
     `on` makes the injection for a node's name. `on_clients`: it meets the run's own clients and no node; its
     system is `harness.driving.system.PausesClients` too, and its target CLIENTS. `follow` are faults on the same target, each so many
@@ -77,6 +97,14 @@ class Fault:
     lasts_s: float = 2.0
     on_clients: bool = False
     needs: frozenset[Need] = frozenset()
+    effects: frozenset[Effect] = frozenset()
+    words: Words = Words()
+
+    def with_followers(self) -> Iterator[Fault]:
+        """Give the fault and all that follow it."""
+        yield self
+        for _, follower in self.follow:
+            yield from follower.with_followers()
 
 
 def refusal(fault: Fault, backend: Backend, variant: str) -> str | None:

@@ -132,7 +132,7 @@ def run(
         if broken := unkept(system, offers_of(catalogue.backend, plan.variant)):
             raise TypeError(broken)
         ran.versions = dict(system.versions)
-        with Journal(directory / HISTORY, _header(plan, system)) as journal:
+        with Journal(directory / HISTORY, _header(plan, system, catalogue)) as journal:
             _Run(plan, catalogue, system, journal, ran, say, trial_done).all_trials()
     ran.seconds = round(time.monotonic() - started, 1)
     return ran
@@ -149,7 +149,7 @@ def side_of(plan: Plan, system: System, slot: int) -> str:
     return sides[slot * len(sides) // plan.concurrency]
 
 
-def _header(plan: Plan, system: System) -> Header:
+def _header(plan: Plan, system: System, catalogue: Catalogue) -> Header:
     return Header(
         seed=plan.seed,
         deployment=plan.backend,
@@ -160,6 +160,7 @@ def _header(plan: Plan, system: System) -> Header:
         sides={str(slot): side_of(plan, system, slot) for slot in range(plan.concurrency)},
         clock_bound_ms=clock_bound_of(system),
         options={"mutant": plan.mutant, "rate": plan.rate, "deadline_s": plan.deadline_s} | dict(plan.options),
+        effects={each.name: tuple(sorted(each.effects)) for fault in catalogue.faults.values() for each in fault.with_followers()},
     )
 
 

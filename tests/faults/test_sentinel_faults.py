@@ -25,7 +25,7 @@ from harness.driving.nemesis import Fault, Probe, target_of
 from harness.driving.plan import FaultSpec
 from harness.driving.run import HISTORY
 from harness.driving.system import Role
-from harness.record.history import load
+from harness.record.format import load
 
 LONG_MS = 60_000
 NO_FAILOVER = [

@@ -36,7 +36,7 @@ from harness.driving.backend import Deployment
 from harness.driving.client import outcome
 from harness.driving.nemesis import Fault, Injection
 from harness.driving.run import HISTORY
-from harness.record.history import load
+from harness.record.format import load
 
 FAULTS = [CUT, LATENCY, LOST_REPLY, PAUSE, KILL, RESTART]
 ON_LINKS = [CUT, LATENCY, LOST_REPLY]

@@ -19,7 +19,7 @@ from harness.driving.run import HISTORY, Catalogue, run
 from harness.driving.system import Need, System
 from harness.judging.checkers.lease import lease
 from harness.judging.verdict import Status
-from harness.record.history import load
+from harness.record.format import load
 from workloads.lock import LOCK
 
 FAULTS = {"isolate-primary": ISOLATE_PRIMARY}

@@ -14,7 +14,6 @@ from faults.kill import KILL
 from faults.marker import Marker
 from harness.driving.nemesis import Fault, Injection, Probe, Words
 from harness.driving.system import HasSynchronousWaits, Link, Need, System
-from harness.errors import Refused
 from harness.record.history import Effect
 
 UNTIL_KILL_S = 1.0
@@ -25,9 +24,8 @@ EVERY_S = 0.05
 class CancelWait:
     """The cut between a primary and its peers, and a thread that cancels."""
 
-    system: System
+    system: HasSynchronousWaits
     node: str
-    waits: HasSynchronousWaits
     marker: Marker = field(init=False)
     cancelled: int = 0
     stop: threading.Event = field(default_factory=threading.Event)
@@ -66,16 +64,15 @@ class CancelWait:
 
     def _cancel(self) -> None:
         while not self.stop.wait(EVERY_S):
-            self.cancelled += self.waits.cancel_waits(self.node)
+            self.cancelled += self.system.cancel_waits(self.node)
 
     def _links(self) -> list[Link]:
         return self.system.links("peers", self.node)
 
 
 def _on(system: System, target: str) -> Injection:
-    if not isinstance(system, HasSynchronousWaits):
-        raise Refused(f"{system.name} waits for no standby and cannot have cancel-wait")
-    return CancelWait(system, target, system)
+    assert isinstance(system, HasSynchronousWaits)
+    return CancelWait(system, target)
 
 
 CANCEL_WAIT = Fault(

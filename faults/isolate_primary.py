@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from faults.marker import Marker
 from harness.driving.nemesis import Fault, Injection, Probe, Words
-from harness.driving.system import Link, Need, System
+from harness.driving.system import HasPeers, Link, Need, System
 from harness.record.history import SPLIT_BRAIN
 
 
@@ -19,7 +19,7 @@ from harness.record.history import SPLIT_BRAIN
 class Isolation:
     """The cut around one node."""
 
-    system: System
+    system: HasPeers
     node: str
     marker: Marker = field(init=False)
 
@@ -65,6 +65,7 @@ class Isolation:
 
 
 def _on(system: System, target: str) -> Injection:
+    assert isinstance(system, HasPeers)
     return Isolation(system, target)
 
 

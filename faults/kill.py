@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from harness.driving.nemesis import Fault, Injection, Probe, Words
-from harness.driving.system import Need, System
+from harness.driving.system import HasNodes, Need, System
 
 
 @dataclass(slots=True)
 class Kill:
     """SIGKILL to all of the node, then a start."""
 
-    system: System
+    system: HasNodes
     node: str
     run_id: str | None = field(default=None)
 
@@ -38,6 +38,7 @@ class Kill:
 
 def kill(system: System, target: str) -> Injection:
     """Make the injection; `restart` is the same with another name and plan."""
+    assert isinstance(system, HasNodes)
     return Kill(system, target)
 
 

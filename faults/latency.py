@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from faults.links import OnLinks, links_of_first_side
 from harness.driving.nemesis import Fault, Injection, Words
-from harness.driving.system import Need, Passage, System
+from harness.driving.system import HasLinks, Need, Passage, System
 
 LATENCY_MS = 120
 
@@ -14,6 +14,7 @@ def _late(passage: Passage) -> bool:
 
 
 def _on(system: System, target: str) -> Injection:
+    assert isinstance(system, HasLinks)
     return OnLinks(system, links_of_first_side(system, target), lambda link: link.delay(LATENCY_MS), _late)
 
 

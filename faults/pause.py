@@ -8,14 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.driving.nemesis import Fault, Injection, Probe, Words
-from harness.driving.system import Need, System
+from harness.driving.system import HasNodes, Need, System
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
     """SIGSTOP, then SIGCONT."""
 
-    system: System
+    system: HasNodes
     node: str
 
     @property
@@ -38,6 +38,7 @@ class Pause:
 
 
 def _on(system: System, target: str) -> Injection:
+    assert isinstance(system, HasNodes)
     return Pause(system, target)
 
 

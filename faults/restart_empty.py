@@ -6,14 +6,14 @@ import time
 from dataclasses import dataclass, field
 
 from harness.driving.nemesis import Fault, Injection, Probe, Words
-from harness.driving.system import Need, Role, System
+from harness.driving.system import HasMarkers, Need, Role, System
 
 
 @dataclass(slots=True)
 class RestartEmpty:
     """SIGKILL and start in one step. That it is empty, a marker written before tells: it is gone."""
 
-    system: System
+    system: HasMarkers
     node: str
     run_id: str | None = field(default=None)
     marker: str = ""
@@ -49,6 +49,7 @@ class RestartEmpty:
 
 
 def _on(system: System, target: str) -> Injection:
+    assert isinstance(system, HasMarkers)
     return RestartEmpty(system, target)
 
 

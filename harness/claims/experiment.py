@@ -14,9 +14,10 @@ from typing import Any, Protocol
 from harness import registry
 from harness.claims.judging import TrialEvidence
 from harness.deploy import compose, install
+from harness.driving.backend import MayBeTheUsers, grounds_of, servers_of
 from harness.driving.plan import Plan
 from harness.driving.run import Catalogue, Ran, check_plan, run, through_links
-from harness.driving.system import MayBeTheUsers, Need
+from harness.driving.system import Need
 from harness.errors import Infrastructure, UsageError
 from harness.heartbeat import Say
 from harness.judging.check import Terms
@@ -72,9 +73,9 @@ def check(plan: Plan) -> None:
 def needed(plan: Plan) -> tuple[str, ...]:
     """Name the servers that are brought for a plan; a proxy only where clients go through it."""
     backend = registry.load("backends", plan.backend)
-    if plan.on != "local" or plan.on not in backend.grounds:
+    if plan.on != "local" or plan.on not in grounds_of(backend):
         return ()
-    return (*backend.servers(plan.variant), *((PROXY,) if through_links(backend, plan.variant, _needs(plan)) else ()))
+    return (*servers_of(backend, plan.variant), *((PROXY,) if through_links(backend, plan.variant, _needs(plan)) else ()))
 
 
 def require_servers(plan: Plan, say: Say) -> None:
@@ -90,8 +91,8 @@ def require_servers(plan: Plan, say: Say) -> None:
 def lacking(plan: Plan) -> str | None:
     """Say what this machine lacks for a plan, and after a semicolon the remedy; None if nothing."""
     backend = registry.load("backends", plan.backend)
-    if plan.on not in backend.grounds:
-        return f"{backend.name} does not run on {plan.on}; use --on {' or --on '.join(backend.grounds)}"
+    if plan.on not in (grounds := grounds_of(backend)):
+        return f"{backend.name} does not run on {plan.on}; use --on {' or --on '.join(grounds)}"
     return compose.missing() if plan.on == "compose" else _refused(plan) or install.missing(*needed(plan))
 
 

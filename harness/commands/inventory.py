@@ -14,6 +14,7 @@ from harness.claims.running import Settings, plan_of
 from harness.commands import request
 from harness.deploy import compose, install
 from harness.deploy.process import sweep
+from harness.driving.backend import offers_of, servers_of
 from harness.driving.nemesis import refusal
 from harness.driving.system import Need
 from harness.errors import Infrastructure
@@ -77,8 +78,8 @@ def _backend(name: str) -> dict[str, Any]:
     for fault in registry.names("faults"):
         refusals = [refusal(registry.load("faults", fault), backend, variant) for variant in variants]
         faults[fault] = None if None in refusals else refusals[0]
-    links = any(Need.LINKS in backend.offers(variant) for variant in variants)
-    return {"name": name, "missing": install.missing(*backend.servers(variants[0]), *((PROXY,) if links else ())), "faults": faults}
+    links = any(Need.LINKS in offers_of(backend, variant) for variant in variants)
+    return {"name": name, "missing": install.missing(*servers_of(backend, variants[0]), *((PROXY,) if links else ())), "faults": faults}
 
 
 def _rows() -> list[tuple[str, ...]]:

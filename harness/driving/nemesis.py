@@ -16,8 +16,9 @@ from string import Formatter
 from typing import Any, Protocol
 
 from harness import registry
+from harness.driving.backend import Backend, offers_of
 from harness.driving.plan import FaultSpec
-from harness.driving.system import Backend, Need, Role, System
+from harness.driving.system import HasNodes, Need, Role, ShowsOwners, System, heal_all, roles_of
 from harness.errors import Infrastructure
 from harness.record.history import NEMESIS, NO_ANSWER, Effect, Event
 from harness.record.journal import Journal
@@ -108,7 +109,7 @@ class Fault:
 
 def refusal(fault: Fault, backend: Backend, variant: str) -> str | None:
     """Say why a variant cannot have a fault, and which can; None if it can."""
-    missing = fault.needs - backend.offers(variant)
+    missing = fault.needs - offers_of(backend, variant)
     if not missing:
         return None
     lacking = [need for need in Need if need in missing][-1]  # the most particular one
@@ -127,15 +128,15 @@ def target_refusal(spec: FaultSpec, fault: Fault, backend: Backend, variant: str
         return f"fault {spec} meets clients and no node; expected {spec.name}"
     if fault.needs & ABOUT_THE_PRIMARY:
         return f"fault {spec} meets the primary and no other node; expected {spec.name}"
-    if Need.TAKEOVER in backend.offers(variant):
+    if Need.TAKEOVER in offers_of(backend, variant):
         return None
     others = [registry.load("backends", name) for name in registry.names("backends")]
-    able = [each.name for each in others if any(fault.needs | {Need.TAKEOVER} <= each.offers(name) for name in each.variants)]
+    able = [each.name for each in others if any(fault.needs | {Need.TAKEOVER} <= offers_of(each, name) for name in each.variants)]
     return f"{backend.name} has no {spec.target} for fault {spec} to meet; use --backend {' or '.join(able)}"
 
 
 def _able(fault: Fault, backend: Backend) -> list[str]:
-    return [variant for variant in backend.variants if fault.needs <= backend.offers(variant)]
+    return [variant for variant in backend.variants if fault.needs <= offers_of(backend, variant)]
 
 
 @dataclass(slots=True)
@@ -198,7 +199,7 @@ class Nemesis:
         for active in reversed(self._active):
             self._record(active, "healing")
         self._active.clear()
-        self._system.heal_all()
+        heal_all(self._system)
 
     def _prove(self, active: Active, phase: str, look: Callable[[], Probe], deadline_s: float) -> bool:
         end = time.monotonic() + deadline_s
@@ -283,7 +284,7 @@ class Watcher:
             self.failure = error
 
     def _look(self) -> None:
-        for node, role in self._system.roles().items():
+        for node, role in roles_of(self._system).items():
             before = self._seen.roles.get(node)
             if before is not None and (before.role, before.epoch, before.run_id) == (role.role, role.epoch, role.run_id):
                 continue
@@ -309,10 +310,10 @@ class Watcher:
             self._keys[event.key] = None
 
     def _observe(self) -> None:
-        if not self.planned or len(self._system.nodes) < 2:
+        if not self.planned or not isinstance(self._system, ShowsOwners) or len(self._system.nodes) < 2:
             return
         for key in list(self._keys)[-OBSERVED_KEYS:]:
-            owners = {name: self._system.lock_owner(name, key) for name, node in self._system.nodes.items()}
+            owners = {name: self._system.lock_owner(name, key) for name in self._system.nodes}
             if self._seen.owners.get(key) != owners:
                 self._seen.owners[key] = owners
                 self._journal.nemesis("observer", {"key": key, "owners": owners})
@@ -320,8 +321,8 @@ class Watcher:
 
 def target_of(system: System, spec: FaultSpec) -> str:
     """Name the node that a fault meets now; raise Infrastructure where there is none."""
-    primary = system.primary()
-    if primary is None:
+    primary = system.primary() if isinstance(system, HasNodes) else None
+    if primary is None or not isinstance(system, HasNodes):
         raise Infrastructure(f"{system.name} has no primary for fault {spec} to meet")
     if spec.target == "primary":
         return primary

@@ -23,10 +23,10 @@ from faults.latency import LATENCY
 from faults.lost_reply import LOST_REPLY
 from faults.pause import FREEZE, PAUSE
 from faults.restart import RESTART
+from harness.driving.backend import Deployment
 from harness.driving.client import outcome
 from harness.driving.nemesis import Fault, target_of
 from harness.driving.plan import FaultSpec
-from harness.driving.system import Deployment
 from harness.errors import Refused
 
 SINGLE = [CUT, LATENCY, LOST_REPLY, PAUSE, KILL, RESTART]

@@ -8,25 +8,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from harness import registry
 from harness.claims.judging import TrialEvidence
 from harness.deploy import compose, install
+from harness.driving.backend import MayBeTheUsers, grounds_of, servers_of
 from harness.driving.plan import Plan
 from harness.driving.run import Catalogue, Ran, check_plan, run, through_links
-from harness.driving.system import MayBeTheUsers, Need
+from harness.driving.system import Need
 from harness.errors import Infrastructure, UsageError
 from harness.heartbeat import Say
-from harness.judging.checkers.extra_holders import extra_holders
-from harness.judging.checkers.late_grant import late_grant
-from harness.judging.checks import guarded, verdicts
+from harness.judging.check import Terms
+from harness.judging.checks import trial_verdicts
 from harness.judging.gates import DOUBTS, driven, exposure, validity
 from harness.judging.verdict import Status, Verdict, combine, unknown
 from harness.record import store
-from harness.record.history import BROKEN, History, load
+from harness.record.format import load
+from harness.record.history import BROKEN, History
 
 PROXY = "toxiproxy"  # which a run may do without
 ESSENTIAL = ("settled", "faults_proved")
@@ -73,9 +73,9 @@ def check(plan: Plan) -> None:
 def needed(plan: Plan) -> tuple[str, ...]:
     """Name the servers that are brought for a plan; a proxy only where clients go through it."""
     backend = registry.load("backends", plan.backend)
-    if plan.on != "local" or plan.on not in backend.grounds:
+    if plan.on != "local" or plan.on not in grounds_of(backend):
         return ()
-    return (*backend.servers(plan.variant), *((PROXY,) if through_links(backend, plan.variant, _needs(plan)) else ()))
+    return (*servers_of(backend, plan.variant), *((PROXY,) if through_links(backend, plan.variant, _needs(plan)) else ()))
 
 
 def require_servers(plan: Plan, say: Say) -> None:
@@ -91,8 +91,8 @@ def require_servers(plan: Plan, say: Say) -> None:
 def lacking(plan: Plan) -> str | None:
     """Say what this machine lacks for a plan, and after a semicolon the remedy; None if nothing."""
     backend = registry.load("backends", plan.backend)
-    if plan.on not in backend.grounds:
-        return f"{backend.name} does not run on {plan.on}; use --on {' or --on '.join(backend.grounds)}"
+    if plan.on not in (grounds := grounds_of(backend)):
+        return f"{backend.name} does not run on {plan.on}; use --on {' or --on '.join(grounds)}"
     return compose.missing() if plan.on == "compose" else _refused(plan) or install.missing(*needed(plan))
 
 
@@ -199,16 +199,10 @@ def load_if_there(path: Path) -> History:
 
 
 def judge_trials(history: History, bound_ns: int | None = None) -> list[TrialEvidence]:
-    """Judge each trial that is not void by every check that it calls for; late grants where a bound is given."""
+    """Judge each trial that is not void by every check that it calls for; `bound_ns` is the claims' bound."""
     found = []
     for trial in history.trials():
         if trial.void is not None or not trial.history.events:
             continue
-        checks = verdicts(trial.history)
-        faults = trial.history.header.faults if trial.history.header else ()
-        if "isolate-primary" in faults:
-            checks["extra-holders"] = guarded("extra-holders", extra_holders)(trial.history)
-            if bound_ns is not None:
-                checks["late-grant"] = guarded("late-grant", partial(late_grant, bound_ns=bound_ns))(trial.history)
-        found.append(TrialEvidence(trial.n, trial.history, checks))
+        found.append(TrialEvidence(trial.n, trial.history, trial_verdicts(trial.history, Terms(bound_ns=bound_ns))))
     return found

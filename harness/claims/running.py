@@ -21,6 +21,7 @@ from harness.claims.file import Claim, Claims, Control, Experiment, row_word, ro
 from harness.claims.judging import ControlResult, ExperimentEvidence, Judgement, Seen, exit_code, headline, judge, left_out, table
 from harness.deploy import install
 from harness.deploy.bringing import Bringing
+from harness.driving.backend import grounds_of, mutants_of
 from harness.driving.plan import Episode, FaultSpec, Plan
 from harness.errors import UsageError
 from harness.judging.verdict import Status, Verdict, combine, of_each_kind_first, unknown
@@ -155,9 +156,9 @@ def check_experiment(experiment: Experiment, settings: Settings) -> None:
     for fault in experiment.faults:
         registry.load("faults", FaultSpec.parse(fault).name)
     for control in experiment.controls:
-        if control.mutant is not None and control.mutant not in backend.mutants:
-            raise UsageError(f"unknown mutant {control.mutant!r} of a control, {registry.nearest(control.mutant, backend.mutants)}")
-    if settings.on in backend.grounds:
+        if control.mutant is not None and control.mutant not in (mutants := mutants_of(backend)):
+            raise UsageError(f"unknown mutant {control.mutant!r} of a control, {registry.nearest(control.mutant, mutants)}")
+    if settings.on in grounds_of(backend):
         check(plan_of(experiment, settings))
 
 

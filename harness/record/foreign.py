@@ -28,7 +28,7 @@ from typing import Any, get_args
 import msgspec
 
 from harness.record import edn
-from harness.record import history as ours
+from harness.record import format as ours
 from harness.record.fields import canonical
 from harness.record.history import LARGEST, MOST_NESTED, NEMESIS, Event, EventType, History, MalformedHistory, pair
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from harness.record.history import END_MARK, NEMESIS, Event, EventType, Header, encode
+from harness.record.format import END_MARK, encode
+from harness.record.history import NEMESIS, Event, EventType, Header
 
 FLUSH_S = 0.02
 CLOCK_PAIR_NS = 100_000

@@ -29,7 +29,8 @@ from harness.deploy import install
 from harness.deploy.ports import HOST, Ports
 from harness.errors import Infrastructure
 from harness.judging.verdict import Status
-from harness.record.history import BROKEN, Event, History, MalformedHistory, load
+from harness.record.format import load
+from harness.record.history import BROKEN, Event, History, MalformedHistory
 from harness.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.record.history import NEMESIS, Event, Header, load, parse
+from harness.record.format import load, parse
+from harness.record.history import NEMESIS, Event, Header
 from harness.record.journal import CLOCK_PAIR_NS, Journal
 
 DEADLINE_S = 60.0

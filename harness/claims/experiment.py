@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from harness import registry
 from harness.claims.judging import TrialEvidence
-from harness.deploy import compose, install
+from harness.deploy import engine, install
 from harness.driving.backend import MayBeTheUsers, grounds_of, servers_of
 from harness.driving.plan import Plan
 from harness.driving.run import Catalogue, Ran, check_plan, run, through_links
@@ -84,7 +84,7 @@ def require_servers(plan: Plan, say: Say) -> None:
         raise UsageError(refused)
     if gone := install.absent(needed(plan)):
         install.install(gone, say)
-    if plan.on == "compose" and (missing := compose.missing()):
+    if plan.on == "compose" and (missing := engine.missing()):
         raise Infrastructure(missing)
 
 
@@ -93,7 +93,7 @@ def lacking(plan: Plan) -> str | None:
     backend = registry.load("backends", plan.backend)
     if plan.on not in (grounds := grounds_of(backend)):
         return f"{backend.name} does not run on {plan.on}; use --on {' or --on '.join(grounds)}"
-    return compose.missing() if plan.on == "compose" else _refused(plan) or install.missing(*needed(plan))
+    return engine.missing() if plan.on == "compose" else _refused(plan) or install.missing(*needed(plan))
 
 
 def _refused(plan: Plan) -> str | None:

@@ -474,7 +474,7 @@ class _Worker:
             return
         invoke = journal.append(self.process, "invoke", f, key, argument)
         done = outcome(self._client, f, key, argument)
-        completion = journal.append(self.process, done.type, f, key, done.value, node=done.node, error=done.error)
+        completion = journal.complete(self.process, f, key, done)
         self.run.pauses.note(self.slot, invoke, completion)
         assert self._generator is not None
         self._generator = self._generator.update(context, invoke, completion)

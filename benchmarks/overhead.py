@@ -25,11 +25,12 @@ from statistics import median
 from backends.redis.admin import wire
 from backends.redis.session import scripts
 from backends.redis.single import REDIS, RedisSingle
+from harness.driving.backend import Deployment
 from harness.driving.plan import Episode, Plan
 from harness.driving.run import HISTORY, Catalogue, run
-from harness.driving.system import Deployment, Need, System
+from harness.driving.system import System
 from harness.record import store
-from harness.record.history import load
+from harness.record.format import load
 from workloads.counter import COUNTER
 
 TARGET_US = 40.0
@@ -39,7 +40,6 @@ class Running:
     """The Redis backend over a server that already runs: a run's CPU time is then the harness' own."""
 
     name, variants, mutants, functions = REDIS.name, REDIS.variants, REDIS.mutants, REDIS.functions
-    undriven = REDIS.undriven
 
     def __init__(self, system: System) -> None:
         self._system = system
@@ -47,12 +47,6 @@ class Running:
     @contextmanager
     def open(self, deployment: Deployment) -> Iterator[System]:
         yield self._system
-
-    def offers(self, variant: str) -> frozenset[Need]:
-        return frozenset()
-
-    def missing(self, variant: str, needs: frozenset[Need]) -> str | None:
-        return None
 
 
 def bare(port: int, options: argparse.Namespace, seed: int) -> tuple[float, int]:

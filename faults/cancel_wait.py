@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 from faults.kill import KILL
 from faults.marker import Marker
-from harness.driving.nemesis import Fault, Injection, Probe
+from harness.driving.nemesis import Fault, Injection, Probe, Words
 from harness.driving.system import HasSynchronousWaits, Link, Need, System
-from harness.errors import Refused
+from harness.record.history import Effect
 
 UNTIL_KILL_S = 1.0
 EVERY_S = 0.05
@@ -24,9 +24,8 @@ EVERY_S = 0.05
 class CancelWait:
     """The cut between a primary and its peers, and a thread that cancels."""
 
-    system: System
+    system: HasSynchronousWaits
     node: str
-    waits: HasSynchronousWaits
     marker: Marker = field(init=False)
     cancelled: int = 0
     stop: threading.Event = field(default_factory=threading.Event)
@@ -65,16 +64,15 @@ class CancelWait:
 
     def _cancel(self) -> None:
         while not self.stop.wait(EVERY_S):
-            self.cancelled += self.waits.cancel_waits(self.node)
+            self.cancelled += self.system.cancel_waits(self.node)
 
     def _links(self) -> list[Link]:
         return self.system.links("peers", self.node)
 
 
 def _on(system: System, target: str) -> Injection:
-    if not isinstance(system, HasSynchronousWaits):
-        raise Refused(f"{system.name} waits for no standby and cannot have cancel-wait")
-    return CancelWait(system, target, system)
+    assert isinstance(system, HasSynchronousWaits)
+    return CancelWait(system, target)
 
 
 CANCEL_WAIT = Fault(
@@ -85,4 +83,10 @@ CANCEL_WAIT = Fault(
     lasts_s=6.0,
     needs=frozenset({Need.LINKS, Need.PROCESS, Need.TAKEOVER, Need.WAITS}),
     follow=((UNTIL_KILL_S, KILL),),
+    effects=frozenset({Effect.CUTS_REPLICATION}),
+    words=Words(
+        does="replication from {node} held back, waits for it cancelled",
+        healed="replication from {node} let through",
+        since="replication was held back",
+    ),
 )

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.driving.nemesis import Fault, Injection, Probe
+from harness.driving.nemesis import Fault, Injection, Probe, Words
 from harness.driving.system import HasClientClocks, Need, System
-from harness.errors import Refused
 
 NEAR_MS = 5.0  # reading two clocks one after the other takes time
 
@@ -45,8 +44,7 @@ class ClientClock:
 
 
 def _shifted(system: System, share_of_bound: float) -> Injection:
-    if not isinstance(system, HasClientClocks) or system.clock_bound_ms is None:
-        raise Refused(f"{system.name} reads no client clock")
+    assert isinstance(system, HasClientClocks)
     return ClientClock(system, system.sides[-1], round(system.clock_bound_ms * share_of_bound))
 
 
@@ -64,6 +62,7 @@ CLIENT_CLOCK = Fault(
     _within,
     lasts_s=3.0,
     needs=frozenset({Need.CLIENT_CLOCKS}),
+    words=Words(does="clocks of {group} set ahead", healed="the clocks of {node} are set back", since="clocks were set ahead"),
 )
 CLIENT_CLOCK_BEYOND = Fault(
     "client-clock-beyond",
@@ -71,4 +70,7 @@ CLIENT_CLOCK_BEYOND = Fault(
     _beyond,
     lasts_s=3.0,
     needs=frozenset({Need.CLIENT_CLOCKS}),
+    words=Words(
+        does="clocks of {group} set ahead beyond the bound", healed="the clocks of {node} are set back", since="clocks were set ahead"
+    ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.driving.nemesis import Fault, Injection, Probe
+from harness.driving.nemesis import Fault, Injection, Probe, Words
 from harness.driving.system import PausesClients, Sleeper, System
 from harness.errors import Refused
 from harness.record.history import CLIENTS
@@ -46,4 +46,11 @@ def _on(system: System, target: str) -> Injection:
     return ClientPause(system)
 
 
-CLIENT_PAUSE = Fault("client-pause", "a client that holds a lock sleeps past its lease and then writes", _on, lasts_s=3.0, on_clients=True)
+CLIENT_PAUSE = Fault(
+    "client-pause",
+    "a client that holds a lock sleeps past its lease and then writes",
+    _on,
+    lasts_s=3.0,
+    on_clients=True,
+    words=Words(does="holders of locks paused", healed="all clients go on", since="the pausing of holders began"),
+)

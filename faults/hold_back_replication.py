@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 from faults.kill import KILL
 from faults.marker import Marker
-from harness.driving.nemesis import Fault, Injection, Probe
-from harness.driving.system import Link, Need, System
+from harness.driving.nemesis import Fault, Injection, Probe, Words
+from harness.driving.system import HasPeers, Link, Need, System
+from harness.record.history import Effect
 
 UNTIL_KILL_S = 0.5  # with the probe before it the peers are cut for less than a second
 
@@ -16,7 +17,7 @@ UNTIL_KILL_S = 0.5  # with the probe before it the peers are cut for less than a
 class HoldBack:
     """The cut between a primary and its peers; clients reach it."""
 
-    system: System
+    system: HasPeers
     node: str
     marker: Marker = field(init=False)
 
@@ -52,6 +53,7 @@ class HoldBack:
 
 
 def _on(system: System, target: str) -> Injection:
+    assert isinstance(system, HasPeers)
     return HoldBack(system, target)
 
 
@@ -63,4 +65,10 @@ HOLD_BACK_REPLICATION = Fault(
     lasts_s=6.0,
     needs=frozenset({Need.LINKS, Need.PROCESS, Need.TAKEOVER}),
     follow=((UNTIL_KILL_S, KILL),),
+    effects=frozenset({Effect.CUTS_REPLICATION}),
+    words=Words(
+        does="replication from {node} held back",
+        healed="replication from {node} let through",
+        since="replication was held back",
+    ),
 )

@@ -10,15 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from faults.marker import Marker
-from harness.driving.nemesis import Fault, Injection, Probe
-from harness.driving.system import Link, Need, System
+from harness.driving.nemesis import Fault, Injection, Probe, Words
+from harness.driving.system import HasPeers, Link, Need, System
+from harness.record.history import SPLIT_BRAIN
 
 
 @dataclass(slots=True)
 class Isolation:
     """The cut around one node."""
 
-    system: System
+    system: HasPeers
     node: str
     marker: Marker = field(init=False)
 
@@ -64,6 +65,7 @@ class Isolation:
 
 
 def _on(system: System, target: str) -> Injection:
+    assert isinstance(system, HasPeers)
     return Isolation(system, target)
 
 
@@ -74,4 +76,6 @@ ISOLATE_PRIMARY = Fault(
     changes_roles=True,
     lasts_s=7.0,
     needs=frozenset({Need.LINKS, Need.TAKEOVER}),
+    effects=SPLIT_BRAIN,
+    words=Words(does="{inner} cut off", healed="links to {node} open again", since="the primary was cut off"),
 )

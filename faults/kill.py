@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from harness.driving.nemesis import Fault, Injection, Probe
-from harness.driving.system import Need, System
+from harness.driving.nemesis import Fault, Injection, Probe, Words
+from harness.driving.system import HasNodes, Need, System
 
 
 @dataclass(slots=True)
 class Kill:
     """SIGKILL to all of the node, then a start."""
 
-    system: System
+    system: HasNodes
     node: str
     run_id: str | None = field(default=None)
 
@@ -38,9 +38,15 @@ class Kill:
 
 def kill(system: System, target: str) -> Injection:
     """Make the injection; `restart` is the same with another name and plan."""
+    assert isinstance(system, HasNodes)
     return Kill(system, target)
 
 
 KILL = Fault(
-    "kill", "the server is killed (SIGKILL) and started again when healed", kill, changes_roles=True, needs=frozenset({Need.PROCESS})
+    "kill",
+    "the server is killed (SIGKILL) and started again when healed",
+    kill,
+    changes_roles=True,
+    needs=frozenset({Need.PROCESS}),
+    words=Words(does="{node} killed", healed="{node} started again", since="{primary} was killed"),
 )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from faults.links import OnLinks, links_of_first_side
-from harness.driving.nemesis import Fault, Injection
-from harness.driving.system import Need, Passage, System
+from harness.driving.nemesis import Fault, Injection, Words
+from harness.driving.system import HasLinks, Need, Passage, System
 
 LATENCY_MS = 120
 
@@ -14,7 +14,14 @@ def _late(passage: Passage) -> bool:
 
 
 def _on(system: System, target: str) -> Injection:
+    assert isinstance(system, HasLinks)
     return OnLinks(system, links_of_first_side(system, target), lambda link: link.delay(LATENCY_MS), _late)
 
 
-LATENCY = Fault("latency", f"one client side reaches the server {LATENCY_MS} ms late", _on, needs=frozenset({Need.LINKS}))
+LATENCY = Fault(
+    "latency",
+    f"one client side reaches the server {LATENCY_MS} ms late",
+    _on,
+    needs=frozenset({Need.LINKS}),
+    words=Words(does="{source} reach {node} late", healed="links to {node} open again", since="the links were slowed"),
+)

@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from harness.driving.nemesis import Probe
-from harness.driving.system import Link, Passage, System
+from harness.driving.system import HasLinks, Link, Passage
 
 
 @dataclass(frozen=True, slots=True)
 class OnLinks:
     """An injection into some links; `felt` says whether a passage shows the fault."""
 
-    system: System
+    system: HasLinks
     links: Sequence[Link]
     do: Callable[[Link], None]
     felt: Callable[[Passage], bool]
@@ -49,6 +49,6 @@ class OnLinks:
         return Probe(bool(seen) and visible and all(proof(each) for each in seen.values()), {**facts, "far_end_answers": visible})
 
 
-def links_of_first_side(system: System, target: str) -> list[Link]:
+def links_of_first_side(system: HasLinks, target: str) -> list[Link]:
     """Give the links of the first client side into a node: the other side goes on, and contends."""
     return system.links(system.sides[0], target)

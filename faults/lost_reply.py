@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from faults.links import OnLinks, links_of_first_side
-from harness.driving.nemesis import Fault, Injection
-from harness.driving.system import Need, System
+from harness.driving.nemesis import Fault, Injection, Words
+from harness.driving.system import HasLinks, Need, System
 
 
 def _on(system: System, target: str) -> Injection:
+    assert isinstance(system, HasLinks)
     return OnLinks(
         system,
         links_of_first_side(system, target),
@@ -16,4 +17,10 @@ def _on(system: System, target: str) -> Injection:
     )
 
 
-LOST_REPLY = Fault("lost-reply", "requests of one client side are applied, and their answers cut off", _on, needs=frozenset({Need.REPLIES}))
+LOST_REPLY = Fault(
+    "lost-reply",
+    "requests of one client side are applied, and their answers cut off",
+    _on,
+    needs=frozenset({Need.REPLIES}),
+    words=Words(does="answers from {node} to {source} lost", healed="links to {node} open again", since="answers were lost"),
+)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from harness.driving.system import System
+from harness.driving.system import HasMarkers
 
 SILENCE_S = 0.25  # a marker that has not arrived after this long would have, without the cut: it takes 1 ms
 
@@ -18,7 +18,7 @@ SILENCE_S = 0.25  # a marker that has not arrived after this long would have, wi
 class Marker:
     """A text of its own at one node, past the proxies."""
 
-    system: System
+    system: HasMarkers
     node: str
     text: str = ""
     written_at: float = 0.0

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.driving.nemesis import Fault, Injection, Probe
-from harness.driving.system import Need, System
+from harness.driving.nemesis import Fault, Injection, Probe, Words
+from harness.driving.system import HasNodes, Need, System
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
     """SIGSTOP, then SIGCONT."""
 
-    system: System
+    system: HasNodes
     node: str
 
     @property
@@ -38,10 +38,17 @@ class Pause:
 
 
 def _on(system: System, target: str) -> Injection:
+    assert isinstance(system, HasNodes)
     return Pause(system, target)
 
 
-PAUSE = Fault("pause", "the server's process is stopped (SIGSTOP) and goes on later", _on, needs=frozenset({Need.PROCESS}))
+PAUSE = Fault(
+    "pause",
+    "the server's process is stopped (SIGSTOP) and goes on later",
+    _on,
+    needs=frozenset({Need.PROCESS}),
+    words=Words(does="{node} paused", healed="{node} goes on", since="{primary} was paused"),
+)
 FREEZE = Fault(
     "freeze",
     "the primary is stopped (SIGSTOP) for long enough that another takes its place, and then goes on",
@@ -49,4 +56,5 @@ FREEZE = Fault(
     changes_roles=True,
     lasts_s=7.0,
     needs=frozenset({Need.PROCESS, Need.TAKEOVER}),
+    words=Words(does="{node} paused, for a failover", healed="{node} goes on", since="{primary} was paused"),
 )

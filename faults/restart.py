@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from faults.kill import kill
-from harness.driving.nemesis import Fault
+from harness.driving.nemesis import Fault, Words
 from harness.driving.system import Need
 
 RESTART = Fault(
@@ -13,4 +13,5 @@ RESTART = Fault(
     changes_roles=True,
     lasts_s=0.3,
     needs=frozenset({Need.PROCESS}),
+    words=Words(does="{node} killed, then started", healed="{node} started again", since="{primary} was killed"),
 )

@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from harness.driving.nemesis import Fault, Injection, Probe
-from harness.driving.system import Need, Role, System
+from harness.driving.nemesis import Fault, Injection, Probe, Words
+from harness.driving.system import HasMarkers, Need, Role, System
 
 
 @dataclass(slots=True)
 class RestartEmpty:
     """SIGKILL and start in one step. That it is empty, a marker written before tells: it is gone."""
 
-    system: System
+    system: HasMarkers
     node: str
     run_id: str | None = field(default=None)
     marker: str = ""
@@ -49,6 +49,7 @@ class RestartEmpty:
 
 
 def _on(system: System, target: str) -> Injection:
+    assert isinstance(system, HasMarkers)
     return RestartEmpty(system, target)
 
 
@@ -59,4 +60,5 @@ RESTART_EMPTY = Fault(
     changes_roles=True,
     lasts_s=1.0,
     needs=frozenset({Need.EMPTY_RESTART}),
+    words=Words(does="{node} killed and started empty", healed="{node} left running", since="{primary} was killed"),
 )

@@ -1,4 +1,4 @@
-"""Plug-ins by name, from entry points: backends, workloads, faults, reports, the servers that backends need, and the screens.
+"""Plug-ins by name, from entry points: backends, workloads, faults, checks, models, reports, servers that backends need, and screens.
 
 A plug-in is loaded when it is first asked for: no driver is imported for a backend that is not run.
 """
@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.errors import UsageError
 
-KINDS = ("backends", "workloads", "faults", "reports", "servers")
+KINDS = ("backends", "workloads", "faults", "checks", "models", "reports", "servers")
 """What a user names."""
 SCREENS = ("progress", "terminal", "nights")
 """What a command shows its result with (harness.commands.screens); nobody names them."""

@@ -13,7 +13,8 @@ import msgspec
 
 from harness.judging.verdict import Anomaly, Status, Verdict, combine, of_each_kind_first
 from harness.record import store
-from harness.record.history import History, Trial, encode, load
+from harness.record.format import encode, load
+from harness.record.history import History, Trial
 from harness.report import Report
 from reports import latency as latency_figure
 from reports import rate as rate_figure

@@ -1,18 +1,19 @@
-"""A deployment without servers: a memory store behind the whole interface that a fault or a gate may ask."""
+"""A deployment without servers: a memory store with two nodes that never were."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from backends.client import FUNCTIONS, StateClient
 from backends.memory.session import MemorySession
 from backends.memory.store import MemoryStore
+from harness.driving.backend import Deployment
 from harness.driving.client import Client
 from harness.driving.nemesis import Fault, Probe
 from harness.driving.run import Catalogue
-from harness.driving.system import Deployment, Link, Need, Node, Passage, Role, System
+from harness.driving.system import Node, Role, System
 from workloads.acquire import ACQUIRE
 from workloads.cas import CAS
 from workloads.counter import COUNTER
@@ -27,7 +28,6 @@ class FakeSystem:
     """Says what a test tells it to say; `client_of` may wrap each client."""
 
     name, variant, sides = "fake", "default", ("clients-a", "clients-b")
-    clock_bound_ms = None
     versions = {"fake": "1"}
 
     def __init__(self, mutant: str | None = None) -> None:
@@ -37,9 +37,6 @@ class FakeSystem:
         self.healed = 0
         self.missing: str | None = None
         self.client_of: Callable[[Client], Client] = lambda client: client
-
-    def links(self, source: str | None = None, target: str | None = None) -> list[Link]:
-        return []
 
     def client(self, side: str, deadline_s: float) -> Client:
         return self.client_of(StateClient(MemorySession(self.store, self.mutant)))
@@ -52,24 +49,6 @@ class FakeSystem:
 
     def steady(self) -> str | None:
         return self.missing
-
-    def hurried(self) -> AbstractContextManager[None]:
-        return nullcontext()
-
-    def passage(self, link: Link) -> Passage:
-        return Passage(True, True, 1.0)
-
-    def keys_held(self, node: str) -> int:
-        return 0
-
-    def write_marker(self, node: str, marker: str) -> None:
-        pass
-
-    def read_marker(self, node: str) -> str | None:
-        return None
-
-    def lock_owner(self, node: str, name: str) -> str | None:
-        return None
 
     def heal_all(self) -> None:
         self.healed += 1
@@ -86,8 +65,6 @@ class FakeBackend:
     variants = {"default": "nothing special"}
     mutants = {"release-unchecked": "as in memory"}
     functions = FUNCTIONS
-    undriven: frozenset[str] = frozenset()
-    grounds = ("local",)
 
     def __init__(self, system: FakeSystem | None = None) -> None:
         self.system = system or FakeSystem()
@@ -99,12 +76,6 @@ class FakeBackend:
             yield self.system
         finally:
             self.closed = True
-
-    def offers(self, variant: str) -> frozenset[Need]:
-        return frozenset()
-
-    def servers(self, variant: str) -> tuple[str, ...]:
-        return ()
 
 
 @dataclass(slots=True)

@@ -21,6 +21,7 @@ import workloads
 from backends.client import FUNCTIONS
 from harness.claims.claim import CHECK_OF, WORKLOADS_OF
 from harness.claims.file import shipped
+from harness.driving.backend import mutants_of
 from harness.driving.nemesis import Fault
 from harness.driving.plan import FaultSpec
 from harness.driving.resource import FUNCTIONS as RESOURCE_FUNCTIONS
@@ -158,14 +159,14 @@ def test_every_name_in_the_shipped_claims_exists(experiment: Any) -> None:
     assert experiment.variant in backend.variants
     assert set(experiment.workloads) <= set(registered("workloads"))
     assert {FaultSpec.parse(fault).name for fault in experiment.faults} <= set(registered("faults"))
-    assert {control.mutant for control in experiment.controls} - {None} <= set(backend.mutants)
+    assert {control.mutant for control in experiment.controls} - {None} <= set(mutants_of(backend))
     assert {control.check for control in experiment.controls} <= set(WORKLOADS_OF)
 
 
 @pytest.mark.parametrize("name", list(registered("backends")))
 def test_every_variant_and_mutant_says_in_one_sentence_what_it_is(name: str) -> None:
     backend = registered("backends")[name]
-    for sentence in (*backend.variants.values(), *backend.mutants.values()):
+    for sentence in (*backend.variants.values(), *mutants_of(backend).values()):
         assert sentence
         assert "\n" not in sentence
 

@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 
 from backends.client import FUNCTIONS, StateClient
 from backends.dynamodb import emulators
@@ -26,8 +26,9 @@ from harness.deploy.install import missing
 from harness.deploy.local import Local, LocalNode
 from harness.deploy.ports import HOST
 from harness.deploy.proxy import ProxyLink
+from harness.driving.backend import Deployment
 from harness.driving.client import Client, Indeterminate, NotApplied
-from harness.driving.system import Deployment, Link, Need, Node, Passage, Role, System
+from harness.driving.system import Link, Need, Node, Passage, Role, System
 from harness.errors import Infrastructure
 from harness.waiting import wait_for
 
@@ -39,7 +40,7 @@ MUTANT_PAUSE_S = 0.004  # between the steps of a mutant, so that its race is met
 # What a connection may pass of answers before the rest is cut: that of GET / and of one or two requests are about 260 bytes each.
 REPLY_BUDGET_BYTES = 500
 PADDING = "x" * 1000  # an answer long enough to be cut by a link that drops replies
-MARKER, PASSAGE = "marker", "passage"
+PASSAGE = "passage"
 VARIANTS = {
     IN_MEMORY: "an emulator without a file: gone with its process; ministack, or what HOLDWATER_DYNAMODB names",
     DURABLE: "an emulator with a database file: Dynoxide",
@@ -217,9 +218,6 @@ class DynamoSystem:
     def steady(self) -> str | None:
         return self._missing()
 
-    def hurried(self) -> AbstractContextManager[None]:
-        return nullcontext()
-
     def passage(self, link: Link) -> Passage:
         if not isinstance(link, ProxyLink):
             raise Infrastructure(f"link {link.name}: no emulator at its far end to look for a marker")
@@ -234,32 +232,6 @@ class DynamoSystem:
             took_ms = (time.monotonic() - start) * 1000
             through.close()
         return Passage(self._read(PASSAGE) == marker, answered, round(took_ms, 1) if answered else None)
-
-    def keys_held(self, node: str) -> int:
-        table = Table(Transport(lambda: Target(HOST, self._port, NODE), ADMIN_S), self._table)
-        try:
-            table.begin()
-            return sum(1 for _ in table.pages("scan"))
-        except (NotApplied, Indeterminate) as error:
-            raise Infrastructure(f"{node} does not count its keys: {error}") from None
-        finally:
-            table.close()
-
-    def write_marker(self, node: str, marker: str) -> None:
-        try:
-            self._admin.ask(lambda table: _write(table, MARKER, marker))
-        except (NotApplied, Indeterminate) as error:
-            raise Infrastructure(f"{node} refused a marker: {error}") from None
-
-    def read_marker(self, node: str) -> str | None:
-        return self._read(MARKER)
-
-    def lock_owner(self, node: str, name: str) -> str | None:
-        try:
-            found = self._admin.ask(lambda table: table.read(f"l#{name}", "lock"))
-        except (NotApplied, Indeterminate):
-            return None
-        return found["o"]["S"] if found and "o" in found and int(found["e"]["N"]) > wall_ms() else None
 
     def shift_clock(self, side: str, offset_ms: int) -> None:
         """Let the clients of a side see another time from now on."""
@@ -296,7 +268,7 @@ class DynamoSystem:
         try:
             if self._endpoint is None:
                 self._admin.ask(_create)
-            self._admin.ask(lambda table: table.read("m", MARKER))
+            self._admin.ask(lambda table: table.read("m", PASSAGE))
         except (NotApplied, Indeterminate) as error:
             return str(error)
         return None
@@ -323,7 +295,6 @@ class DynamoBackend:
     variants = VARIANTS
     mutants = {name: mutant.sentence for name, mutant in MUTANTS.items()}
     functions = FUNCTIONS
-    undriven: frozenset[str] = frozenset()
     grounds = ("local", "compose")
 
     @contextmanager

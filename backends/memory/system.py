@@ -6,7 +6,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 
 from backends.client import FUNCTIONS, StateClient
 from backends.memory.mutants import MUTANTS
@@ -16,9 +16,9 @@ from backends.memory.store import MemoryStore
 from backends.target import Target
 from harness.deploy.local import Local, LocalNode, open_local, own_session_environment
 from harness.deploy.ports import HOST
+from harness.driving.backend import Deployment
 from harness.driving.client import Client
-from harness.driving.system import Deployment, Link, Need, Node, Passage, Role, System
-from harness.errors import Infrastructure
+from harness.driving.system import Need, Node, Role, System
 
 NODE = "memory-1"
 MUTANT_PAUSE_S = 0.001  # between the steps of a mutant, so that its race is met
@@ -28,42 +28,13 @@ VARIANTS = {
 }
 
 
-class _NoNetwork:
-    # What both shapes answer to questions about links and replication.
-    name = "memory"
-    sides = ("clients",)
-    clock_bound_ms = None
-
-    def links(self, source: str | None = None, target: str | None = None) -> list[Link]:
-        return []
-
-    def passage(self, link: Link) -> Passage:
-        raise Infrastructure("memory has no links")
-
-    def write_marker(self, node: str, marker: str) -> None:
-        raise Infrastructure("memory has no replication to send a marker over")
-
-    def read_marker(self, node: str) -> str | None:
-        return None
-
-    def lock_owner(self, node: str, name: str) -> str | None:
-        return None
-
-    def keys_held(self, node: str) -> int:
-        raise Infrastructure("memory does not count its keys")
-
-    def hurried(self) -> AbstractContextManager[None]:
-        return nullcontext()
-
-
-class MemoryThreads(_NoNetwork):
+class MemoryThreads:
     """A harness.driving.system.System without processes: one store, shared by threads."""
 
-    variant = "default"
+    name = "memory"
 
     def __init__(self, mutant: str | None) -> None:
         self._store, self._mutant = MemoryStore(), mutant
-        self.nodes: Mapping[str, Node] = {}
         self.versions: Mapping[str, str] = {"Python": sys.version.split()[0]}
 
     def client(self, side: str, deadline_s: float) -> Client:
@@ -71,23 +42,11 @@ class MemoryThreads(_NoNetwork):
             return StateClient(MemorySession(self._store))
         return StateClient(MemorySession(self._store, self._mutant, lambda: time.sleep(MUTANT_PAUSE_S)))
 
-    def roles(self) -> dict[str, Role]:
-        return {}
 
-    def primary(self) -> str | None:
-        return None
+class MemoryChild:
+    """A harness.driving.system.HasNodes of one child process."""
 
-    def steady(self) -> str | None:
-        return None
-
-    def heal_all(self) -> None:
-        pass
-
-
-class MemoryChild(_NoNetwork):
-    """A harness.driving.system.System of one child process."""
-
-    variant = "child"
+    name = "memory"
 
     def __init__(self, local: Local, mutant: str | None) -> None:
         self._local, self._port = local, local.ports.reserve()
@@ -147,10 +106,6 @@ class MemoryBackend:
     def offers(self, variant: str) -> frozenset[Need]:
         """No network, no second node; the variant child can be killed."""
         return frozenset({Need.PROCESS} if variant == "child" else ())
-
-    def servers(self, variant: str) -> tuple[str, ...]:
-        """None: it is Python."""
-        return ()
 
 
 MEMORY = MemoryBackend()

@@ -16,7 +16,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 
 from backends.client import FUNCTIONS
 from backends.postgres.admin import Unanswered
@@ -28,8 +28,9 @@ from backends.postgres.servers import PEERS, SIDES, PostgresNode, PostgresServer
 from backends.target import Target
 from harness.deploy.local import Local, open_local
 from harness.deploy.ports import HOST
+from harness.driving.backend import Deployment
 from harness.driving.client import Client, Indeterminate, NotApplied
-from harness.driving.system import Deployment, Need, System
+from harness.driving.system import Need, System
 from harness.errors import Infrastructure
 from harness.waiting import wait_for
 
@@ -125,9 +126,6 @@ class PostgresOperator(PostgresServers):
         if self._synchronous and not any(row[2] == "sync" for row in rows):
             return f"{primary.name} waits for no standby yet"
         return None
-
-    def hurried(self) -> AbstractContextManager[None]:
-        return nullcontext()
 
     def heal_all(self) -> None:
         with self._lock:  # the primary first: the others are rewound from it
@@ -278,14 +276,12 @@ BACKEND = "postgres-operator"
 
 
 class OperatorBackend:
-    """The entry point of the operated deployment."""
+    """The entry point of the operated deployment, on this machine only: pg_rewind needs the files of a server that is dead."""
 
     name = BACKEND
     variants = VARIANTS
     mutants = {name: mutant.sentence for name, mutant in MUTANTS.items()}
     functions = FUNCTIONS
-    undriven: frozenset[str] = frozenset()
-    grounds = ("local",)  # pg_rewind needs the files of a server that is dead
 
     @contextmanager
     def open(self, deployment: Deployment) -> Iterator[System]:

@@ -21,7 +21,7 @@ import http.client
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +39,9 @@ from harness.deploy.ground import Topology, open_ground
 from harness.deploy.install import require
 from harness.deploy.local import Local, LocalNode
 from harness.deploy.ports import HOST
+from harness.driving.backend import Deployment
 from harness.driving.client import Client
-from harness.driving.system import Deployment, Need, System
+from harness.driving.system import Need, System
 from harness.waiting import wait_for
 
 BACKEND = "postgres-patroni"
@@ -212,9 +213,6 @@ class PostgresPatroni(PostgresServers):
             return "Patroni has named no synchronous standby yet"
         return None
 
-    def hurried(self) -> AbstractContextManager[None]:
-        return nullcontext()
-
     def heal_all(self) -> None:
         self.heal_links()
 
@@ -294,7 +292,6 @@ class PatroniBackend:
     variants = {name: sentence for name, (sentence, _, _) in VARIANTS.items()}
     mutants = {name: mutant.sentence for name, mutant in MUTANTS.items()}
     functions = FUNCTIONS
-    undriven: frozenset[str] = frozenset()
     grounds = ("local", "compose")
 
     @contextmanager

@@ -147,8 +147,6 @@ def silent(admin: Admin) -> str | None:
 class PostgresServers:
     """Nodes behind links; what the deployments share of a harness.driving.system.System."""
 
-    clock_bound_ms = None
-
     def __init__(self, ground: Ground, name: str, variant: str, mutant: str | None, *, believes_tag: bool = False) -> None:
         self._ground, self.name, self.variant, self._mutant, self._believes_tag = ground, name, variant, mutant, believes_tag
         self.nodes: dict[str, ServerNode] = {}
@@ -198,13 +196,6 @@ class PostgresServers:
     def lock_owner(self, node: str, name: str) -> str | None:
         lock = f"{schema_of(self._mutant)}.lock"
         return self._value(node, f"SELECT owner FROM {lock} WHERE name = $1 AND expires_at > clock_timestamp()", name)
-
-    def keys_held(self, node: str) -> int:
-        schema = schema_of(self._mutant)
-        value = self._value(node, f"SELECT (SELECT count(*) FROM {schema}.state) + (SELECT count(*) FROM {schema}.lock)")
-        if value is None:
-            raise Infrastructure(f"{node} does not count its keys")
-        return int(value)
 
     def passage(self, link: Link) -> Passage:
         if isinstance(link, NetworkLink):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 
 from backends.client import FUNCTIONS
 from backends.postgres.composed import SERVER_PORT, ComposedServer
@@ -14,8 +14,9 @@ from harness.deploy.compose import Composed
 from harness.deploy.ground import Topology, open_ground
 from harness.deploy.local import Local
 from harness.deploy.ports import HOST
+from harness.driving.backend import Deployment
 from harness.driving.client import Client
-from harness.driving.system import Deployment, Need, System
+from harness.driving.system import Need, System
 
 NODE = "pg-1"
 VARIANTS: Mapping[str, tuple[str, Mapping[str, str]]] = {
@@ -54,9 +55,6 @@ class PostgresSingle(PostgresServers):
         role = self.nodes[NODE].role()
         return None if role.role == "primary" else f"{NODE} is {role.role}"
 
-    def hurried(self) -> AbstractContextManager[None]:
-        return nullcontext()
-
     def heal_all(self) -> None:
         self.heal_links()
 
@@ -68,7 +66,6 @@ class PostgresBackend:
     variants = {name: sentence for name, (sentence, _) in VARIANTS.items()}
     mutants = {name: mutant.sentence for name, mutant in MUTANTS.items()}
     functions = FUNCTIONS
-    undriven: frozenset[str] = frozenset()
     grounds = ("local", "compose")
 
     @contextmanager

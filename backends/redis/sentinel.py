@@ -29,8 +29,9 @@ from harness.deploy.ground import Ground, Topology, open_ground
 from harness.deploy.install import require
 from harness.deploy.local import Local, LocalNode
 from harness.deploy.ports import HOST
+from harness.driving.backend import Deployment
 from harness.driving.client import Client, NotApplied
-from harness.driving.system import Deployment, Need, Role, System
+from harness.driving.system import Need, Role, System
 from harness.waiting import wait_for
 
 GROUP = "holdwater"
@@ -282,7 +283,6 @@ class SentinelBackend:
     variants = {name: sentence for name, (sentence, _) in VARIANTS.items()}
     mutants = {name: mutant.sentence for name, mutant in MUTANTS.items()}
     functions = FUNCTIONS
-    undriven: frozenset[str] = frozenset()
     grounds = ("local", "compose")
 
     @contextmanager

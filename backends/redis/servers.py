@@ -76,8 +76,6 @@ class RedisNode(Node, Protocol):
 class RedisServers:
     """Data nodes behind links; what single and Sentinel share of a harness.driving.system.System."""
 
-    clock_bound_ms = None
-
     def __init__(self, ground: Ground, name: str, variant: str, mutant: str | None) -> None:
         self._ground, self.name, self.variant, self._mutant = ground, name, variant, mutant
         self.nodes: dict[str, RedisNode] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 
 from backends.client import FUNCTIONS, StateClient
 from backends.redis.composed import DATA_PORT, ComposedNode, options
@@ -14,8 +14,9 @@ from harness.deploy.compose import Composed
 from harness.deploy.ground import Topology, open_ground
 from harness.deploy.local import Local
 from harness.deploy.ports import HOST
+from harness.driving.backend import Deployment
 from harness.driving.client import Client
-from harness.driving.system import Deployment, Need, System
+from harness.driving.system import Need, System
 
 NODE = "redis-1"
 SHIPPED_SAVE = 'save "3600 1 300 100 60 10000"'
@@ -67,9 +68,6 @@ class RedisSingle(RedisServers):
         role = self.roles()[NODE]
         return None if role.role == "primary" else f"{NODE} is {role.role}"
 
-    def hurried(self) -> AbstractContextManager[None]:
-        return nullcontext()
-
     def heal_all(self) -> None:
         self.heal_links()
 
@@ -81,7 +79,6 @@ class RedisBackend:
     variants = {name: sentence for name, (sentence, _) in VARIANTS.items()}
     mutants = {name: mutant.sentence for name, mutant in MUTANTS.items()}
     functions = FUNCTIONS
-    undriven: frozenset[str] = frozenset()
     grounds = ("local", "compose")
 
     @contextmanager

@@ -33,6 +33,7 @@ from harness.claims.results import ControlResult, Judgement, Run, Verify
 from harness.deploy import install, launch
 from harness.deploy.bringing import Bringing
 from harness.deploy.launch import Progress, check, lacking, needed
+from harness.driving.backend import grounds_of, mutants_of
 from harness.driving.plan import Episode, FaultSpec, Plan
 from harness.errors import UsageError
 from harness.record import store
@@ -104,9 +105,9 @@ def check_experiment(experiment: Experiment, settings: Settings) -> None:
     for fault in experiment.faults:
         registry.load("faults", FaultSpec.parse(fault).name)
     for control in experiment.controls:
-        if control.mutant is not None and control.mutant not in backend.mutants:
-            raise UsageError(f"unknown mutant {control.mutant!r} of a control, {registry.nearest(control.mutant, backend.mutants)}")
-    if settings.on in backend.grounds:
+        if control.mutant is not None and control.mutant not in (mutants := mutants_of(backend)):
+            raise UsageError(f"unknown mutant {control.mutant!r} of a control, {registry.nearest(control.mutant, mutants)}")
+    if settings.on in grounds_of(backend):
         check(plan_of(experiment, settings))
 
 

@@ -17,6 +17,7 @@ from harness import registry
 from harness.commands import streams
 from harness.commands.guard import Failure, attempt
 from harness.commands.machine import doctor, install, list_
+from harness.commands.options import Command
 from harness.commands.runs import run, selftest
 from harness.commands.stored import check, report
 from harness.commands.tables import merge, nightly, verify
@@ -28,6 +29,8 @@ PACKAGES = ("backends", "faults", "reports", "workloads")
 
 class _Group(click.Group):
     """A group that names the nearest command, and keeps the arguments that it was given for what repeats them."""
+
+    command_class = Command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.obj = tuple(args)

@@ -9,31 +9,20 @@ from typing import Any
 
 from harness import registry
 from harness.claims import file as claims
-from harness.claims.claim import rows_by_word
 from harness.claims.asked import Settings, plan_of
+from harness.claims.claim import rows_by_word
 from harness.commands import request
 from harness.deploy import compose, install
 from harness.deploy.launch import PROXY, lacking
 from harness.deploy.process import sweep
+from harness.driving.backend import offers_of, servers_of
 from harness.driving.nemesis import refusal
 from harness.driving.system import Need
 from harness.errors import Infrastructure
-from harness.judging.checks import MODEL_NAMES
-
-MODEL_SENTENCES = {
-    "register": "one value: read, write, cas; also set and get",
-    "versioned-register": "one value with a version: get_versioned, set, compare_and_swap, check_and_set, delete",
-    "mutex": "a lock without a lease, owned by the process that acquires",
-    "lease": "a lock with a TTL and an owner token: the lease rules, and fencing",
-    "dedup": "check_and_set has a single winner, whom every later read sees",
-    "counter": "increment and get",
-}
 
 
 def rows(what: str) -> list[tuple[str, ...]]:
     """Give names and sentences of a kind of things, in a stable order."""
-    if what == "models":
-        return [(name, MODEL_SENTENCES[name]) for name in MODEL_NAMES]
     if what == "claims":
         return [(claim.id, claim.sentence) for claim in claims.shipped().claims]
     if what == "mutants":
@@ -90,8 +79,8 @@ def _backend(name: str) -> dict[str, Any]:
     for fault in registry.names("faults"):
         refusals = [refusal(registry.load("faults", fault), backend, variant) for variant in variants]
         faults[fault] = None if None in refusals else refusals[0]
-    links = any(Need.LINKS in backend.offers(variant) for variant in variants)
-    return {"name": name, "missing": install.missing(*backend.servers(variants[0]), *((PROXY,) if links else ())), "faults": faults}
+    links = any(Need.LINKS in offers_of(backend, variant) for variant in variants)
+    return {"name": name, "missing": install.missing(*servers_of(backend, variants[0]), *((PROXY,) if links else ())), "faults": faults}
 
 
 def _rows() -> list[tuple[str, ...]]:

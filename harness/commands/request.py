@@ -16,6 +16,7 @@ from typing import Any
 from harness import registry
 from harness.claims import file as claims
 from harness.claims.claim import row_word
+from harness.driving.backend import mutants_of
 from harness.driving.generator import Context, Workload
 from harness.driving.plan import Episode, FaultSpec, Plan
 from harness.errors import UsageError
@@ -166,7 +167,7 @@ def _options(texts: tuple[str, ...], backend: Any, workloads: Mapping[str, Workl
     ranges = dict(TRIAL_OPTIONS)
     for workload in workloads.values():
         ranges |= {name: bounds(name, default) for name, default in workload.options.items()}
-    names: Mapping[str, Mapping[str, str]] = {"variant": backend.variants, "mutant": backend.mutants}
+    names: Mapping[str, Mapping[str, str]] = {"variant": backend.variants, "mutant": mutants_of(backend)}
     given: dict[str, Any] = {}
     for text in texts:
         name, equals, value = text.partition("=")

@@ -13,6 +13,7 @@ from harness import registry
 from harness.claims.asked import repeat
 from harness.claims.results import Detection
 from harness.deploy.launch import Progress, carry_out, check, require_servers
+from harness.driving.backend import mutants_of, undriven_of
 from harness.driving.plan import Episode, Plan
 from harness.errors import Infrastructure, UsageError
 from harness.judging.gates import mark
@@ -32,7 +33,7 @@ def plans(backends: Sequence[str], mutants: Sequence[str], trials: int, seed: in
     Where none is asked for: all but those that no workload drives yet.
     """
     chosen = [registry.load("backends", name) for name in backends]
-    known = {mutant for backend in chosen for mutant in backend.mutants}
+    known = {mutant for backend in chosen for mutant in mutants_of(backend)}
     for mutant in mutants:
         if mutant not in known:
             raise UsageError(f"unknown mutant {mutant!r}, {registry.nearest(mutant, known)}")
@@ -40,7 +41,7 @@ def plans(backends: Sequence[str], mutants: Sequence[str], trials: int, seed: in
     return [
         Plan(backend.name, next(iter(backend.variants)), DRIVEN_BY.get(mutant or "", WORKLOADS), episodes, seed, mutant=mutant, rate=RATE)
         for backend in chosen
-        for mutant in [None, *(name for name in backend.mutants if (name in mutants if mutants else name not in backend.undriven))]
+        for mutant in [None, *(name for name in mutants_of(backend) if (name in mutants if mutants else name not in undriven_of(backend)))]
     ]
 
 

@@ -12,7 +12,6 @@ import click
 
 from harness import heartbeat
 from harness.claims import results
-from harness.claims.results import Run, Verify
 from harness.commands import request, screens
 from harness.commands.drawing import draw
 from harness.commands.guard import INCONCLUSIVE, NOT_VALID, OK

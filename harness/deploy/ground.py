@@ -11,7 +11,8 @@ from harness.deploy.compose import Composed, attach_compose, open_compose
 from harness.deploy.direct import DirectLink
 from harness.deploy.local import Local, open_local
 from harness.deploy.proxy import ProxyLink
-from harness.driving.system import Deployment, Link
+from harness.driving.backend import Deployment
+from harness.driving.system import Link
 
 
 class Ground(Protocol):

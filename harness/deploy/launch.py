@@ -12,10 +12,11 @@ from typing import Protocol
 import msgspec
 
 from harness import registry
-from harness.deploy import compose, install
+from harness.deploy import engine, install
+from harness.driving.backend import MayBeTheUsers, grounds_of, servers_of
 from harness.driving.plan import Plan
 from harness.driving.run import Catalogue, Ran, check_plan, run, through_links
-from harness.driving.system import MayBeTheUsers, Need
+from harness.driving.system import Need
 from harness.errors import Infrastructure, UsageError
 from harness.heartbeat import Say
 from harness.record import store
@@ -91,9 +92,9 @@ def check(plan: Plan) -> None:
 def needed(plan: Plan) -> tuple[str, ...]:
     """Name the servers that are brought for a plan; a proxy only where clients go through it."""
     backend = registry.load("backends", plan.backend)
-    if plan.on != "local" or plan.on not in backend.grounds:
+    if plan.on != "local" or plan.on not in grounds_of(backend):
         return ()
-    return (*backend.servers(plan.variant), *((PROXY,) if through_links(backend, plan.variant, _needs(plan)) else ()))
+    return (*servers_of(backend, plan.variant), *((PROXY,) if through_links(backend, plan.variant, _needs(plan)) else ()))
 
 
 def require_servers(plan: Plan, say: Say) -> None:
@@ -102,16 +103,16 @@ def require_servers(plan: Plan, say: Say) -> None:
         raise UsageError(refused)
     if gone := install.absent(needed(plan)):
         install.install(gone, say)
-    if plan.on == "compose" and (missing := compose.missing()):
+    if plan.on == "compose" and (missing := engine.missing()):
         raise Infrastructure(missing)
 
 
 def lacking(plan: Plan) -> str | None:
     """Say what this machine lacks for a plan, and after a semicolon the remedy; None if nothing."""
     backend = registry.load("backends", plan.backend)
-    if plan.on not in backend.grounds:
-        return f"{backend.name} does not run on {plan.on}; use --on {' or --on '.join(backend.grounds)}"
-    return compose.missing() if plan.on == "compose" else _refused(plan) or install.missing(*needed(plan))
+    if plan.on not in (grounds := grounds_of(backend)):
+        return f"{backend.name} does not run on {plan.on}; use --on {' or --on '.join(grounds)}"
+    return engine.missing() if plan.on == "compose" else _refused(plan) or install.missing(*needed(plan))
 
 
 def _refused(plan: Plan) -> str | None:

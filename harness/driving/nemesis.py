@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from string import Formatter
 from typing import Any, Protocol
 
 from harness import registry
+from harness.driving.backend import Backend, offers_of
 from harness.driving.plan import FaultSpec
-from harness.driving.system import Backend, Need, Role, System
+from harness.driving.system import HasNodes, Need, Role, ShowsOwners, System, heal_all, roles_of
 from harness.errors import Infrastructure
-from harness.record.history import NEMESIS, Event
+from harness.record.history import NEMESIS, NO_ANSWER, Effect, Event
 from harness.record.journal import Journal
 
 PROBE_S = 5.0
@@ -27,8 +29,8 @@ POLL_S = 0.02
 WATCH_S = 0.1
 OBSERVED_KEYS = 6
 CLOCK_EVERY = 10  # watches
+PLACEHOLDERS = frozenset({"name", "targets", "node", "group", "source", "inner", "primary"})
 ABOUT_THE_PRIMARY = frozenset({Need.TAKEOVER, Need.WAITS, Need.EMPTY_RESTART})
-NO_ANSWER = "silent"  # the role of a node that did not answer in time: nothing was seen, so nothing changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +60,28 @@ class Injection(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """How reports tell of a fault: what it does, what its healing did, and as what something came after. Templates:
+
+    {name} of the fault, its {targets}, the {node} that it meets, the {group} of clients of this name, the {source} of its links,
+    {inner}, the node with the client side that stays with it, and {primary}, which is "the primary" where the node was that, else the node.
+    """
+
+    does: str = "{name} {targets}"
+    healed: str = "{name} is over"
+    since: str = "{name} began"
+
+    def __post_init__(self) -> None:
+        for template in (self.does, self.healed, self.since):
+            for _, field_name, _, _ in Formatter().parse(template):
+                if field_name is not None and field_name not in PLACEHOLDERS:
+                    raise ValueError(f"{{{field_name}}} in the words of a fault, expected {{{'}, {'.join(sorted(PLACEHOLDERS))}}}")
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A kind of fault. `changes_roles`: it is meant to change who is primary, or a run id.
+    """A kind of fault. `changes_roles`: it is meant to change who is primary, or a run id. `effects` are what a judge must know of it.
 
     `on` makes the injection for a node's name. `on_clients`: it meets the run's own clients and no node; its
     system is `harness.driving.system.PausesClients` too, and its target CLIENTS. `follow` are faults on the same target, each so many
@@ -76,11 +97,19 @@ class Fault:
     lasts_s: float = 2.0
     on_clients: bool = False
     needs: frozenset[Need] = frozenset()
+    effects: frozenset[Effect] = frozenset()
+    words: Words = Words()
+
+    def with_followers(self) -> Iterator[Fault]:
+        """Give the fault and all that follow it."""
+        yield self
+        for _, follower in self.follow:
+            yield from follower.with_followers()
 
 
 def refusal(fault: Fault, backend: Backend, variant: str) -> str | None:
     """Say why a variant cannot have a fault, and which can; None if it can."""
-    missing = fault.needs - backend.offers(variant)
+    missing = fault.needs - offers_of(backend, variant)
     if not missing:
         return None
     lacking = [need for need in Need if need in missing][-1]  # the most particular one
@@ -99,15 +128,15 @@ def target_refusal(spec: FaultSpec, fault: Fault, backend: Backend, variant: str
         return f"fault {spec} meets clients and no node; expected {spec.name}"
     if fault.needs & ABOUT_THE_PRIMARY:
         return f"fault {spec} meets the primary and no other node; expected {spec.name}"
-    if Need.TAKEOVER in backend.offers(variant):
+    if Need.TAKEOVER in offers_of(backend, variant):
         return None
     others = [registry.load("backends", name) for name in registry.names("backends")]
-    able = [each.name for each in others if any(fault.needs | {Need.TAKEOVER} <= each.offers(name) for name in each.variants)]
+    able = [each.name for each in others if any(fault.needs | {Need.TAKEOVER} <= offers_of(each, name) for name in each.variants)]
     return f"{backend.name} has no {spec.target} for fault {spec} to meet; use --backend {' or '.join(able)}"
 
 
 def _able(fault: Fault, backend: Backend) -> list[str]:
-    return [variant for variant in backend.variants if fault.needs <= backend.offers(variant)]
+    return [variant for variant in backend.variants if fault.needs <= offers_of(backend, variant)]
 
 
 @dataclass(slots=True)
@@ -170,7 +199,7 @@ class Nemesis:
         for active in reversed(self._active):
             self._record(active, "healing")
         self._active.clear()
-        self._system.heal_all()
+        heal_all(self._system)
 
     def _prove(self, active: Active, phase: str, look: Callable[[], Probe], deadline_s: float) -> bool:
         end = time.monotonic() + deadline_s
@@ -255,7 +284,7 @@ class Watcher:
             self.failure = error
 
     def _look(self) -> None:
-        for node, role in self._system.roles().items():
+        for node, role in roles_of(self._system).items():
             before = self._seen.roles.get(node)
             if before is not None and (before.role, before.epoch, before.run_id) == (role.role, role.epoch, role.run_id):
                 continue
@@ -281,10 +310,10 @@ class Watcher:
             self._keys[event.key] = None
 
     def _observe(self) -> None:
-        if not self.planned or len(self._system.nodes) < 2:
+        if not self.planned or not isinstance(self._system, ShowsOwners) or len(self._system.nodes) < 2:
             return
         for key in list(self._keys)[-OBSERVED_KEYS:]:
-            owners = {name: self._system.lock_owner(name, key) for name, node in self._system.nodes.items()}
+            owners = {name: self._system.lock_owner(name, key) for name in self._system.nodes}
             if self._seen.owners.get(key) != owners:
                 self._seen.owners[key] = owners
                 self._journal.nemesis("observer", {"key": key, "owners": owners})
@@ -292,8 +321,8 @@ class Watcher:
 
 def target_of(system: System, spec: FaultSpec) -> str:
     """Name the node that a fault meets now; raise Infrastructure where there is none."""
-    primary = system.primary()
-    if primary is None:
+    primary = system.primary() if isinstance(system, HasNodes) else None
+    if primary is None or not isinstance(system, HasNodes):
         raise Infrastructure(f"{system.name} has no primary for fault {spec} to meet")
     if spec.target == "primary":
         return primary

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from harness.driving.backend import Backend, Deployment, grounds_of, mutants_of, offers_of
 from harness.driving.client import Client, outcome
 from harness.driving.generator import NS_PER_S, Context, Generator, Mix, Phase, Workload
 from harness.driving.lag import LagMeter
@@ -28,7 +29,7 @@ from harness.driving.pausing import Pauses, with_clients
 from harness.driving.plan import Episode, FaultSpec, Plan
 from harness.driving.resource import FUNCTIONS as RESOURCE_FUNCTIONS
 from harness.driving.resource import Resource, ResourceClient
-from harness.driving.system import Backend, Deployment, Need, System
+from harness.driving.system import Need, System, clock_bound_of, hurried, sides_of, unkept, unsteady
 from harness.errors import Infrastructure, UsageError
 from harness.record.history import CLIENTS, NEMESIS, Event, Header
 from harness.record.journal import Journal
@@ -69,14 +70,14 @@ class Ran:
 def check_plan(plan: Plan, catalogue: Catalogue) -> None:
     """Raise UsageError where the parts of a plan do not fit each other, before anything is started."""
     backend = catalogue.backend
-    if plan.on not in backend.grounds:
-        raise UsageError(f"{backend.name} does not run on {plan.on}, only on {' or '.join(backend.grounds)}")
-    if plan.attach is not None and (plan.on != "compose" or "compose" not in backend.grounds):
+    if plan.on not in (grounds := grounds_of(backend)):
+        raise UsageError(f"{backend.name} does not run on {plan.on}, only on {' or '.join(grounds)}")
+    if plan.attach is not None and (plan.on != "compose" or "compose" not in grounds):
         raise UsageError(f"attach {plan.attach!r}, expected --on compose with it")
     if plan.variant not in backend.variants:
         raise UsageError(f"unknown variant {plan.variant!r} of {backend.name}, {nearest(plan.variant, backend.variants)}")
-    if plan.mutant is not None and plan.mutant not in backend.mutants:
-        raise UsageError(f"unknown mutant {plan.mutant!r} of {backend.name}, {nearest(plan.mutant, backend.mutants)}")
+    if plan.mutant is not None and plan.mutant not in (mutants := mutants_of(backend)):
+        raise UsageError(f"unknown mutant {plan.mutant!r} of {backend.name}, {nearest(plan.mutant, mutants)}")
     for name, workload in catalogue.workloads.items():
         if alien := workload.functions - backend.functions - RESOURCE_FUNCTIONS:
             raise UsageError(f"workload {name} needs {', '.join(sorted(alien))}, which {backend.name} does not offer")
@@ -128,8 +129,10 @@ def run(
     links = through_links(catalogue.backend, plan.variant, needs)
     deployment = Deployment(plan.variant, directory, plan.on, plan.mutant, plan.attach, links)
     with catalogue.backend.open(deployment) as system, _quiet_memory():
+        if broken := unkept(system, offers_of(catalogue.backend, plan.variant)):
+            raise TypeError(broken)
         ran.versions = dict(system.versions)
-        with Journal(directory / HISTORY, _header(plan, system)) as journal:
+        with Journal(directory / HISTORY, _header(plan, system, catalogue)) as journal:
             _Run(plan, catalogue, system, journal, ran, say, trial_done).all_trials()
     ran.seconds = round(time.monotonic() - started, 1)
     return ran
@@ -137,15 +140,16 @@ def run(
 
 def through_links(backend: Backend, variant: str, needs: frozenset[Need]) -> bool:
     """Say whether a run needs links: its servers reach each other through them, or one of its faults cuts, delays or empties one."""
-    return Need.TAKEOVER in backend.offers(variant) or not needs.isdisjoint({Need.LINKS, Need.REPLIES})
+    return Need.TAKEOVER in offers_of(backend, variant) or not needs.isdisjoint({Need.LINKS, Need.REPLIES})
 
 
 def side_of(plan: Plan, system: System, slot: int) -> str:
     """Give the side of a slot: as many slots on each side, in order."""
-    return system.sides[slot * len(system.sides) // plan.concurrency]
+    sides = sides_of(system)
+    return sides[slot * len(sides) // plan.concurrency]
 
 
-def _header(plan: Plan, system: System) -> Header:
+def _header(plan: Plan, system: System, catalogue: Catalogue) -> Header:
     return Header(
         seed=plan.seed,
         deployment=plan.backend,
@@ -154,8 +158,9 @@ def _header(plan: Plan, system: System) -> Header:
         faults=tuple(sorted({str(spec) for episode in plan.episodes for spec in episode.faults})),
         concurrency=plan.concurrency,
         sides={str(slot): side_of(plan, system, slot) for slot in range(plan.concurrency)},
-        clock_bound_ms=system.clock_bound_ms,
+        clock_bound_ms=clock_bound_of(system),
         options={"mutant": plan.mutant, "rate": plan.rate, "deadline_s": plan.deadline_s} | dict(plan.options),
+        effects={each.name: tuple(sorted(each.effects)) for fault in catalogue.faults.values() for each in fault.with_followers()},
     )
 
 
@@ -275,7 +280,7 @@ class _Run:
         for fault, target in faults:
             self.nemesis.inject(fault, target)
         self._sleep(began + episode.fault_s - time.monotonic())
-        with self.system.hurried():
+        with hurried(self.system):
             self.nemesis.heal()
             wait_for(self._steady, SETTLE_S, f"{self.system.name}: steady state after the fault", 0.05)
 
@@ -341,7 +346,7 @@ class _Run:
 
     def _steady(self) -> str | None:
         self._look_after_threads()
-        return self.system.steady()
+        return unsteady(self.system)
 
     def _look_after_threads(self) -> None:
         for failure in (self.journal.failure, self.watcher.failure, *(worker.failure for worker in self.workers)):
@@ -427,7 +432,7 @@ class _Worker:
             slots=run_.plan.concurrency,
             process=self.process,
             side=self.side,
-            first_side=run_.system.sides[0],
+            first_side=sides_of(run_.system)[0],
             now=now - stage.steady_at,
             phase=stage.phase,
             cut=stage.cut,
@@ -469,7 +474,7 @@ class _Worker:
             return
         invoke = journal.append(self.process, "invoke", f, key, argument)
         done = outcome(self._client, f, key, argument)
-        completion = journal.append(self.process, done.type, f, key, done.value, node=done.node, error=done.error)
+        completion = journal.complete(self.process, f, key, done)
         self.run.pauses.note(self.slot, invoke, completion)
         assert self._generator is not None
         self._generator = self._generator.update(context, invoke, completion)

@@ -1,16 +1,15 @@
-"""What a fault, a gate or the runner may ask of a deployment that runs.
+"""What a fault or the runner may ask of a deployment that runs.
 
-A backend's `system.py` answers; nothing here knows which. Administration goes over connections of
-its own, past every proxy, so that a probe sees the far end and not the fault it proves.
+A backend's system answers; nothing here knows which. One without nodes is a `System` of three members. Administration
+goes over connections of its own, past every proxy, so that a probe sees the far end and not the fault it proves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from harness.driving.client import Client
@@ -95,31 +94,11 @@ class Passage:
 
 
 class System(Protocol):
-    """A running deployment: nodes, links, sides, and what its backend knows of roles."""
+    """A running deployment. What only some have stands in the protocols below, each a System too; who needs one asks by isinstance."""
 
     @property
     def name(self) -> str:
         """The deployment's name, as in guarantees.toml."""
-        ...
-
-    @property
-    def variant(self) -> str: ...
-
-    @property
-    def sides(self) -> tuple[str, ...]:
-        """The client groups, at least one."""
-        ...
-
-    @property
-    def clock_bound_ms(self) -> int | None:
-        """The largest difference between two clients' clocks that the deployment is configured for; None where a server's clock decides."""
-        ...
-
-    @property
-    def nodes(self) -> Mapping[str, Node]: ...
-
-    def links(self, source: str | None = None, target: str | None = None) -> list[Link]:
-        """Give the links from this group (clients-a, clients-b, peers, ...) into this node."""
         ...
 
     @property
@@ -130,6 +109,24 @@ class System(Protocol):
     def client(self, side: str, deadline_s: float) -> Client:
         """Make a client of this side; it connects when first used."""
         ...
+
+
+@runtime_checkable
+class HasSides(System, Protocol):
+    """A deployment whose clients are of several groups, which a fault tells apart."""
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """The client groups; the first one stays with the old primary."""
+        ...
+
+
+@runtime_checkable
+class HasNodes(System, Protocol):
+    """A deployment of server processes of its own: they can be killed and paused, and come back to a steady state."""
+
+    @property
+    def nodes(self) -> Mapping[str, Node]: ...
 
     def roles(self) -> dict[str, Role]:
         """Ask every data node for its role, past the proxies; a node that does not answer is "dead" or "paused"."""
@@ -143,8 +140,17 @@ class System(Protocol):
         """Give None if the deployment is in its steady state, else what is missing."""
         ...
 
-    def hurried(self) -> AbstractContextManager[None]:
-        """Hurry the manager back to the steady state while healing, where it has a knob; may do nothing."""
+    def heal_all(self) -> None:
+        """Undo every fault: links healed, paused nodes resumed, dead ones started. Raises Infrastructure."""
+        ...
+
+
+@runtime_checkable
+class HasLinks(HasNodes, HasSides, Protocol):
+    """A deployment whose nodes are reached through links of the harness: what faults on the network ask of it."""
+
+    def links(self, source: str | None = None, target: str | None = None) -> list[Link]:
+        """Give the links from this group (clients-a, clients-b, peers, ...) into this node."""
         ...
 
     def passage(self, link: Link) -> Passage:
@@ -154,9 +160,10 @@ class System(Protocol):
         """
         ...
 
-    def keys_held(self, node: str) -> int:
-        """Count what this node stores, past the proxies. Raises Infrastructure if it does not answer."""
-        ...
+
+@runtime_checkable
+class HasMarkers(HasNodes, Protocol):
+    """A deployment that keeps a marker: what a probe asks that looks for a loss, or for what must not be replicated."""
 
     def write_marker(self, node: str, marker: str) -> None:
         """Write a marker at this node, past the proxies. Raises Infrastructure if refused."""
@@ -166,13 +173,89 @@ class System(Protocol):
         """Read the newest marker at this node, past the proxies; None if there is none or no answer."""
         ...
 
-    def lock_owner(self, node: str, name: str) -> str | None:
-        """Read who owns a lock at this node, past the proxies: the observer of a split brain."""
+
+@runtime_checkable
+class HasPeers(HasLinks, HasMarkers, Protocol):
+    """A deployment whose nodes replicate over links: what faults that divide a cluster ask of it."""
+
+
+@runtime_checkable
+class HasSynchronousWaits(HasPeers, Protocol):
+    """A deployment whose primary waits for its standbys at a commit: what fault cancel-wait asks of it."""
+
+    def cancel_waits(self, node: str) -> int:
+        """Cancel every statement of this node that waits for a standby; give how many. 0 where the node does not answer."""
         ...
 
-    def heal_all(self) -> None:
-        """Undo every fault: links healed, paused nodes resumed, dead ones started. Raises Infrastructure."""
+
+@runtime_checkable
+class HasClientClocks(HasSides, Protocol):
+    """A deployment whose clients' clocks decide what has expired: what fault client-clock asks of it."""
+
+    @property
+    def clock_bound_ms(self) -> int:
+        """The largest difference between two clients' clocks that the deployment is configured for."""
         ...
+
+    def shift_clock(self, side: str, offset_ms: int) -> None:
+        """Let the clients of a side see now + offset from now on."""
+        ...
+
+    def clock_ahead_ms(self, side: str) -> float:
+        """Measure how far a side's clock is ahead of the harness' own."""
+        ...
+
+
+@runtime_checkable
+class ShowsOwners(HasNodes, Protocol):
+    """A deployment of several nodes, each of which can be asked who owns a lock: the observer of a split brain."""
+
+    def lock_owner(self, node: str, name: str) -> str | None:
+        """Read who owns a lock at this node, past the proxies."""
+        ...
+
+
+@runtime_checkable
+class CanHurry(System, Protocol):
+    """A deployment whose manager has a knob that brings it back to the steady state sooner."""
+
+    def hurried(self) -> AbstractContextManager[None]:
+        """Hurry the manager while healing."""
+        ...
+
+
+# What is so of a system that does not say otherwise
+
+
+def sides_of(system: System) -> tuple[str, ...]:
+    """Give the client groups, at least one."""
+    return system.sides if isinstance(system, HasSides) else ("clients",)
+
+
+def clock_bound_of(system: System) -> int | None:
+    """Give the largest difference between two clients' clocks in ms; None where a server's clock decides."""
+    return system.clock_bound_ms if isinstance(system, HasClientClocks) else None
+
+
+def roles_of(system: System) -> dict[str, Role]:
+    """Give every data node's role; none where there are no nodes."""
+    return system.roles() if isinstance(system, HasNodes) else {}
+
+
+def unsteady(system: System) -> str | None:
+    """Say what is missing to the steady state; None if nothing, as always without nodes."""
+    return system.steady() if isinstance(system, HasNodes) else None
+
+
+def heal_all(system: System) -> None:
+    """Undo every fault. Raises Infrastructure."""
+    if isinstance(system, HasNodes):
+        system.heal_all()
+
+
+def hurried(system: System) -> AbstractContextManager[None]:
+    """Hurry the manager while healing, where it has a knob."""
+    return system.hurried() if isinstance(system, CanHurry) else nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,19 +286,6 @@ class PausesClients(Protocol):
         ...
 
 
-@runtime_checkable
-class HasClientClocks(Protocol):
-    """A deployment whose clients' clocks decide what has expired: what fault client-clock asks of it."""
-
-    def shift_clock(self, side: str, offset_ms: int) -> None:
-        """Let the clients of a side see now + offset from now on."""
-        ...
-
-    def clock_ahead_ms(self, side: str) -> float:
-        """Measure how far a side's clock is ahead of the harness' own."""
-        ...
-
-
 class Need(StrEnum):
     """What a fault needs of a deployment, said as what another one lacks ("it has no ..."); the most particular last."""
 
@@ -228,54 +298,19 @@ class Need(StrEnum):
     EMPTY_RESTART = "primary that is back, empty, before its failover limit"
 
 
-@runtime_checkable
-class HasSynchronousWaits(Protocol):
-    """A deployment whose primary waits for its standbys at a commit: what fault cancel-wait asks of it."""
-
-    def cancel_waits(self, node: str) -> int:
-        """Cancel every statement of this node that waits for a standby; give how many. 0 where the node does not answer."""
-        ...
-
-
-@runtime_checkable
-class MayBeTheUsers(Protocol):
-    """A backend whose server may be one that the user started: that is not killed, paused or restarted."""
-
-    def refused(self, variant: str, needs: frozenset[Need]) -> str | None:
-        """Say why the user's server cannot serve a variant, or faults of these needs, and after a semicolon the remedy; None if it can."""
-        ...
+KEPT_BY: Mapping[Need, type] = {
+    Need.PROCESS: HasNodes,
+    Need.LINKS: HasLinks,
+    Need.REPLIES: HasLinks,
+    Need.TAKEOVER: HasPeers,
+    Need.WAITS: HasSynchronousWaits,
+    Need.CLIENT_CLOCKS: HasClientClocks,
+    Need.EMPTY_RESTART: HasMarkers,
+}
+"""The protocol of a system that has what is needed: a fault that needs it may take it for granted."""
 
 
-class Backend(Protocol):
-    """A backend's entry point: what it offers, and how it is opened."""
-
-    name: str
-    variants: Mapping[str, str]  # name -> one sentence
-    mutants: Mapping[str, str]  # name -> one sentence
-    functions: frozenset[str]  # the vocabulary of f that its client speaks
-    undriven: frozenset[str]  # mutants that no workload can show yet
-    grounds: tuple[str, ...]  # where its servers can run: local, compose
-
-    def open(self, deployment: Deployment) -> AbstractContextManager[System]:
-        """Start the deployment and wait for its steady state; stop all of it on leaving."""
-        ...
-
-    def offers(self, variant: str) -> frozenset[Need]:
-        """Give what this variant has of what faults need: a fault that needs more is refused beforehand."""
-        ...
-
-    def servers(self, variant: str) -> tuple[str, ...]:
-        """Name the servers (harness.deploy.install) that this variant starts on a machine itself; they are brought before it is opened."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Deployment:
-    """What to open: variant, where, mutant; `directory` is the run directory. Without `links` clients connect to the server itself."""
-
-    variant: str
-    directory: Path
-    on: str = "local"
-    mutant: str | None = None
-    attach: str | None = None  # the compose project to use, which is up already
-    links: bool = True
+def unkept(system: System, offered: Iterable[Need]) -> str | None:
+    """Say which protocol a system lacks of what its backend offers; None if none."""
+    lacking = {need: KEPT_BY[need].__name__ for need in offered if need in KEPT_BY and not isinstance(system, KEPT_BY[need])}
+    return "; ".join(f"{system.name} offers Need.{need.name} and its system is no {name}" for need, name in sorted(lacking.items())) or None

@@ -12,48 +12,21 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import compress
 
+from harness import registry
 from harness.errors import UsageError
+from harness.judging.check import Budget, Check, Terms, every_check, families_of
 from harness.judging.checkers import Checker
-from harness.judging.checkers.acquire_bound import acquire_bound
-from harness.judging.checkers.dedup import dedup
-from harness.judging.checkers.fencing import fencing
-from harness.judging.checkers.lease import lease
-from harness.judging.checkers.linearizable import Budget, linearizable
-from harness.judging.checkers.resource import FUNCTIONS as RESOURCE_FUNCTIONS
-from harness.judging.checkers.resource import resource
-from harness.judging.models import MODELS, Object
+from harness.judging.family import Family, every_family
+from harness.judging.model import Model
 from harness.judging.verdict import Verdict, combine, unknown
 from harness.judging.vocabulary import refuse_unfit
 from harness.record.history import NEMESIS, Event, History, MalformedHistory
 from harness.registry import nearest
 
-LEASE_FUNCTIONS = frozenset({"try_acquire", "acquire_within", "extend", "is_held"})
-FAMILIES: Sequence[tuple[str, frozenset[str]]] = (  # the first whose functions a key meets
-    ("acquire", frozenset({"acquire_within"})),  # a lease, and a bound on the time that it takes
-    ("lease", LEASE_FUNCTIONS),
-    ("resource", RESOURCE_FUNCTIONS),
-    ("counter", frozenset({"increment"})),
-    ("versioned-register", frozenset({"compare_and_swap", "get_versioned", "set", "delete"})),
-    ("dedup", frozenset({"check_and_set"})),
-    ("register", frozenset({"read", "write", "cas"})),
-    ("mutex", frozenset({"acquire", "release"})),
-)
 READS = frozenset({"get"})
 ONLY_READ = "versioned-register"
 """The family of a key that is only read: whatever its object is, nobody wrote to it, so that every read finds it missing."""
-NO_CHECK_YET = frozenset(
-    {
-        "scan_keys",
-        "scan_keys_by_kind",
-        "index_timeout",
-        "remove_timeout_index",
-        "get_expired_timeouts",
-        "index_chain_ready",
-        "remove_chain_ready_index",
-        "get_ready_chains",
-    }
-)
-"""Functions of the document's interface that no check judges yet: not malformed, and never valid."""
+REGISTER = "register"
 
 
 def families(history: History, only_read: str = ONLY_READ) -> dict[str, History]:
@@ -64,7 +37,7 @@ def families(history: History, only_read: str = ONLY_READ) -> dict[str, History]
     family_of = {key: _family(events, only_read) for key, events in _by_key(history).items()}
     parts: dict[str, History] = {}
     for name in dict.fromkeys(name for name in family_of.values() if name is not None):
-        known = FUNCTIONS_OF[name]
+        known = every_family()[name].functions
         own = (event.process == NEMESIS or (family_of[event.key] == name and event.f in known) for event in history.events)
         parts[name] = replace(history, events=tuple(compress(history.events, own)))
     return parts
@@ -92,9 +65,9 @@ def _by_key(history: History) -> dict[str | None, list[Event]]:
 def _family(events: Sequence[Event], only_read: str) -> str | None:
     """Give the family that takes all operations on one key, None if there is none. What is read and never answered needs none."""
     used = _used(events)
-    name = _claimed(events, used)
-    if name is not None:
-        return name if used <= FUNCTIONS_OF[name] else None
+    family = _claimed(events, used)
+    if family is not None:
+        return family.name if used <= family.functions else None
     return only_read if used <= READS and any(event.type == "ok" for event in events) else None
 
 
@@ -104,77 +77,103 @@ def _used(events: Sequence[Event]) -> set[str]:
     return set(calls - Counter(event.f for event in events if event.type == "fail"))
 
 
-def _claimed(events: Sequence[Event], used: set[str]) -> str | None:
+def _claimed(events: Sequence[Event], used: set[str]) -> Family | None:
     """Give the family that the functions used on one key ask for, whether or not it knows all of them."""
-    return next((name for name, functions in FAMILIES if used & functions or (name == "lease" and _releases_a_lease(events))), None)
+    return next((family for family in every_family().values() if used & family.marks or _marked(family, events)), None)
+
+
+def _marked(family: Family, events: Sequence[Event]) -> bool:
+    return family.marked is not None and any(map(family.marked, events))
 
 
 def _refuse_unknown(history: History) -> None:
     """Raise MalformedHistory on a function that a foreign history has and no model knows, or not the one of its key: a typo, perhaps."""
-    known = set().union(NO_CHECK_YET, *FUNCTIONS_OF.values())
+    known = frozenset().union(*(family.functions for family in every_family().values()))
     for events in _by_key(history).values():
-        name = _claimed(events, {event.f for event in events})
-        if name is not None:
-            _refuse_foreign((event for event in events if event.f not in NO_CHECK_YET), name)
-        elif (alien := next((event for event in events if event.f not in known), None)) is not None:
-            raise MalformedHistory(
-                f"unknown f {alien.f!r} (event {alien.index}, key {alien.key!r}), {nearest(alien.f, known)}", event=alien.index
-            )
+        family = _claimed(events, {event.f for event in events})
+        if family is not None:
+            _refuse_foreign(events, family, beside=known)
+        elif (alien := next((event for event in events if event.f not in known and event.f not in _offered()), None)) is not None:
+            place = f"(event {alien.index}, key {alien.key!r})"
+            raise MalformedHistory(f"unknown f {alien.f!r} {place}, {nearest(alien.f, known | _offered())}", event=alien.index)
 
 
-def _releases_a_lease(events: Sequence[Event]) -> bool:
-    # `release` is a function of two models: that of a lease names the owner whose it is.
-    return any(event.f == "release" and isinstance(event.value, Mapping) and "owner" in event.value for event in events)
+def _offered() -> frozenset[str]:
+    """Give the functions that some backend offers: one that no family knows is not malformed, and never valid."""
+    return frozenset().union(*(registry.load("backends", name).functions for name in registry.names("backends")))
 
 
-def _refuse_foreign(events: Iterable[Event], model: str) -> None:
-    known = FUNCTIONS_OF[model]
+def _refuse_foreign(events: Iterable[Event], family: Family, beside: frozenset[str] | None = None) -> None:
+    """Raise MalformedHistory on a function that a family does not know; with `beside`, the functions that any does, not on one unjudged."""
     for event in events:
-        if event.process != NEMESIS and event.f not in known:
+        if event.process == NEMESIS or event.f in family.functions:
+            continue
+        if beside is None or event.f in beside or event.f not in _offered():
             place = f"(event {event.index}, key {event.key!r})"
-            raise MalformedHistory(f"f {event.f!r} {place} is not of the model {model}, {nearest(event.f, known)}", event=event.index)
+            said = f"f {event.f!r} {place} is not of the model {family.name}, {nearest(event.f, family.functions)}"
+            raise MalformedHistory(said, event=event.index)
 
 
-def checkers(budget: Budget, objects: Mapping[str, Object] = MODELS) -> Mapping[str, Mapping[str, Checker]]:
-    """Give the checks of each family, by name of the check; `objects` are the models in their initial states."""
-    models: dict[str, Mapping[str, Checker]] = {
-        name: {"linearizable": linearizable(model, budget)} for name, model in objects.items() if name != "dedup"
-    }
-    leases: Mapping[str, Checker] = {"lease": lease, "fencing": fencing}
-    return {
-        **models,
-        "lease": leases,
-        "acquire": {**leases, "acquire-bound": acquire_bound},
-        "resource": {"resource": resource},
-        "dedup": {"dedup": dedup},
-    }
-
-
-MODEL_NAMES = ("register", "versioned-register", "mutex", "lease", "dedup", "counter")
-"""The models of `check --model`: what `acquire` and `resource` keys are judged by needs what a run has measured and driven."""
-FUNCTIONS_OF: Mapping[str, frozenset[str]] = {
-    **{name: model.functions for name, model in MODELS.items()},
-    "lease": LEASE_FUNCTIONS | {"release"},
-    "acquire": LEASE_FUNCTIONS | {"release"},
-    "resource": RESOURCE_FUNCTIONS,
-}
-"""What each model knows."""
-
-
-def verdicts(history: History, budget: Budget | None = None, objects: Mapping[str, Object] = MODELS) -> dict[str, Verdict]:
+def verdicts(history: History, terms: Terms | None = None) -> dict[str, Verdict]:
     """Judge a history by every check that its functions call for; a check that raises is unknown.
 
     Numbers of each: `answered`, how many answered operations it took. What no check takes is an unknown, "untaken".
     """
-    table = checkers(budget or Budget(), objects)
+    terms = Terms() if terms is None else terms
     found: dict[str, dict[str, Verdict]] = {}
-    only_read = ONLY_READ if objects["register"] == MODELS["register"] else "register"  # what the user says of registers, also of these
-    for family, part in families(history, only_read).items():
-        for check, checker in table[family].items():
-            found.setdefault(check, {})[family] = _counted(guarded(check, checker)(part), part)
+    for name, part in families(history, _only_read(terms)).items():
+        for check, verdict in _of_family(every_family()[name], part, terms).items():
+            found.setdefault(check, {})[name] = verdict
     judged = {check: next(iter(parts.values())) if len(parts) == 1 else _joined(parts) for check, parts in found.items()}
     left = untaken(history)
     return judged if left is None else {**judged, "untaken": left}
+
+
+def trial_verdicts(history: History, terms: Terms | None = None) -> dict[str, Verdict]:
+    """Judge a trial of a run: by the checks of its keys, and by those of whole trials that its faults and the bound call for."""
+    terms = Terms() if terms is None else terms
+    whole = [check for check in every_check().values() if check.whole and _takes_part(check, history, terms)]
+    return {**verdicts(history, terms), **{check.name: _carried_out(check, history, terms) for check in whole}}
+
+
+def _takes_part(check: Check, history: History, terms: Terms) -> bool:
+    if check.needs_bound and terms.bound_ns is None:
+        return False
+    if check.wanted and not any(event.f in check.wanted for event in history.events if event.type == "invoke"):
+        return False
+    return not check.effects or any(check.effects <= _effects(history, fault) for fault in _faults(history))
+
+
+def _faults(history: History) -> list[str]:
+    return [spec.partition(":")[0] for spec in history.header.faults] if history.header else []
+
+
+def _effects(history: History, fault: str) -> frozenset[str]:
+    return frozenset({"cuts-replication", "cuts-a-side"}) if fault == "isolate-primary" else frozenset()
+
+
+def _only_read(terms: Terms) -> str:
+    """Give the family of a key that is only read: the register, where the user says what registers began with."""
+    began = terms.models.get(REGISTER)
+    return ONLY_READ if began is None or began == every_family()[REGISTER].model else REGISTER
+
+
+def _of_family(family: Family, part: History, terms: Terms) -> dict[str, Verdict]:
+    mine = replace(terms, family=family)
+    checks = [(check, _wanted(check, part)) for check in every_check().values() if family in families_of(check)]
+    return {check.name: _counted(_carried_out(check, keys, mine), keys) for check, keys in checks if keys is not None}
+
+
+def _wanted(check: Check, part: History) -> History | None:
+    """Give what a check is given of a family's part: the keys on which a function was used without which it has nothing to say."""
+    if not check.wanted:
+        return part
+    keys = {key for key, events in _by_key(part).items() if _used(events) & check.wanted}
+    return replace(part, events=tuple(event for event in part.events if event.process == NEMESIS or event.key in keys)) if keys else None
+
+
+def _carried_out(check: Check, history: History, terms: Terms) -> Verdict:
+    return guarded(check.name, lambda given: check.judge(given, terms))(history)
 
 
 def _counted(verdict: Verdict, history: History) -> Verdict:
@@ -186,23 +185,30 @@ def _joined(parts: Mapping[str, Verdict]) -> Verdict:
     return replace(combine(parts), numbers={"answered": sum(part.numbers["answered"] for part in parts.values())})
 
 
-def judge(history: History, model: str | None, budget_s: float, objects: Mapping[str, Object] = MODELS) -> Verdict:
+def judge(history: History, model: str | None, budget_s: float, models: Mapping[str, Model] | None = None) -> Verdict:
     """Judge a whole history by one model, or by all that its functions call for; raises UsageError on an unknown model.
 
-    An f that the model does not know raises MalformedHistory. Without its end mark a history is never valid: a
-    counterexample stands, but nobody knows what came after.
+    `models` are initial states that are not the models' own. An f that the model does not know raises MalformedHistory. Without its end
+    mark a history is never valid: a counterexample stands, but nobody knows what came after.
     """
-    budget = Budget(time_s=budget_s)
+    terms = Terms(budget=Budget(time_s=budget_s), models=models or {})
     refuse_unfit(history)
     if model is None:
         _refuse_unknown(history)
-        found = verdicts(history, budget, objects)
-    elif model not in MODEL_NAMES:
-        raise UsageError(f"unknown model {model!r}, {nearest(model, MODEL_NAMES)}")
+        found = verdicts(history, terms)
+    elif model not in every_family():
+        raise UsageError(f"unknown model {model!r}, {nearest(model, every_family())}")
     else:
-        _refuse_foreign(history.events, model)
-        found = {check: _counted(guarded(check, checker)(history), history) for check, checker in checkers(budget, objects)[model].items()}
+        found = _by_model(history, every_family()[model], terms)
     return combine(found if history.complete else {**found, "end": _no_end(history)})
+
+
+def _by_model(history: History, family: Family, terms: Terms) -> dict[str, Verdict]:
+    """Judge all of a history by one family, and no check that wants particular functions: those are asked for by using them."""
+    _refuse_foreign(history.events, family)
+    mine = replace(terms, family=family)
+    checks = [check for check in every_check().values() if family in families_of(check) and not check.wanted]
+    return {check.name: _counted(_carried_out(check, history, mine), history) for check in checks}
 
 
 def _no_end(history: History) -> Verdict:

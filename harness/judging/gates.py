@@ -18,9 +18,10 @@ from itertools import pairwise
 from typing import Any
 
 from harness.driving.resource import NODE as RESOURCE
-from harness.judging.checkers.grants import Grant, grants, skew_of
+from harness.judging.checkers.grants import Grant, grants
 from harness.judging.checkers.late_grant import late_grant
 from harness.judging.checkers.resource import stale_tried
+from harness.judging.checkers.skew import skew_of
 from harness.judging.checkers.survival import attempted_while_cut, survival
 from harness.record.clock import clock_sane, excess_ns, samples
 from harness.record.history import BROKEN, CLIENTS, NEMESIS, UNCLASSIFIED, Event, History, Operation

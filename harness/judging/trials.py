@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 
-from harness.judging.checkers.extra_holders import extra_holders
-from harness.judging.checkers.late_grant import late_grant
-from harness.judging.checks import guarded, verdicts
+from harness.judging.check import Terms
+from harness.judging.checks import trial_verdicts
 from harness.judging.gates import DOUBTS, Gate, driven, exposure, validity
 from harness.judging.verdict import Status, Verdict, combine, unknown
-from harness.record.history import BROKEN, History, load
+from harness.record.format import load
+from harness.record.history import BROKEN, History
 
 ESSENTIAL = ("settled", "faults_proved")
 
@@ -42,18 +42,12 @@ class TrialEvidence:
 
 
 def judge_trials(history: History, bound_ns: int | None = None) -> list[TrialEvidence]:
-    """Judge each trial that is not void by every check that it calls for; late grants where a bound is given."""
+    """Judge each trial that is not void by every check that it calls for; `bound_ns` is the claims' bound."""
     found = []
     for trial in history.trials():
         if trial.void is not None or not trial.history.events:
             continue
-        checks = verdicts(trial.history)
-        faults = trial.history.header.faults if trial.history.header else ()
-        if "isolate-primary" in faults:
-            checks["extra-holders"] = guarded("extra-holders", extra_holders)(trial.history)
-            if bound_ns is not None:
-                checks["late-grant"] = guarded("late-grant", partial(late_grant, bound_ns=bound_ns))(trial.history)
-        found.append(TrialEvidence(trial.n, trial.history, checks))
+        found.append(TrialEvidence(trial.n, trial.history, trial_verdicts(trial.history, Terms(bound_ns=bound_ns))))
     return found
 
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
+from harness.judging.kind import kind_of
+
 
 class Status(IntEnum):
     """Order the statuses from best to worst."""
@@ -110,13 +112,6 @@ def _first_first(parts: Mapping[str, Verdict]) -> list[str]:
     return [of, *(name for name in parts if name != of)]
 
 
-WORST_FIRST = (
-    *("two-holders", "dedup-two-winners", "dedup-lost", "dedup-wrong-value", "not-linearizable", "lost-early", "alive-too-late"),
-    *("stranger", "lost-update", "stale-write", "acquire-late", "late-grant", "extra-holders", "stuck", "spurious-refusal", "fencing"),
-)
-"""The kinds of anomalies, the worst first: what is told of a history begins with the first anomaly of its worst kind."""
-
-
 def of_each_kind_first(anomalies: Sequence[Anomaly]) -> list[Anomaly]:
     """Order anomalies: the first of each kind, of the worst kind first, then the others: the order of `anomalies/N.txt`.
 
@@ -131,7 +126,7 @@ def of_each_kind_first(anomalies: Sequence[Anomaly]) -> list[Anomaly]:
 
 def worst_first(kinds: Iterable[str]) -> list[str]:
     """Order kinds of anomalies, the worst first; those not known here last."""
-    return sorted(kinds, key=lambda kind: WORST_FIRST.index(kind) if kind in WORST_FIRST else len(WORST_FIRST))
+    return sorted(kinds, key=lambda kind: kind_of(kind).rank)
 
 
 def kinds_of(anomalies: Sequence[Anomaly]) -> str:

@@ -13,6 +13,7 @@ import pytest
 from harness.claims.claim import CHECK_OF, Claim, Experiment, Word, needed_checks
 from harness.claims.file import shipped
 from harness.claims.judging import judge, table
+from harness.driving.backend import mutants_of
 from harness.driving.nemesis import refusal
 from harness.driving.plan import Episode, FaultSpec, Plan
 from harness.driving.resource import FUNCTIONS as RESOURCE_FUNCTIONS
@@ -88,7 +89,7 @@ def test_what_cannot_be_tested_here_is_listed_with_its_remedy() -> None:
 def test_every_name_in_an_experiment_exists(experiment: Experiment) -> None:
     backend = plugin("backends", experiment.deployment)
     assert experiment.variant in backend.variants
-    assert {control.mutant for control in experiment.controls} - {None} <= set(backend.mutants)
+    assert {control.mutant for control in experiment.controls} - {None} <= set(mutants_of(backend))
     for name in experiment.workloads:
         assert plugin("workloads", name).functions <= backend.functions | RESOURCE_FUNCTIONS
     for fault in experiment.faults:

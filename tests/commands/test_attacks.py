@@ -24,6 +24,7 @@ from harness.deploy.compose import Composed
 from harness.deploy.process import Processes
 from harness.errors import UsageError
 from harness.record import store
+from reports.nightly import index
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "not for anybody's eyes"

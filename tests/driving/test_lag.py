@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from harness.driving.lag import LEAST_S, LagMeter
-from harness.record.history import Header, load
+from harness.record.format import load
+from harness.record.history import Header
 from harness.record.journal import Journal
 
 PATIENCE_S = 30.0

@@ -14,7 +14,8 @@ from harness.driving.plan import Episode, FaultSpec, Plan
 from harness.driving.run import HISTORY, run
 from harness.driving.system import Need
 from harness.errors import Infrastructure, UsageError
-from harness.record.history import BROKEN, NEMESIS, Event, load
+from harness.record.format import load
+from harness.record.history import BROKEN, NEMESIS, Event
 
 SHORT = Episode(quiet_s=0.2, after_s=0.1)
 LONGER = Episode(quiet_s=1.0, after_s=0.1)

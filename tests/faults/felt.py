@@ -9,11 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from harness.driving.backend import Backend, Deployment, offers_of
 from harness.driving.client import Client, Completion, outcome
 from harness.driving.nemesis import Fault, Injection, Nemesis, Probe
 from harness.driving.plan import Episode, FaultSpec, Plan
 from harness.driving.run import Catalogue, run
-from harness.driving.system import Backend, Deployment, Need, System
+from harness.driving.system import Need, System, hurried
 from harness.record.history import Header
 from harness.record.journal import Journal
 from workloads.counter import COUNTER
@@ -98,7 +99,7 @@ def serves_again(system: System) -> bool:
 
 def is_steady(system: System) -> None:
     """Wait for the steady state, hurried as in a run."""
-    with system.hurried():
+    with hurried(system):
         eventually(lambda: system.steady() is None, "the steady state")
 
 
@@ -107,7 +108,6 @@ class Standing:
 
     def __init__(self, backend: Backend, system: System) -> None:
         self.name, self.variants, self.mutants, self.functions = backend.name, backend.variants, backend.mutants, backend.functions
-        self.undriven, self.grounds = backend.undriven, backend.grounds
         self._backend, self._system = backend, system
 
     @contextmanager
@@ -115,10 +115,7 @@ class Standing:
         yield self._system
 
     def offers(self, variant: str) -> frozenset[Need]:
-        return self._backend.offers(variant)
-
-    def servers(self, variant: str) -> tuple[str, ...]:
-        return ()
+        return offers_of(self._backend, variant)
 
 
 class Planted(Exception):

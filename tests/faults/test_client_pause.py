@@ -16,7 +16,8 @@ from harness.errors import Refused, UsageError
 from harness.judging.checks import verdicts
 from harness.judging.gates import SPECIAL, exposure, validity
 from harness.judging.verdict import Status
-from harness.record.history import CLIENTS, History, Operation, load
+from harness.record.format import load
+from harness.record.history import CLIENTS, History, Operation
 
 TTL_MS = 300
 EPISODE = Episode((FaultSpec("client-pause"),), quiet_s=0.3, fault_s=1.6, after_s=0.4)

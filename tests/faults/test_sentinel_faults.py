@@ -19,12 +19,13 @@ from faults.kill import KILL
 from faults.latency import LATENCY
 from faults.pause import FREEZE, PAUSE
 from faults.restart_empty import RESTART_EMPTY
+from harness.driving.backend import Deployment
 from harness.driving.client import Client, Completion, outcome
 from harness.driving.nemesis import Fault, Probe, target_of
 from harness.driving.plan import FaultSpec
 from harness.driving.run import HISTORY
-from harness.driving.system import Deployment, Role
-from harness.record.history import load
+from harness.driving.system import Role
+from harness.record.format import load
 
 LONG_MS = 60_000
 NO_FAILOVER = [

@@ -32,11 +32,11 @@ from faults.lost_reply import LOST_REPLY
 from faults.pause import PAUSE
 from faults.restart import RESTART
 from harness.deploy.ports import HOST
+from harness.driving.backend import Deployment
 from harness.driving.client import outcome
 from harness.driving.nemesis import Fault, Injection
 from harness.driving.run import HISTORY
-from harness.driving.system import Deployment
-from harness.record.history import load
+from harness.record.format import load
 
 FAULTS = [CUT, LATENCY, LOST_REPLY, PAUSE, KILL, RESTART]
 ON_LINKS = [CUT, LATENCY, LOST_REPLY]

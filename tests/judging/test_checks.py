@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -13,9 +13,9 @@ from msgspec.structs import replace as replace_fields
 
 from harness.errors import UsageError
 from harness.judging import checks
-from harness.judging.checkers.linearizable import Budget
-from harness.judging.checks import FAMILIES, FUNCTIONS_OF, MODEL_NAMES, families, guarded, judge, untaken, verdicts
-from harness.judging.models import MODELS, Object
+from harness.judging.check import Check, Terms, every_check, families_of
+from harness.judging.checks import families, guarded, judge, untaken, verdicts
+from harness.judging.family import every_family
 from harness.judging.models.register import Register
 from harness.judging.verdict import Anomaly, Status, Verdict, invalid, unknown, valid
 from harness.record.fields import canonical
@@ -48,6 +48,15 @@ def history(*calls: Call, process: int = 0) -> History:
 
 def anomaly() -> Anomaly:
     return Anomaly("kind", "key", (0,), 0, "wrong")
+
+
+def check(name: str, judged: Callable[[History, Terms], Verdict], families: tuple[str, ...] = (), **more: Any) -> Check:
+    return Check(name=name, sentence="a check of a test", kinds=(), judge=judged, families=families, **more)
+
+
+def install(monkeypatch: pytest.MonkeyPatch, *installed: Check) -> None:
+    """Let these checks be all that are installed."""
+    monkeypatch.setattr(checks, "every_check", lambda: {each.name: each for each in installed})
 
 
 # Families
@@ -158,7 +167,7 @@ def test_a_counterexample_stands_beside_what_failed_on_its_key() -> None:
     assert judge(failed(("dedup", "scan_keys", {}, None), history(WIN, WIN_AGAIN)), None, 5).status is Status.INVALID
 
 
-FULL: Mapping[str, Object] = {**MODELS, "register": Register(canonical("full"))}
+FULL = {"register": Register(canonical("full"))}
 
 
 @pytest.mark.parametrize(("seen", "status"), [("full", Status.VALID), (None, Status.INVALID), ("other", Status.INVALID)])
@@ -188,18 +197,23 @@ def test_each_check_says_how_many_answered_operations_it_took() -> None:
 
 
 def test_a_function_that_the_chosen_model_lacks_is_malformed() -> None:
-    for model in MODEL_NAMES:
+    for model in every_family():
         with pytest.raises(MalformedHistory, match=f"f 'frob' .* is not of the model {model}"):
             judge(history(("k", "frob", {}, {})), model, 5)
 
 
-def test_every_model_knows_the_functions_by_which_its_family_is_found() -> None:
-    assert all(functions <= FUNCTIONS_OF[name] for name, functions in FAMILIES)
+def test_every_family_knows_the_functions_by_which_it_is_found() -> None:
+    assert all(family.marks <= family.functions for family in every_family().values())
 
 
-def test_every_family_is_a_model_that_can_be_asked_for_but_those_that_are_a_model_and_more() -> None:
-    assert {name for name, _ in FAMILIES} == set(FUNCTIONS_OF) == set(checks.checkers(Budget()))
-    assert set(FUNCTIONS_OF) - set(MODEL_NAMES) == {"acquire", "resource"}
+def test_every_family_has_a_check() -> None:
+    taken = {family.name for check in every_check().values() for family in families_of(check)}
+    assert taken == set(every_family())
+
+
+def test_a_model_that_no_check_decides_is_judged_for_linearizability() -> None:
+    mine = {family.name for family in families_of(every_check()["linearizable"])}
+    assert mine == {"counter", "versioned-register", "register", "mutex"}
 
 
 def test_an_unknown_model_is_the_users_mistake() -> None:
@@ -253,8 +267,10 @@ ORDERS = {
 @pytest.mark.parametrize(("statuses", "worst"), ORDERS.items())
 def test_worst_wins_over_families(monkeypatch: pytest.MonkeyPatch, statuses: tuple[Status, Status], worst: Status) -> None:
     made = {Status.VALID: valid("v"), Status.UNKNOWN: unknown("u"), Status.INVALID: invalid("i", [anomaly()])}
-    table = {family: {"one": lambda _, said=made[status]: said} for family, status in zip(("counter", "dedup"), statuses, strict=True)}
-    monkeypatch.setattr(checks, "checkers", lambda *_: table)
+    said = {family: made[status] for family, status in zip(("counter", "dedup"), statuses, strict=True)}
+    install(
+        monkeypatch, check("one", lambda history, terms: said[terms.family.name if terms.family else ""], families=("counter", "dedup"))
+    )
     assert verdicts(history(COUNT, WIN))["one"].status is worst
 
 
@@ -278,8 +294,8 @@ def test_a_check_that_nests_too_deep_is_unknown() -> None:
 
 
 def test_a_check_that_raises_hides_no_other_checks_anomaly(monkeypatch: pytest.MonkeyPatch) -> None:
-    table = {"dedup": {"dedup": raises, "other": lambda _: invalid("i", [anomaly()])}}
-    monkeypatch.setattr(checks, "checkers", lambda *_: table)
+    other = check("other", lambda history, terms: invalid("i", [anomaly()]), families=("dedup",))
+    install(monkeypatch, check("dedup", lambda history, terms: raises(history), families=("dedup",)), other)
     assert {name: each.status for name, each in verdicts(history(WIN)).items()} == {"dedup": Status.UNKNOWN, "other": Status.INVALID}
 
 

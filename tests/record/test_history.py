@@ -21,7 +21,8 @@ from harness.judging.checkers.lease import lease
 from harness.judging.checkers.survival import attempted_while_cut, survival
 from harness.judging.gates import exposure, validity
 from harness.record.clock import clock_sane
-from harness.record.history import Event, Header, History, MalformedHistory, content, dump, encode, load, parse
+from harness.record.format import content, dump, encode, load, parse
+from harness.record.history import Event, Header, History, MalformedHistory
 from reports import scene
 
 values = st.recursive(

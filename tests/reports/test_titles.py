@@ -19,7 +19,8 @@ from harness.commands.cli import cli
 from harness.judging.checkers.fencing import fencing
 from harness.judging.checkers.lease import lease
 from harness.judging.verdict import Status, Verdict, combine, of_each_kind_first, unknown
-from harness.record.history import History, encode
+from harness.record.format import encode
+from harness.record.history import History
 from reports import files, latency, rate, timeline
 from reports.explain import explain, finding
 from reports.marks import Mark, Words

@@ -14,7 +14,8 @@ from harness.driving.plan import Episode, FaultSpec, Plan
 from harness.driving.run import HISTORY, Catalogue, run
 from harness.judging.checks import verdicts
 from harness.judging.verdict import Status
-from harness.record.history import History, load
+from harness.record.format import load
+from harness.record.history import History
 from workloads.acquire import ACQUIRE
 
 SERVERS: dict[str, tuple[Any, str]] = {"memory": (MEMORY, "child"), "redis": (REDIS, "no-save")}

@@ -18,7 +18,7 @@ from backends.dynamodb.system import DYNAMODB
 from backends.dynamodb.table import Table, key
 from backends.dynamodb.transport import Transport
 from harness.commands.cli import guarded
-from harness.driving.system import Deployment
+from harness.driving.backend import Deployment
 
 JAVA = """#!/bin/sh
 while [ "$1" != -port ]; do shift; done

@@ -11,7 +11,8 @@ from test_sabotage import Silent
 from harness.claims import experiment
 from harness.commands import request
 from harness.record import store
-from harness.record.history import History, load
+from harness.record.format import load
+from harness.record.history import History
 
 OPTIONS = ("fault_s=5", "grants=2")
 

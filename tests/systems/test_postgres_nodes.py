@@ -11,8 +11,8 @@ import pytest
 
 from backends.postgres import binaries, servers
 from backends.postgres.single import NODE, POSTGRES, PostgresSingle
+from harness.driving.backend import Deployment
 from harness.driving.client import outcome
-from harness.driving.system import Deployment
 from harness.errors import Infrastructure
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")

@@ -13,8 +13,8 @@ import pytest
 
 from backends.postgres import binaries, operator, servers
 from backends.postgres.operator import LOOK_S, NODES, OPERATOR, PostgresOperator
+from harness.driving.backend import Deployment
 from harness.driving.client import outcome
-from harness.driving.system import Deployment
 
 PATIENCE_S = 60.0
 STARTUP = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'startup'"

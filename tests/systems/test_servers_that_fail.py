@@ -10,7 +10,7 @@ import pytest
 
 from backends.postgres.operator import NODES, OPERATOR, PostgresOperator
 from harness.deploy.install import find
-from harness.driving.system import Deployment
+from harness.driving.backend import Deployment
 
 DYING = """#!/bin/sh
 case $1 in

@@ -13,12 +13,13 @@ import redis
 
 from backends.redis.sentinel import SENTINEL, RedisSentinel
 from faults.isolate_primary import ISOLATE_PRIMARY
+from harness.driving.backend import Deployment
 from harness.driving.plan import Episode, FaultSpec, Plan
 from harness.driving.run import HISTORY, Catalogue, run
-from harness.driving.system import Deployment, Need, System
+from harness.driving.system import Need, System
 from harness.judging.checkers.lease import lease
 from harness.judging.verdict import Status
-from harness.record.history import load
+from harness.record.format import load
 from workloads.lock import LOCK
 
 FAULTS = {"isolate-primary": ISOLATE_PRIMARY}
@@ -29,7 +30,6 @@ class Opened:
     """The Sentinel backend, with the system that it opened within reach of the test."""
 
     name, variants, mutants, functions = SENTINEL.name, SENTINEL.variants, SENTINEL.mutants, SENTINEL.functions
-    undriven, grounds = SENTINEL.undriven, SENTINEL.grounds
 
     def __init__(self) -> None:
         self.system: RedisSentinel | None = None
@@ -43,9 +43,6 @@ class Opened:
 
     def offers(self, variant: str) -> frozenset[Need]:
         return SENTINEL.offers(variant)
-
-    def servers(self, variant: str) -> tuple[str, ...]:
-        return SENTINEL.servers(variant)
 
 
 class Observer:

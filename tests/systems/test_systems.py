@@ -21,8 +21,9 @@ from backends.redis.single import NODE, REDIS, RedisSingle
 from harness.deploy.ports import HOST
 from harness.deploy.process import sweep
 from harness.deploy.supervisor import processes
+from harness.driving.backend import Deployment
 from harness.driving.client import Completion, outcome
-from harness.driving.system import Deployment, System
+from harness.driving.system import System
 from harness.errors import Infrastructure
 
 DEADLINE_S = 60.0
@@ -33,7 +34,7 @@ HARNESS = """
 import json, sys
 from pathlib import Path
 from backends.redis.single import REDIS
-from harness.driving.system import Deployment
+from harness.driving.backend import Deployment
 with REDIS.open(Deployment("no-save", Path(sys.argv[1]))) as system:
     print(json.dumps({"redis": system.nodes["redis-1"].port}), flush=True)
     sys.stdin.read()

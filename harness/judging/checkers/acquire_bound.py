@@ -24,6 +24,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import accumulate
 
+from harness.judging.check import Check, Kind
 from harness.judging.verdict import Anomaly, Verdict, first_of, invalid, unknown, valid
 from harness.record.fields import malformed
 from harness.record.history import History, Operation
@@ -132,3 +133,22 @@ def _anomaly(wait: _Wait) -> Anomaly:
         f"until {wait.until / 1e9:.3f} s, and was {how}; {over}"
     )
     return Anomaly("acquire-late", operation.key, (operation.index,), wait.until, message, live=operation.start)
+
+
+ACQUIRE_BOUND = Check(
+    name="acquire-bound",
+    sentence="an acquisition that waits for a time gives its answer within that time + 250 ms",
+    kinds=(
+        Kind(
+            name="acquire-late",
+            rule="acquire returns at its timeout, whatever the server does.",
+            heading="{key}: acquire returned late",
+            one="acquire returned late once",
+            many="acquire returned late {times}",
+            rank=110,
+        ),
+    ),
+    judge=lambda history, terms: acquire_bound(history),
+    families=("lease",),
+    wanted=frozenset({"acquire_within"}),
+)

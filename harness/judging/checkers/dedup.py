@@ -25,6 +25,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
+from harness.judging.check import Check, Kind
+from harness.judging.checkers.survival import survival
 from harness.judging.models.dedup import Dedup
 from harness.judging.verdict import Anomaly, Verdict, combine, first_of, invalid, kinds_of, unknown, valid
 from harness.record.history import History, Operation, split
@@ -263,3 +265,52 @@ def _who(operation: Operation) -> str:
 
 def _s(ns: int) -> str:
     return f"{ns / 1e9:.3f} s"
+
+
+KINDS = (
+    Kind(
+        name="dedup-two-winners",
+        rule="Of all that try to set a key, one is the first.",
+        heading="{key} was set for the first time more than once",
+        one="One key had more than one winner",
+        many="{n} keys had more than one winner",
+        brief="two winners",
+        rank=20,
+        of_a_key=True,
+        each_operation=True,
+    ),
+    Kind(
+        name="dedup-lost",
+        rule="What was acknowledged as set must be there afterwards.",
+        heading="{key} was acknowledged and then lost",
+        one="One acknowledged key was lost",
+        many="{n} acknowledged keys were lost",
+        brief="key lost",
+        rank=30,
+        of_a_key=True,
+        each_operation=True,
+    ),
+    Kind(
+        name="dedup-wrong-value",
+        rule="A key keeps the value of the one that set it first.",
+        heading="{key} does not have the value of its winner",
+        one="One key was read as nobody had set it",
+        many="{n} keys were read as nobody had set them",
+        brief="wrong value",
+        rank=40,
+        of_a_key=True,
+        each_operation=True,
+    ),
+)
+
+DEDUP = Check(
+    name="dedup",
+    sentence="check_and_set has a single winner, and what was set stays",
+    kinds=KINDS,
+    judge=lambda history, terms: dedup(history),
+    families=("dedup",),
+    gates={
+        "dedup_acknowledged_before": lambda history, terms: survival(history).dedup_acknowledged,
+        "dedup_acknowledged_before_cut": lambda history, terms: survival(history, whole=True).dedup_acknowledged,
+    },
+)

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from statistics import median
 
+from harness.judging.check import Check, Kind
 from harness.judging.checkers.grants import Grant, grants
 from harness.judging.checkers.late_grant import staying_side
 from harness.judging.verdict import Anomaly, Verdict, first_of, invalid, unknown, valid
@@ -119,3 +120,23 @@ def _anomaly(name: str | None, found: Sequence[_Extra]) -> Anomaly:
 
 def _named(name: str | None) -> str:
     return "the object" if name is None else name
+
+
+EXTRA_HOLDERS = Check(
+    name="extra-holders",
+    sentence="a split brain gives at most one extra holder to each name",
+    kinds=(
+        Kind(
+            name="extra-holders",
+            rule="Duplicates are rare: at most one extra holder per name and failover.",
+            heading="{key} had more extra holders than one",
+            one="One lock had more extra holders than one",
+            many="{n} locks had more extra holders than one",
+            rank=130,
+            of_a_key=True,
+            strip=True,
+        ),
+    ),
+    judge=lambda history, terms: extra_holders(history),
+    effects=frozenset({"cuts-replication", "cuts-a-side"}),
+)

@@ -19,8 +19,10 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from harness.judging.check import Check, Kind
 from harness.judging.checkers.calls import NS_PER_S
-from harness.judging.checkers.grants import Grant, Skew, grants, skew_of
+from harness.judging.checkers.grants import Grant, grants
+from harness.judging.checkers.skew import Skew, skew_of
 from harness.judging.verdict import Anomaly, Verdict, first_of, invalid, unknown, valid
 from harness.record.clock import clock_sane
 from harness.record.history import History
@@ -160,3 +162,22 @@ def _who(token: _Token) -> str:
 
 def _at(token: _Token) -> str:
     return f"{token.acknowledged_at / NS_PER_S:.3f} s"
+
+
+FENCING = Check(
+    name="fencing",
+    sentence="fencing tokens are unique and rise with the grants",
+    kinds=(
+        Kind(
+            name="fencing",
+            rule="A fencing token is greater than every token acknowledged before its grant was invoked.",
+            heading="{key}: a fencing token did not rise",
+            one="One fencing token did not rise",
+            many="{n} fencing tokens did not rise",
+            rank=160,
+            strip=True,
+        ),
+    ),
+    judge=lambda history, terms: fencing(history),
+    families=("lease",),
+)

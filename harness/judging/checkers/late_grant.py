@@ -16,8 +16,10 @@ An extension is no grant: reads and looks on a cut-off primary stay possible, an
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from harness.judging.check import Check, Kind, Terms
 from harness.judging.verdict import Anomaly, Verdict, first_of, invalid, unknown, valid
 from harness.record.history import Event, History, Operation
 
@@ -104,3 +106,36 @@ def _anomaly(cut: _Cut, operation: Operation, bound_ns: int) -> Anomaly:
         f"asked {(operation.start - cut.begin.time) / 1e9:.3f} s after the cut began; the bound is {bound_ns / 1e9:g} s"
     )
     return Anomaly("late-grant", operation.key, (operation.index,), at=operation.end, message=message, live=operation.end)
+
+
+def _number(name: str) -> Callable[[History, Terms], int]:
+    def measure(history: History, terms: Terms) -> int:
+        return 0 if terms.bound_ns is None else int(late_grant(history, terms.bound_ns).numbers.get(name, 0))
+
+    return measure
+
+
+def _judge(history: History, terms: Terms) -> Verdict:
+    assert terms.bound_ns is not None
+    return late_grant(history, terms.bound_ns)
+
+
+LATE_GRANT = Check(
+    name="late-grant",
+    sentence="a cut-off primary acknowledges nothing that is asked later than a bound after the cut began",
+    kinds=(
+        Kind(
+            name="late-grant",
+            rule="A primary that has been cut off for this long must not acknowledge any more.",
+            heading="{key} was granted by a primary long cut off",
+            one="A cut-off primary still acknowledged once",
+            many="A cut-off primary still acknowledged {times}",
+            rank=120,
+            strip=True,
+        ),
+    ),
+    judge=_judge,
+    effects=frozenset({"cuts-replication", "cuts-a-side"}),
+    needs_bound=True,
+    gates={name: _number(name) for name in ("attempted_on_old_after_bound", "answered_by_new_after_bound")},
+)

@@ -45,9 +45,13 @@ from collections.abc import Callable, Iterator, Sequence
 from heapq import heappop, heappush
 from itertools import islice
 
+from harness.judging.check import Check, Kind
 from harness.judging.checkers.calls import Call, at_s, between_s, indices_of, who_asked
-from harness.judging.checkers.grants import NS_PER_MS, Certain, Name, Skew, names_of, skew_of
+from harness.judging.checkers.grants import Certain, Name, names_of
+from harness.judging.checkers.held import granted_after_expiry
 from harness.judging.checkers.refusals import Span, free_for, least_length, refused_wrongly
+from harness.judging.checkers.skew import NS_PER_MS, Skew, skew_of
+from harness.judging.checkers.survival import survival
 from harness.judging.verdict import Anomaly, Verdict, first_of, invalid, kinds_of, unknown, valid
 from harness.record.clock import clock_sane, excess_ns
 from harness.record.history import History
@@ -276,3 +280,83 @@ def _summary(numbers: dict[str, int]) -> str:
 
 def _found(anomalies: list[Anomaly]) -> str:
     return f"{kinds_of(anomalies)}; {first_of(anomalies)}"
+
+
+KINDS = (
+    Kind(
+        name="two-holders",
+        rule="Of two granted leases one must have ended before the other began.",
+        heading="{key} had two owners",
+        one="Two {who} held the same lock once",
+        many="Two {who} held the same lock {times}",
+        brief="two owners",
+        rank=10,
+        strip=True,
+        caused=True,
+    ),
+    Kind(
+        name="lost-early",
+        rule="An acknowledged lease lasts for its TTL.",
+        heading="{key}: a lease was lost before its time",
+        one="One lease was lost before its time",
+        many="{n} leases were lost before their time",
+        rank=60,
+        strip=True,
+        caused=True,
+    ),
+    Kind(
+        name="alive-too-late",
+        rule="A lease that is over cannot be used.",
+        heading="{key}: a lease was used after its end",
+        one="One lease was used after its end",
+        many="{n} leases were used after their end",
+        rank=70,
+        strip=True,
+        caused=True,
+    ),
+    Kind(
+        name="stranger",
+        rule="Only the owner of a lease can extend or release it.",
+        heading="{key}: somebody else's token took effect",
+        one="Somebody else's token took effect once",
+        many="Somebody else's token took effect {times}",
+        rank=80,
+        strip=True,
+        caused=True,
+    ),
+    Kind(
+        name="stuck",
+        rule="A lock that nobody can hold is free.",
+        heading="{key} stayed refused though nobody can have held it",
+        one="A free lock stayed refused once",
+        many="A free lock stayed refused {times}",
+        rank=140,
+        strip=True,
+        caused=True,
+    ),
+    Kind(
+        name="spurious-refusal",
+        rule="A lock is refused only while somebody may hold it.",
+        heading="{key} was refused though nobody can have held it",
+        one="A free lock was refused once",
+        many="A free lock was refused {times}",
+        rank=150,
+        strip=True,
+        caused=True,
+    ),
+)
+
+LEASE = Check(
+    name="lease",
+    sentence="at most one holder at a time, nobody's lease lost, prolonged, refused or used without reason",
+    kinds=KINDS,
+    judge=lambda history, terms: lease(history),
+    families=("lease",),
+    gates={
+        "held_across": lambda history, terms: survival(history).locks_held_across,
+        "answered_inside_hold": lambda history, terms: survival(history).locks_probed,
+        "held_before_cut": lambda history, terms: survival(history, whole=True).locks_held_across,
+        "answered_inside_that_hold": lambda history, terms: survival(history, whole=True).locks_probed,
+        "granted_after_expiry": lambda history, terms: granted_after_expiry(history),
+    },
+)

@@ -24,10 +24,11 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any
 
+from harness.judging.check import Budget, Check, Kind
 from harness.judging.checkers import Checker
 from harness.judging.checkers.reductions import looked_at, writes, written
 from harness.judging.checkers.replay import replay
-from harness.judging.checkers.search import EVERY_RULE, NO_RULE, Budget, Search
+from harness.judging.checkers.search import EVERY_RULE, NO_RULE, Search
 from harness.judging.checkers.sentence import explain, phrase, words
 from harness.judging.checkers.shrink import Core, Trials, possible_states, shrink
 from harness.judging.model import Model
@@ -227,3 +228,23 @@ def max_concurrency(operations: Sequence[Operation]) -> int:
     ends = [operation.gave_up if operation.end is None else operation.end for operation in operations]
     changes += [(end, -1) for end in ends if end is not None]
     return max(accumulate(change for _, change in sorted(changes, key=lambda each: (each[0], -each[1]))), default=0)
+
+
+LINEARIZABLE = Check(
+    name="linearizable",
+    sentence="all operations on an object fit into one order that keeps real time and gives each its answer",
+    kinds=(
+        Kind(
+            name=KIND,
+            rule="All operations must fit into one order that keeps real time and gives each its answer.",
+            heading="{key} is not linearizable",
+            one="One object is not linearizable",
+            many="{n} objects are not linearizable",
+            rank=50,
+            of_a_key=True,
+            each_operation=True,
+        ),
+    ),
+    judge=lambda history, terms: linearizable(terms.model, terms.budget)(history),
+    rest=True,
+)

@@ -32,11 +32,11 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
+from harness.judging.check import Check, Kind
+from harness.judging.models.resource import FUNCTIONS
 from harness.judging.verdict import Anomaly, Verdict, first_of, invalid, unknown, valid
 from harness.record.fields import malformed
 from harness.record.history import History, Operation, split
-
-FUNCTIONS = frozenset({"resource_read", "resource_write"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,3 +254,31 @@ def _at(access: Access) -> str:
 def _end(access: Access) -> int:
     assert access.operation.end is not None
     return access.operation.end
+
+
+RESOURCE = Check(
+    name="resource",
+    sentence="no update of a record under its lock is lost, and nobody writes who has been succeeded",
+    kinds=(
+        Kind(
+            name="lost-update",
+            rule="What a lock protects is read and written by one holder at a time: every update counts.",
+            heading="{key} lost updates that its lock protected",
+            one="One record lost updates under its lock",
+            many="{n} records lost updates under their locks",
+            rank=90,
+            of_a_key=True,
+        ),
+        Kind(
+            name="stale-write",
+            rule="Who was succeeded by a later holder must not write any more.",
+            heading="{key} was written by a holder that had been succeeded",
+            one="A holder that had been succeeded still wrote once",
+            many="Holders that had been succeeded still wrote {times}",
+            rank=100,
+        ),
+    ),
+    judge=lambda history, terms: resource(history),
+    families=("resource",),
+    gates={"stale_writes_tried": lambda history, terms: stale_tried(history)},
+)

@@ -41,6 +41,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.judging.check import Budget
 from harness.judging.checkers.reductions import needed, rename
 from harness.judging.model import Model
 from harness.judging.models import Object
@@ -64,15 +65,6 @@ class Rules:
 
 EVERY_RULE = Rules()
 NO_RULE = Rules(rename=False, needed=False, absorb=False, classes=False, overwritten=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """What a search may spend: seconds in all, configurations and remembered ones (about 250 bytes each) a key."""
-
-    time_s: float = 60.0
-    steps: int = 50_000_000
-    entries: int = 5_000_000
 
 
 Configuration = tuple[int, int, int, int, tuple[int, int] | None]

@@ -28,8 +28,9 @@ from typing import TypeVar
 
 import msgspec
 
+from harness.judging.check import Budget
 from harness.judging.checkers.reductions import looked_at, needed, plain, writes, written
-from harness.judging.checkers.search import Budget, Rules, Search
+from harness.judging.checkers.search import Rules, Search
 from harness.judging.model import Model
 from harness.judging.models import Object
 from harness.judging.models.register import Register

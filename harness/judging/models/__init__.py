@@ -43,4 +43,4 @@ class Object(Model, Protocol):
 
 
 MODELS: Mapping[str, Object] = {model.name: model for model in (Register(), VersionedRegister(), Counter(), Mutex(), Dedup())}
-"""Each model in its initial state."""
+"""Each of our models in its initial state; those of third parties are families too (`harness.judging.family`)."""

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from harness.judging.family import Family
 from harness.record import fields
 from harness.record.history import Operation
 
@@ -71,3 +72,13 @@ class Counter:
 
     def __str__(self) -> str:
         return "missing" if self.value is None else str(self.value)
+
+
+COUNTER = Family(
+    name=Counter.name,
+    sentence="increment and get",
+    functions=Counter.functions,
+    marks=frozenset({"increment"}),
+    rank=30,
+    model=Counter(),
+)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from harness.judging.family import Family
 from harness.record import fields
 from harness.record.history import Operation
 
@@ -64,3 +65,14 @@ class Dedup:
 
     def __str__(self) -> str:
         return "not set" if self.value is None else f'"{self.value}"'
+
+
+DEDUP = Family(
+    name=Dedup.name,
+    sentence="check_and_set has a single winner, whom every later read sees",
+    functions=Dedup.functions,
+    marks=frozenset({"check_and_set"}),
+    rank=50,
+    model=Dedup(),
+    searched=False,  # the dedup check decides it, and says who lost what
+)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from harness.judging.family import Family
 from harness.record import fields
 from harness.record.history import Operation
 
@@ -51,3 +52,13 @@ class Mutex:
 
     def __str__(self) -> str:
         return "free" if self.owner is None else f"held by process {self.owner}"
+
+
+MUTEX = Family(
+    name=Mutex.name,
+    sentence="a lock without a lease, owned by the process that acquires",
+    functions=Mutex.functions,
+    marks=Mutex.functions,
+    rank=70,
+    model=Mutex(),
+)

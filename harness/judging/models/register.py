@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from harness.judging.family import Family
 from harness.record import fields
 from harness.record.history import Operation
 
@@ -86,3 +87,13 @@ class Register:
 
     def __str__(self) -> str:
         return self.value
+
+
+REGISTER = Family(
+    name=Register.name,
+    sentence="one value: read, write, cas; also set and get",
+    functions=Register.functions,
+    marks=frozenset({"read", "write", "cas"}),
+    rank=60,
+    model=Register(),
+)

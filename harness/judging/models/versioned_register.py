@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from harness.judging.family import Family
 from harness.record import fields
 from harness.record.history import Operation
 
@@ -108,3 +109,13 @@ class VersionedRegister:
 
     def __str__(self) -> str:
         return f'"{self.value}" at version {self.version}' if self.version else "missing"
+
+
+VERSIONED_REGISTER = Family(
+    name=VersionedRegister.name,
+    sentence="one value with a version: get_versioned, set, compare_and_swap, check_and_set, delete",
+    functions=VersionedRegister.functions,
+    marks=frozenset({"compare_and_swap", "get_versioned", "set", "delete"}),
+    rank=40,
+    model=VersionedRegister(),
+)

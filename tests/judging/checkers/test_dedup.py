@@ -16,7 +16,8 @@ from simulation import Simulation, brute_force
 from harness.judging.checkers.dedup import PAIRS_LISTED, dedup
 from harness.judging.models import MODELS
 from harness.judging.verdict import Anomaly, Status
-from harness.record.history import NEMESIS, Event, History, MalformedHistory, load
+from harness.record.format import load
+from harness.record.history import NEMESIS, Event, History, MalformedHistory
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "examples/histories").glob("dedup*/*/*.jsonl"))
 MS = 1_000_000

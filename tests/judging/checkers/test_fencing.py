@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from harness.judging.checkers.fencing import fencing
-from harness.judging.checkers.grants import Skew, grants
+from harness.judging.checkers.grants import grants
+from harness.judging.checkers.skew import Skew
 from harness.judging.verdict import Status
-from harness.record.history import Event, History, load
+from harness.record.format import load
+from harness.record.history import Event, History
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "histories" / "lease"
 MS = 1_000_000

@@ -21,11 +21,13 @@ from lease_oracle import (
     sloppy,
 )
 
-from harness.judging.checkers.grants import SERVER, Grant, Skew, client_clocks, grants
+from harness.judging.checkers.grants import Grant, grants
 from harness.judging.checkers.lease import PAIRS_LISTED, lease
+from harness.judging.checkers.skew import SERVER, Skew, client_clocks
 from harness.judging.verdict import Anomaly, Status
 from harness.record.clock import clock_sane
-from harness.record.history import Event, Header, History, MalformedHistory, load
+from harness.record.format import load
+from harness.record.history import Event, Header, History, MalformedHistory
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "histories" / "lease"
 MS = 1_000_000

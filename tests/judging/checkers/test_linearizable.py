@@ -19,7 +19,8 @@ from harness.judging.checkers.linearizable import Budget, linearizable
 from harness.judging.models import MODELS, Object
 from harness.judging.models.register import Register
 from harness.judging.verdict import Status, Verdict
-from harness.record.history import NEMESIS, Event, History, MalformedHistory, Operation, load
+from harness.record.format import load
+from harness.record.history import NEMESIS, Event, History, MalformedHistory, Operation
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "examples/histories").glob("*/*/*.jsonl"))
 JUDGED = [path for path in EXAMPLES if path.parts[-3] in MODELS]

@@ -9,7 +9,7 @@ import pytest
 from trials import Script
 
 from harness.judging.checkers.survival import Survival, attempted_while_cut, survival
-from harness.record.history import load
+from harness.record.format import load
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "examples/histories/dedup-survival").glob("*/*.jsonl"))
 NONE = Survival()

@@ -1,0 +1,133 @@
+"""What a backend states of itself before anything runs, and how it is opened.
+
+`Backend` is what every one has. The rest stands in protocols of its own, each with the default that holds for a backend
+which does not say otherwise; who asks does so through the functions at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from harness.driving.system import Need, System
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What to open: variant, where, mutant; `directory` is the run directory. Without `links` clients connect to the server itself."""
+
+    variant: str
+    directory: Path
+    on: str = "local"
+    mutant: str | None = None
+    attach: str | None = None  # the compose project to use, which is up already
+    links: bool = True
+
+
+class Backend(Protocol):
+    """A backend's entry point: what it offers, and how it is opened."""
+
+    @property
+    def name(self) -> str:
+        """As on the command line."""
+        ...
+
+    @property
+    def variants(self) -> Mapping[str, str]:
+        """Name -> one sentence; the first is the default."""
+        ...
+
+    @property
+    def functions(self) -> frozenset[str]:
+        """The vocabulary of f that its client speaks."""
+        ...
+
+    def open(self, deployment: Deployment) -> AbstractContextManager[System]:
+        """Start the deployment and wait for its steady state; stop all of it on leaving."""
+        ...
+
+
+@runtime_checkable
+class HasMutants(Protocol):
+    """A backend with planted bugs, which its checks must condemn."""
+
+    @property
+    def mutants(self) -> Mapping[str, str]:
+        """Name -> one sentence."""
+        ...
+
+
+@runtime_checkable
+class HasUndrivenMutants(Protocol):
+    """A backend with mutants that no workload can show yet."""
+
+    @property
+    def undriven(self) -> frozenset[str]: ...
+
+
+@runtime_checkable
+class OffersNeeds(Protocol):
+    """A backend that faults can meet."""
+
+    def offers(self, variant: str) -> frozenset[Need]:
+        """Give what this variant has of what faults need: a fault that needs more is refused beforehand."""
+        ...
+
+
+@runtime_checkable
+class StartsServers(Protocol):
+    """A backend that starts servers on a machine itself."""
+
+    def servers(self, variant: str) -> tuple[str, ...]:
+        """Name the servers (harness.deploy.install) of this variant; they are brought before it is opened."""
+        ...
+
+
+@runtime_checkable
+class HasGrounds(Protocol):
+    """A backend that can run elsewhere than on this machine."""
+
+    @property
+    def grounds(self) -> tuple[str, ...]:
+        """Where its servers can run: local, compose."""
+        ...
+
+
+@runtime_checkable
+class MayBeTheUsers(Protocol):
+    """A backend whose server may be one that the user started: that is not killed, paused or restarted."""
+
+    def refused(self, variant: str, needs: frozenset[Need]) -> str | None:
+        """Say why the user's server cannot serve a variant, or faults of these needs, and after a semicolon the remedy; None if it can."""
+        ...
+
+
+# What is so of a backend that does not say otherwise
+
+
+def mutants_of(backend: Backend) -> Mapping[str, str]:
+    """Give its planted bugs with a sentence each; none where it has none."""
+    return backend.mutants if isinstance(backend, HasMutants) else {}
+
+
+def undriven_of(backend: Backend) -> frozenset[str]:
+    """Give its mutants that no workload can show yet."""
+    return backend.undriven if isinstance(backend, HasUndrivenMutants) else frozenset()
+
+
+def offers_of(backend: Backend, variant: str) -> frozenset[Need]:
+    """Give what a variant has of what faults need; nothing where it does not say."""
+    return backend.offers(variant) if isinstance(backend, OffersNeeds) else frozenset()
+
+
+def servers_of(backend: Backend, variant: str) -> tuple[str, ...]:
+    """Name the servers that a variant starts on a machine itself."""
+    return backend.servers(variant) if isinstance(backend, StartsServers) else ()
+
+
+def grounds_of(backend: Backend) -> tuple[str, ...]:
+    """Say where its servers can run; on this machine where it does not say."""
+    return backend.grounds if isinstance(backend, HasGrounds) else ("local",)

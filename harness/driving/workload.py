@@ -1,0 +1,106 @@
+"""A workload: what clients do, which checks judge it, and who is at work beside the clients.
+
+A value, as a fault is. What a workload needs beside its generators (a record that locks protect, a meter) is its *attendant*:
+it lives as long as the run, stands before each client, and is told of each operation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.driving.client import Client
+from harness.driving.generator import Generator
+from harness.driving.system import Need
+from harness.record.history import Event
+from harness.record.journal import Journal
+
+
+def _nothing() -> None:
+    """Do nothing."""
+
+
+def _same(client: Client) -> Client:
+    return client
+
+
+def _no_wait(slot: int, stopped: Callable[[], bool]) -> None:
+    """Let the slot go on."""
+
+
+def _unheard(slot: int, invoke: Event, completion: Event) -> None:
+    """Take no notice."""
+
+
+def _none(event: Event) -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attendant:
+    """Who is at work beside the clients of a run, from `start` to `stop`, which is idempotent; each part does nothing unless given.
+
+    `client` stands before each client that is made. `before` is called by a slot before each invocation and may let it wait, but ends
+    soon after `stopped` says so; `after` is told how the operation ended. `steady` is called at the steady state of each trial.
+    `clients` is what a fault on clients is handed in place of a system, such as `harness.driving.system.PausesClients`.
+    All are called by several threads.
+    """
+
+    start: Callable[[], None] = _nothing
+    stop: Callable[[], None] = _nothing
+    steady: Callable[[], None] = _nothing
+    client: Callable[[Client], Client] = _same
+    before: Callable[[int, Callable[[], bool]], None] = _no_wait
+    after: Callable[[int, Event, Event], None] = _unheard
+    clients: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attended:
+    """The run that an attendant is made for: its journal, the options of the workload, and the workload's own mutant that is planted."""
+
+    journal: Journal
+    options: Mapping[str, Any]
+    mutant: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """A generator for each slot, and the checks that judge what it drove, by name.
+
+    It drives its `functions`, and those `optional` ones that the backend offers; `answers` are those of its functions that its attendant
+    answers, and no backend. `options` are its options with their defaults, which are of their type. `generator` gives what a slot begins
+    a trial with, of the options and the functions that there are.
+
+    `counted` are the functions by which its share of a trial is counted (default: all of its own). `anchors` says whether a completion
+    is one for which a fault may be made to wait (`Episode.grants`). `offers` is what faults need and its attendant has.
+    `mutants` are planted bugs of its own, with a sentence each.
+    """
+
+    name: str
+    sentence: str
+    functions: frozenset[str]
+    checks: tuple[str, ...]
+    generator: Callable[[Mapping[str, Any], frozenset[str]], Generator]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    optional: frozenset[str] = frozenset()
+    answers: frozenset[str] = frozenset()
+    counted: frozenset[str] = frozenset()
+    anchors: Callable[[Event], bool] = _none
+    attend: Callable[[Attended], Attendant] | None = None
+    offers: frozenset[Need] = frozenset()
+    mutants: Mapping[str, str] = field(default_factory=dict)
+
+    def driven(self, offered: frozenset[str]) -> frozenset[str]:
+        """Give the functions that it drives on a backend that offers these."""
+        return self.functions | (self.optional & offered)
+
+    def begin(self, given: Mapping[str, Any], offered: frozenset[str]) -> Generator:
+        """Give a slot's generator: the options that were given, the defaults of the others, and what the backend offers."""
+        return self.generator({**self.options, **given}, self.driven(offered))
+
+    @property
+    def counts(self) -> frozenset[str]:
+        """Give the functions by which its share of a trial is counted."""
+        return self.counted or self.functions | self.optional

@@ -1,0 +1,109 @@
+"""A check as one value: what it judges, how, and which classes of anomalies it finds.
+
+Whatever else names a check derives it from here: the class that belongs to it, the workloads that it judges, the gates that only
+it can count, the words for what it found. Found through the entry points `holdwater.checks`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+
+from harness import registry
+from harness.judging.family import Family, every_family
+from harness.judging.kind import LAST, Kind
+from harness.judging.model import Model
+from harness.judging.verdict import Verdict
+from harness.record.history import History
+
+__all__ = ["Budget", "Check", "Kind", "Terms", "check_of", "every_check", "families_of", "functions_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a search may spend: seconds in all, configurations and remembered ones (about 250 bytes each) a key."""
+
+    time_s: float = 60.0
+    steps: int = 50_000_000
+    entries: int = 5_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a check is given beside the history. `models` are initial states that are not their families' own, by family.
+
+    `bound_ns` is the bound of the claims that are judged, None where there is none. `family` is the one whose keys the history holds,
+    None for a whole trial.
+    """
+
+    budget: Budget = Budget()
+    models: Mapping[str, Model] = field(default_factory=dict)
+    bound_ns: int | None = None
+    family: Family | None = None
+
+    @property
+    def model(self) -> Model:
+        """Give the family's model in the state in which it began."""
+        assert self.family is not None
+        model = self.models.get(self.family.name, self.family.model)
+        assert model is not None
+        return model
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """A property of histories. `judge` says whether one has it, with anomalies of `kinds` where it has not.
+
+    `families` are the families whose keys it is given, each family by itself; with `rest` also each that is judged for linearizability.
+    Without either it is given whole trials of runs.
+    `wanted`: it is given those keys only (or trials) on which one of these functions was used.
+    `effects`: it is given trials only of runs that have one fault with all of these effects (`harness.record.recorded.Effect`).
+    `needs_bound`: only where a claim sets a bound.
+    `gates` are counts that only it can give, by the name that a claim asks for.
+    """
+
+    name: str
+    sentence: str
+    kinds: tuple[Kind, ...]
+    judge: Callable[[History, Terms], Verdict]
+    families: tuple[str, ...] = ()
+    rest: bool = False
+    wanted: frozenset[str] = frozenset()
+    effects: frozenset[str] = frozenset()
+    needs_bound: bool = False
+    gates: Mapping[str, Callable[[History, Terms], int]] = field(default_factory=dict)
+
+    @property
+    def whole(self) -> bool:
+        """Say whether it is given whole trials."""
+        return not self.families and not self.rest
+
+    @property
+    def needs_fault(self) -> bool:
+        """Say whether it can judge nothing of a run without a fault: there no planted bug shows that it works."""
+        return bool(self.effects) or self.needs_bound
+
+
+@cache
+def every_check() -> Mapping[str, Check]:
+    """Give the installed checks by name: first the one that finds the worst kind."""
+    found: list[Check] = [registry.load("checks", name) for name in registry.names("checks")]
+    return {
+        check.name: check for check in sorted(found, key=lambda check: (min((kind.rank for kind in check.kinds), default=LAST), check.name))
+    }
+
+
+def check_of(kind: str) -> Check | None:
+    """Give the check that finds a class of anomalies, None where none is installed."""
+    return next((check for check in every_check().values() if kind in {each.name for each in check.kinds}), None)
+
+
+def families_of(check: Check) -> list[Family]:
+    """Give the families whose keys a check is given."""
+    return [family for family in every_family().values() if family.name in check.families or (check.rest and family.linearizable)]
+
+
+def functions_of(check: Check) -> frozenset[str]:
+    """Give the functions that a check takes: those of its families."""
+    return frozenset().union(*(family.functions for family in families_of(check)))

@@ -1,0 +1,56 @@
+"""A family of keys: which object the keys of a history may be, told by the functions used on them.
+
+A history holds several objects, and no key says which it is. A family knows functions, and is recognised by some of them;
+of the families that recognise a key the one of the lowest rank takes it. Most families are a sequential model
+(`harness.judging.model`), and what is asked of them is that they are linearizable; others, such as leases, have rules of their own.
+Found through the entry points `holdwater.models`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from harness import registry
+from harness.judging.model import Model
+from harness.record.history import Event
+
+LAST = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """What keys may be: the `functions` that it knows, and the `marks` by which a key is recognised.
+
+    `marked` recognises a key by an event of it where no function does. `model` is the sequential specification in its initial state;
+    unless a check of its own decides it (`searched` false) it is judged for linearizability. `node` is the name under which a workload
+    answers its functions itself, so that nobody asks for that node's role; None where servers answer.
+    """
+
+    name: str
+    sentence: str
+    functions: frozenset[str]
+    marks: frozenset[str]
+    rank: int = LAST
+    model: Model | None = None
+    searched: bool = True
+    node: str | None = None
+    marked: Callable[[Event], bool] | None = None
+
+    @property
+    def linearizable(self) -> bool:
+        """Say whether its keys are judged by the search."""
+        return self.model is not None and self.searched
+
+
+@cache
+def every_family() -> Mapping[str, Family]:
+    """Give the installed families by name, in the order in which they take a key."""
+    found = [registry.load("models", name) for name in registry.names("models")]
+    return {family.name: family for family in sorted(found, key=lambda family: (family.rank, family.name))}
+
+
+def answered_here() -> frozenset[str]:
+    """Give the functions that no server answers, but a workload itself."""
+    return frozenset().union(*(family.functions for family in every_family().values() if family.node is not None))

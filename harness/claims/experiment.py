@@ -27,7 +27,7 @@ from harness.judging.gates import DOUBTS, driven, exposure, validity
 from harness.judging.verdict import Status, Verdict, combine, unknown
 from harness.record import store
 from harness.record.format import load
-from harness.record.history import BROKEN, History
+from harness.record.history import BROKEN, SPLIT_BRAIN, History
 
 PROXY = "toxiproxy"  # which a run may do without
 ESSENTIAL = ("settled", "faults_proved")
@@ -184,13 +184,12 @@ def planted(history: History) -> str | None:
 
 
 def _described(trial: TrialEvidence) -> dict[str, Any]:
-    faults = [event.f for event in trial.history.nemesis() if isinstance(event.value, dict) and event.value.get("phase") == "begin"]
+    began = [fault.name for fault in trial.history.faults if fault.begin is not None]
     checks = {
         name: {"status": str(found.status), "summary": found.summary, "numbers": found.numbers, "anomalies": found.all_anomalies()}
         for name, found in _with_doubt(trial).items()
     }
     gates = [*validity(trial.history), *exposure(trial.history, driven(trial.history))]
-    began = [f for f in faults if f != "trial"]
     return {"n": trial.n, "status": str(_status(trial)), "faults": began, "checks": checks, "gates": gates}
 
 
@@ -206,8 +205,7 @@ def judge_trials(history: History, bound_ns: int | None = None) -> list[TrialEvi
         if trial.void is not None or not trial.history.events:
             continue
         checks = verdicts(trial.history)
-        faults = trial.history.header.faults if trial.history.header else ()
-        if "isolate-primary" in faults:
+        if trial.history.has_fault_with(SPLIT_BRAIN):
             checks["extra-holders"] = guarded("extra-holders", extra_holders)(trial.history)
             if bound_ns is not None:
                 checks["late-grant"] = guarded("late-grant", partial(late_grant, bound_ns=bound_ns))(trial.history)

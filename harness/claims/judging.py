@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.claims.file import CHECK_OF, WORKLOADS_OF, Claim, Claims, Word
-from harness.judging.gates import DOUBTS, WORKLOADS, Gate, began, broken, driven, episodes, exposure, mark, validity, window
+from harness.judging.gates import DOUBTS, WORKLOADS, Gate, began, broken, driven, exposure, validity, window
 from harness.judging.statistics import Rate, median, rate
 from harness.judging.verdict import Anomaly, Status, Verdict, of_each_kind_first, unknown
 from harness.record.history import History, Operation
@@ -202,7 +202,7 @@ def _missing(verdict: Word, account: _Account) -> tuple[str, ...]:
 
 
 def _experiment(claim: Claim, evidence: ExperimentEvidence, account: _Account) -> None:
-    trials = [trial for trial in evidence.trials if mark(trial.history, "void") is None]
+    trials = [trial for trial in evidence.trials if trial.history.mark("void") is None]
     checks = _checks(claim, trials)
     for trial in trials:
         _trial(claim, evidence, trial, checks, account)
@@ -378,10 +378,10 @@ def _numbers(claim: Claim, evidence: Mapping[str, ExperimentEvidence], account: 
 
 def _cuts(histories: Sequence[History]) -> dict[str, Any]:
     lengths = [
-        (fault.phases["healing"].time - fault.phases["active"].time) / NS_PER_S
+        (fault.healing.time - fault.active.time) / NS_PER_S
         for history in histories
-        for fault in episodes(history)
-        if "active" in fault.phases and "healing" in fault.phases
+        for fault in history.faults
+        if fault.active is not None and fault.healing is not None
     ]
     ttls = {
         event.value["ttl_ms"] for history in histories for event in history.events if event.type == "invoke" and event.f == "try_acquire"

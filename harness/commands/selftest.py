@@ -15,7 +15,6 @@ from harness.claims.experiment import Progress, carry_out, check, judge_trials, 
 from harness.claims.judging import TrialEvidence
 from harness.driving.plan import Episode, Plan
 from harness.errors import Infrastructure, UsageError
-from harness.judging.gates import mark
 from harness.record import store
 
 QUIET_S = 4.0
@@ -85,5 +84,5 @@ def detection(plan: Plan, trials: Sequence[TrialEvidence]) -> Detection:
 
 
 def _steady(trial: TrialEvidence) -> int:
-    steady = mark(trial.history, "steady")
-    return steady.time if steady is not None else 0
+    steady = trial.history.mark("steady")
+    return steady.moment.time if steady is not None else 0

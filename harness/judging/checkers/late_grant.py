@@ -19,9 +19,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.judging.verdict import Anomaly, Verdict, first_of, invalid, unknown, valid
-from harness.record.history import Event, History, Operation
+from harness.record.history import History, Moment, Operation
 
-FAULT = "isolate-primary"
 STAYING = "clients-a"
 ANSWERS = {"try_acquire": "granted", "acquire_within": "granted", "check_and_set": "set"}
 
@@ -31,8 +30,8 @@ class _Cut:
     """One cut that was proved; `healing` is None where the history ends before it."""
 
     old: str
-    begin: Event
-    healing: Event | None
+    begin: Moment
+    healing: Moment | None
 
     def zone(self, operation: Operation, bound_ns: int) -> bool:
         return self.begin.time + bound_ns <= operation.start and (self.healing is None or operation.index < self.healing.index)
@@ -49,7 +48,7 @@ def late_grant(history: History, bound_ns: int) -> Verdict:
     """
     cuts = _cuts(history)
     if not cuts:
-        return unknown(f"no {FAULT} was proved active")
+        return unknown("no split brain was proved active")
     side = staying_side(history)
     tries = [each for each in history.operations() if each.f in ANSWERS]
     attempted = answered = nameless = 0
@@ -83,12 +82,8 @@ def staying_side(history: History) -> str | None:
 
 
 def _cuts(history: History) -> list[_Cut]:
-    phases: dict[object, dict[str, Event]] = {}
-    for event in history.nemesis():
-        if event.f == FAULT:
-            phases.setdefault(event.value.get("id"), {}).setdefault(event.value["phase"], event)
-    proved = [found for found in phases.values() if "begin" in found and "active" in found and found["begin"].value.get("targets")]
-    return [_Cut(found["begin"].value["targets"][0], found["begin"], found.get("healing")) for found in proved]
+    proved = [fault for fault in history.faults if fault.splits_brain and fault.active is not None]
+    return [_Cut(fault.targets[0], fault.begin, fault.healing) for fault in proved if fault.begin is not None and fault.targets]
 
 
 def _given(operation: Operation) -> bool:

@@ -14,8 +14,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from harness import registry
 from harness.errors import UsageError
-from harness.judging import gates
+from harness.judging.check import check_of, workloads_of
 from harness.registry import nearest
 
 COLUMNS = {"mutual_exclusion": "Mutual exclusion", "failover_safety": "Failover safety", "recommendation": "Recommendation"}
@@ -26,30 +27,6 @@ Trials = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
 Seconds = Annotated[int, msgspec.Meta(ge=0, le=3600)] | Annotated[float, msgspec.Meta(ge=0, le=3600)]
 Phase = Literal["begin", "active", "healing", "healed", "settled"]
 Document = Literal["promises", "warns", "silent"]
-
-CHECK_OF: Mapping[str, str] = {
-    **dict.fromkeys(("two-holders", "lost-early", "alive-too-late", "spurious-refusal", "stuck", "stranger"), "lease"),
-    "fencing": "fencing",
-    **dict.fromkeys(("dedup-two-winners", "dedup-lost", "dedup-wrong-value"), "dedup"),
-    "not-linearizable": "linearizable",
-    "late-grant": "late-grant",
-    "extra-holders": "extra-holders",
-    **dict.fromkeys(("lost-update", "stale-write"), "resource"),
-    "acquire-late": "acquire-bound",
-}
-"""Which check finds each class of anomaly."""
-
-WORKLOADS_OF: Mapping[str, tuple[str, ...]] = {
-    "lease": ("lock", "resource", "acquire"),
-    "fencing": ("lock", "resource", "acquire"),
-    "extra-holders": ("lock",),
-    "dedup": ("dedup",),
-    "linearizable": ("cas", "counter"),
-    "late-grant": ("lock", "dedup"),
-    "resource": ("resource",),
-    "acquire-bound": ("acquire",),
-}
-"""Which workloads each check judges."""
 
 
 class Word(StrEnum):
@@ -137,7 +114,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     @property
     def checks(self) -> tuple[str, ...]:
         """Give the checks that its classes need, excused ones included."""
-        return tuple(dict.fromkeys(CHECK_OF[kind] for kind in (*self.anomalies, *self.excuses)))
+        return tuple(dict.fromkeys(check.name for kind in (*self.anomalies, *self.excuses) if (check := check_of(kind)) is not None))
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -169,8 +146,8 @@ class Claims:
 
 def needed_checks(claim: Claim, experiment: Experiment) -> tuple[str, ...]:
     """Give the checks of a claim that an experiment serves: those of its workloads; a workload not known here serves all."""
-    strange = not set(experiment.workloads) <= set(gates.WORKLOADS)
-    return tuple(check for check in claim.checks if strange or set(WORKLOADS_OF[check]) & set(experiment.workloads))
+    strange = not set(experiment.workloads) <= set(registry.names("workloads"))
+    return tuple(check for check in claim.checks if strange or set(workloads_of(check)) & set(experiment.workloads))
 
 
 def row_word(name: str) -> str:

@@ -11,9 +11,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from harness.claims.claim import CHECK_OF, WORKLOADS_OF, Claim
+from harness import registry
+from harness.claims.claim import Claim
 from harness.claims.results import Account, ControlResult, Number, Numbers, Seen
-from harness.judging.gates import DOUBTS, WORKLOADS, Gate, began, broken, driven, episodes, exposure, mark, window
+from harness.judging.check import check_of, workloads_of
+from harness.judging.gates import DOUBTS, Gate, began, broken, driven, exposure, window
 from harness.judging.statistics import median
 from harness.judging.trials import TrialEvidence
 from harness.judging.verdict import Anomaly, Status, Verdict, unknown
@@ -177,7 +179,7 @@ def numbers(found: Account) -> dict[str, Numbers]:
 
 
 def _experiment(claim: Claim, evidence: ExperimentEvidence, found: Tally) -> None:
-    trials = [trial for trial in evidence.trials if mark(trial.history, "void") is None]
+    trials = [trial for trial in evidence.trials if trial.history.mark("void") is None]
     checks = _checks(claim, trials)
     found.histories += [trial.history for trial in evidence.trials]
     for trial in trials:
@@ -196,24 +198,24 @@ def _experiment(claim: Claim, evidence: ExperimentEvidence, found: Tally) -> Non
 
 
 def _controls(claim: Claim, evidence: ExperimentEvidence, checks: Sequence[str], found: Tally) -> None:
-    counting = {CHECK_OF[kind] for kind in claim.anomalies}
+    counting = {check.name for kind in claim.anomalies if (check := check_of(kind)) is not None}
     mine = [control for control in evidence.controls if control.check in counting]
     found.controls += mine
     for control in mine:
         if not control.condemned:
             more = f" ({control.detail})" if control.detail else ""
             found.unknown.append(f"{evidence.name}: the {control.check} check did not condemn {control.planted}{more}")
-    for check in checks:
-        if check in counting and check not in {control.check for control in mine}:
-            found.unmet.append(f"{evidence.name}: no positive control for the {check} check")
+    for name in checks:
+        if name in counting and name not in {control.check for control in mine}:
+            found.unmet.append(f"{evidence.name}: no positive control for the {name} check")
 
 
 def _checks(claim: Claim, trials: Sequence[TrialEvidence]) -> list[str]:
     """Give the checks of a claim that an experiment serves: all, less those of workloads that it does not drive."""
     workloads = {name for trial in trials for name in driven(trial.history)}
-    if not workloads or workloads - set(WORKLOADS):
+    if not workloads or workloads - set(registry.names("workloads")):
         return list(claim.checks)
-    return [check for check in claim.checks if workloads & set(WORKLOADS_OF[check])]
+    return [check for check in claim.checks if workloads & set(workloads_of(check))]
 
 
 def _trial(claim: Claim, evidence: ExperimentEvidence, trial: TrialEvidence, checks: Sequence[str], found: Tally) -> None:
@@ -292,7 +294,8 @@ def live(history: History, anomaly: Anomaly) -> int:
     last one if none does. Other anomalies say it themselves, or count from their earliest write.
     """
     steps = _steps(history, anomaly)
-    if CHECK_OF.get(anomaly.kind) != "lease":
+    check = check_of(anomaly.kind)
+    if check is None or check.name != "lease":
         return anomaly.live if anomaly.live is not None else (steps[0].end or anomaly.at) if steps else anomaly.at
     since = anomaly.live if anomaly.live is not None else anomaly.at
     owner = steps[0].argument.get("owner") if steps else None
@@ -316,7 +319,7 @@ def _workloads(checks: Iterable[str], history: History) -> list[str]:
     """Give the workloads whose exposure matters: of those that the checks judge the ones that were driven, or all if none was."""
     found: list[str] = []
     for check in checks:
-        judged = WORKLOADS_OF[check]
+        judged = workloads_of(check)
         run = [name for name in judged if name in driven(history)] or list(judged)
         found += [name for name in run if name not in found]
     return found
@@ -331,10 +334,10 @@ def _unknowns(verdict: Verdict) -> list[str]:
 def _cuts(histories: Sequence[History]) -> tuple[tuple[Number, ...], tuple[Number, ...]]:
     """Give how long each fault was on, in seconds, and every TTL that was asked for, in ms."""
     lengths = (
-        (fault.phases["healing"].time - fault.phases["active"].time) / NS_PER_S
+        (fault.healing.time - fault.active.time) / NS_PER_S
         for history in histories
-        for fault in episodes(history)
-        if "active" in fault.phases and "healing" in fault.phases
+        for fault in history.faults
+        if fault.active is not None and fault.healing is not None
     )
     invoked = (event for history in histories for event in history.events if event.type == "invoke" and event.f == "try_acquire")
     return tuple(lengths), tuple(sorted({event.value["ttl_ms"] for event in invoked}))

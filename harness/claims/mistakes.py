@@ -9,8 +9,6 @@ from typing import Any, get_args
 import msgspec
 
 from harness.claims.claim import (
-    CHECK_OF,
-    WORKLOADS_OF,
     Bound,
     Claim,
     Control,
@@ -26,6 +24,9 @@ from harness.claims.claim import (
     needed_checks,
 )
 from harness.judging import gates
+from harness.judging.check import check_of, every_check, workloads_of
+from harness.judging.counts import needs_bound
+from harness.judging.kind import every_kind
 from harness.registry import nearest
 
 MOST_GRANTS = 1000
@@ -124,10 +125,13 @@ def of_experiment(experiment: Experiment, earlier: Sequence[str]) -> Iterable[tu
 
 
 def _of_control(control: Control, earlier: Sequence[str]) -> str | None:
-    if control.check not in WORKLOADS_OF:
-        return f"unknown check {control.check!r} of a control, {nearest(control.check, WORKLOADS_OF)}"
+    if control.check not in every_check():
+        return f"unknown check {control.check!r} of a control, {nearest(control.check, every_check())}"
     if (control.mutant is None) == (control.experiment is None):
         return f"the control of {control.check} needs a mutant or an experiment, one of the two"
+    if control.mutant is not None and every_check()[control.check].needs_fault:
+        said = f"mutant {control.mutant} runs without a fault, and {control.check} judges nothing there"
+        return f"{said}; expected a control with an experiment"
     if control.experiment is not None and control.experiment not in earlier:
         return f"control experiment {control.experiment!r} does not stand above it, {nearest(control.experiment, earlier)}"
     return None
@@ -144,17 +148,18 @@ def of_claim(claim: Claim, rows: Sequence[Row], experiments: Mapping[str, Experi
             yield "experiments", f"unknown experiment {name!r}, {nearest(name, experiments)}"
     for key in ("anomalies", "excuses"):
         for kind in getattr(claim, key):
-            if kind not in CHECK_OF:
-                yield key, f"unknown class {kind!r} of anomalies, {nearest(kind, CHECK_OF)}"
+            if kind not in every_kind():
+                yield key, f"unknown class {kind!r} of anomalies, {nearest(kind, every_kind())}"
     if both := set(claim.anomalies) & set(claim.excuses):
         yield "excuses", f"{sorted(both)[0]} both counts and is excused"
     for name in claim.gates:
-        if name not in gates.NAMES:
-            yield "gates", f"unknown gate {name!r}, {nearest(name, gates.NAMES)}"
-        elif name in gates.NEEDS_BOUND and claim.bound is None:
+        if name not in gates.names():
+            yield "gates", f"unknown gate {name!r}, {nearest(name, gates.names())}"
+        elif needs_bound(name) and claim.bound is None:
             yield "gates", f"gate {name} needs a bound"
-    if "late-grant" in claim.anomalies and claim.bound is None:
-        yield "anomalies", "late-grant needs a bound"
+    for kind in claim.anomalies:
+        if claim.bound is None and (check := check_of(kind)) is not None and check.needs_bound:
+            yield "anomalies", f"{kind} needs a bound"
     if claim.document != "warns" and (claim.excuses or claim.window is not None):
         yield "excuses" if claim.excuses else "window", f"only a document that warns excuses anything; this one {_stance(claim)}"
     yield from _run_mistakes(claim, experiments)
@@ -196,6 +201,7 @@ def _run_mistakes(claim: Claim, experiments: Mapping[str, Experiment]) -> Iterab
         yield "document", "a document that warns needs the window in which what it warns of may be"
     served = {check for name in claim.experiments for check in needed_checks(claim, experiments[name])}
     for kind in (*claim.anomalies, *claim.excuses):
-        if CHECK_OF[kind] not in served:
-            wanted = " or ".join(WORKLOADS_OF[CHECK_OF[kind]])
+        check = check_of(kind)
+        if check is not None and check.name not in served:
+            wanted = " or ".join(workloads_of(check.name))
             yield "anomalies", f"class {kind} needs workload {wanted}, which none of its experiments drives"

@@ -57,11 +57,10 @@ def _seconds(history: History) -> float:
 
 def _trial(trial: TrialEvidence) -> TrialResult:
     checks = trials.with_doubt(trial)
-    begun = [event.f for event in trial.history.nemesis() if isinstance(event.value, dict) and event.value.get("phase") == "begin"]
     return TrialResult(
         n=trial.n,
         status=_word(trials.status_of(trial, checks)),
-        faults=tuple(f for f in begun if f != "trial"),
+        faults=tuple(fault.name for fault in trial.history.faults if fault.begin is not None),
         checks={name: _check(found) for name, found in checks.items()},
         gates=(*trial.validity, *trial.exposure),
     )

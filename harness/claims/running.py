@@ -32,9 +32,10 @@ from harness.claims.counting import ExperimentEvidence
 from harness.claims.results import ControlResult, Judgement, Run, Verify
 from harness.deploy import install, launch
 from harness.deploy.bringing import Bringing
-from harness.deploy.launch import Progress, check, lacking, needed
+from harness.deploy.launch import check, lacking, needed
 from harness.driving.backend import grounds_of, mutants_of
 from harness.driving.plan import Episode, FaultSpec, Plan
+from harness.driving.run import Progress
 from harness.errors import UsageError
 from harness.record import store
 

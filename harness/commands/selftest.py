@@ -12,11 +12,11 @@ from pathlib import Path
 from harness import registry
 from harness.claims.asked import repeat
 from harness.claims.results import Detection
-from harness.deploy.launch import Progress, carry_out, check, require_servers
+from harness.deploy.launch import carry_out, check, require_servers
 from harness.driving.backend import mutants_of, undriven_of
 from harness.driving.plan import Episode, Plan
+from harness.driving.run import Progress
 from harness.errors import Infrastructure, UsageError
-from harness.judging.gates import mark
 from harness.judging.trials import TrialEvidence, judge_trials, load_if_there
 from harness.record import store
 
@@ -77,5 +77,5 @@ def detection(plan: Plan, trials: Sequence[TrialEvidence]) -> Detection:
 
 
 def _steady(trial: TrialEvidence) -> int:
-    steady = mark(trial.history, "steady")
-    return steady.time if steady is not None else 0
+    steady = trial.history.mark("steady")
+    return steady.moment.time if steady is not None else 0

@@ -7,7 +7,6 @@ Running and judging are separate steps over the directory: run.json and history.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 
@@ -15,7 +14,7 @@ from harness import registry
 from harness.deploy import engine, install
 from harness.driving.backend import MayBeTheUsers, grounds_of, servers_of
 from harness.driving.plan import Plan
-from harness.driving.run import Catalogue, Ran, check_plan, run, through_links
+from harness.driving.run import Catalogue, Progress, Ran, check_plan, run, through_links
 from harness.driving.system import Need
 from harness.errors import Infrastructure, UsageError
 from harness.heartbeat import Say
@@ -50,14 +49,6 @@ def read_record(directory: Path) -> RunRecord:
         raise UsageError(f"{path}: {error}; expected what was asked of a run") from None
 
 
-class Progress(Protocol):
-    """Who is told how far a run is."""
-
-    def step(self, text: str) -> None: ...
-
-    def trial_done(self) -> None: ...
-
-
 def catalogue(plan: Plan) -> Catalogue:
     """Load the plug-ins that a plan names; raise UsageError on an unknown one."""
     faults = {spec.name: registry.load("faults", spec.name) for episode in plan.episodes for spec in episode.faults}
@@ -72,7 +63,7 @@ def carry_out(plan: Plan, directory: Path, progress: Progress, command: str) -> 
     ran = Ran()
     broken: str | None = None
     try:
-        run(plan, catalogue(plan), directory, progress.step, ran, progress.trial_done)
+        run(plan, catalogue(plan), directory, progress, ran)
         store.tidy(directory)
     except Infrastructure as error:
         broken = str(error)

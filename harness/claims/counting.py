@@ -98,11 +98,12 @@ def tally(claim: Claim, evidence: Mapping[str, ExperimentEvidence]) -> Tally:
 
 def account(claim: Claim, found: Tally) -> Account:
     """Give what adds up with other shards' of what was found."""
+    breaking = set(map(id, found.contradicting))
     cuts, ttls = _cuts(found.histories) if "extra-holders" in claim.checks else ((), None)
     return Account(
         n=found.n,
         hits=found.hits,
-        counted=_by_class(found.counted),
+        counted=_by_class(each for each in found.counted if id(each) not in breaking),
         contradicting=_by_class(found.contradicting),
         excused=_by_class(found.excused),
         unknown=tuple(found.unknown),

@@ -85,7 +85,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="run"
 class Account(msgspec.Struct, frozen=True, kw_only=True):
     """What was counted for a claim. Accounts of shards add up, and word, sentence and numbers are made of the sum.
 
-    `counted`, `contradicting` and `excused` are anomalies by class; one that breaks a promise is counted and contradicts.
+    `contradicting`, `counted` (those that count and contradict nothing) and `excused` are anomalies by class, each once.
     The reasons stand in the way: `unknown` of every verdict but a counterexample, `excluded` (trials that do not count),
     `doubts` and `unmet` of a verdict that nothing was seen. `numbers` are what checks reported, a value a trial.
     """

@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from statistics import median
 from typing import Any
 
 from harness import registry
 from harness.claims.file import Claim, Claims, Word
 from harness.judging.check import check_of, workloads_of
 from harness.judging.gates import DOUBTS, Gate, began, broken, driven, exposure, validity, window
-from harness.judging.statistics import Rate, median, rate
+from harness.judging.statistics import Rate, rate
 from harness.judging.verdict import Anomaly, Status, Verdict, of_each_kind_first, unknown
 from harness.record.history import History, Operation
 

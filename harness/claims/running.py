@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,9 +21,9 @@ from harness.claims.file import Claim, Claims, Control, Experiment, row_word, ro
 from harness.claims.judging import ControlResult, ExperimentEvidence, Judgement, Seen, exit_code, headline, judge, left_out, table
 from harness.deploy import install
 from harness.deploy.bringing import Bringing
-from harness.driving.backend import grounds_of, mutants_of
+from harness.driving.backend import grounds_of
 from harness.driving.plan import Episode, FaultSpec, Plan
-from harness.driving.run import Progress
+from harness.driving.run import Progress, planted_bugs
 from harness.errors import UsageError
 from harness.judging.verdict import Status, Verdict, combine, of_each_kind_first, unknown
 from harness.record import store
@@ -157,7 +157,8 @@ def check_experiment(experiment: Experiment, settings: Settings) -> None:
     for fault in experiment.faults:
         registry.load("faults", FaultSpec.parse(fault).name)
     for control in experiment.controls:
-        if control.mutant is not None and control.mutant not in (mutants := mutants_of(backend)):
+        driven = [registry.load("workloads", name) for name in _driven(control.check, experiment.workloads)]
+        if control.mutant is not None and control.mutant not in (mutants := planted_bugs(backend, driven)):
             raise UsageError(f"unknown mutant {control.mutant!r} of a control, {registry.nearest(control.mutant, mutants)}")
     if settings.on in grounds_of(backend):
         check(plan_of(experiment, settings))
@@ -243,9 +244,14 @@ def _by_experiment(check: str, name: str, done: Mapping[str, ExperimentEvidence]
     return ControlResult(check, planted, condemned=bool(hits), detail=f"condemned in {len(hits)} of {len(evidence.trials)} trials")
 
 
+def _driven(check: str, workloads: Iterable[str]) -> tuple[str, ...]:
+    """Give the workloads that show a check's mutant: those that it judges."""
+    return tuple(name for name in workloads if check in registry.load("workloads", name).checks)
+
+
 def _by_mutant(check: str, mutant: str, plan: Plan, settings: Settings, listener: Listener) -> ControlResult:
     """Run the planted bug without faults until the check condemns it, at most CONTROL_TRIES times."""
-    workloads = tuple(name for name in plan.workloads if check in registry.load("workloads", name).checks)
+    workloads = _driven(check, plan.workloads)
     detail = "no workload of the experiment is judged by it"
     for attempt in range(CONTROL_TRIES if workloads else 0):
         seed = settings.seed + attempt

@@ -1,4 +1,4 @@
-"""Rates of trials with the interval that they leave open, and medians.
+"""Rates of trials with the interval that they leave open.
 
 A trial is one fault episode on keys of its own, so that trials count as independent draws of one
 schedule; operations inside a trial do not and never get an interval. Clopper-Pearson since it keeps
@@ -12,7 +12,6 @@ binomial, Biometrika 1934.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -76,12 +75,3 @@ def _limit(k: int, n: int, tail: float) -> float:
     from scipy.stats import beta  # importing it takes about a second: not before it is needed
 
     return float(beta.ppf(1 - tail, k + 1, n - k))
-
-
-def median(values: Sequence[float]) -> float:
-    """Give the median, of an even number of values the mean of the middle two; raise ValueError if there is none."""
-    if not values:
-        raise ValueError("the median of no values")
-    ordered = sorted(values)
-    middle = len(ordered) // 2
-    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2

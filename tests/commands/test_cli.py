@@ -22,12 +22,12 @@ import click
 import pytest
 from third_party import PACKAGE, installed
 
-from harness.claims.experiment import exit_code
 from harness.commands.cli import cli, guarded, main
 from harness.commands.drawing import tell
 from harness.deploy import install
 from harness.deploy.ports import HOST, Ports
 from harness.errors import Infrastructure
+from harness.judging.trials import exit_code
 from harness.judging.verdict import Status
 from harness.record.format import load
 from harness.record.history import BROKEN, Event, History, MalformedHistory

@@ -32,9 +32,7 @@ def carried_out(directory: Path, fault: str, variant: str, *more: str) -> tuple[
 
 
 def found(results: dict[str, Any]) -> set[str]:
-    return {
-        anomaly["kind"] for trial in results["trials"] for check in trial["checks"].values() for anomaly in check["anomalies"]
-    }
+    return {anomaly["kind"] for trial in results["trials"] for check in trial["checks"].values() for anomaly in check["anomalies"]}
 
 
 @pytest.mark.parametrize("fault", ["hold-back-replication", "isolate-primary"])

@@ -190,5 +190,10 @@ def test_no_two_test_modules_have_one_name() -> None:
 
 
 @pytest.mark.parametrize("name", SOURCES)
+def test_no_file_has_more_than_400_lines(name: str) -> None:
+    assert len(source(name).read_text("utf-8").splitlines()) <= 400
+
+
+@pytest.mark.parametrize("name", SOURCES)
 def test_no_module_is_named_after_nothing(name: str) -> None:
     assert not set(name.split(".")) & {"util", "utils", "common", "helpers", "base", "manager", "misc"}

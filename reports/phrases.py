@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from harness.driving.resource import FUNCTIONS as RESOURCE
+from harness.judging.family import answered_here
 from harness.record.history import History, Operation
 from reports.scene import FaultSeen, NodeSeen
 
@@ -162,12 +162,6 @@ def after(history: History, seen: FaultSeen, around: Iterable[NodeSeen], at: int
     return f"{f'{took / NS_PER_S:.2f} s' if took >= NS_PER_S else duration(took)} after {since(history, seen, around)}"
 
 
-def kind_words(kind: str) -> str:
-    """Say a kind of anomalies where there is room for a few letters only."""
-    words = {"two-holders": "two owners", "dedup-two-winners": "two winners", "dedup-lost": "key lost", "dedup-wrong-value": "wrong value"}
-    return words.get(kind, kind.replace("-", " "))
-
-
 def client(history: History, process: int) -> str:
     """Say a client by its slot, as pictures do."""
     return f"client {history.slot(process)}"
@@ -175,7 +169,7 @@ def client(history: History, process: int) -> str:
 
 def by(operation: Operation) -> str:
     """Say who answered: a server by its name, and that the record which a lock protects is ours."""
-    return "the record, ours" if operation.f in RESOURCE else str(operation.node)
+    return "the record, ours" if operation.f in answered_here() else str(operation.node)
 
 
 def asked(operation: Operation) -> str:

@@ -19,7 +19,8 @@ import harness
 import reports
 import workloads
 from backends.client import FUNCTIONS
-from harness.claims.file import CHECK_OF, WORKLOADS_OF, shipped
+from harness.claims.claim import CHECK_OF, WORKLOADS_OF
+from harness.claims.file import shipped
 from harness.driving.backend import mutants_of
 from harness.driving.nemesis import Fault
 from harness.driving.plan import FaultSpec

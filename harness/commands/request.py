@@ -15,9 +15,11 @@ from typing import Any
 
 from harness import registry
 from harness.claims import file as claims
+from harness.claims.claim import row_word
 from harness.driving.backend import mutants_of
-from harness.driving.generator import Context, Workload
+from harness.driving.generator import Context
 from harness.driving.plan import Episode, FaultSpec, Plan
+from harness.driving.workload import Workload
 from harness.errors import UsageError
 from harness.record import store
 
@@ -128,7 +130,7 @@ def backend_of(word: str) -> str:
     if word in registry.names("backends"):
         return word
     table = claims.shipped()
-    first = next((claim for claim in table.claims if claim.experiments and claims.row_word(claim.cell[0]) == claims.row_word(word)), None)
+    first = next((claim for claim in table.claims if claim.experiments and row_word(claim.cell[0]) == row_word(word)), None)
     return word if first is None else table.experiments[first.experiments[0]].deployment
 
 
@@ -192,7 +194,7 @@ def _draw(workload: Workload, given: Mapping[str, Any]) -> None:
     """Draw operations as a slot would in the quiet beginning of a trial; raise UsageError where these options leave none."""
     try:
         for slot in range(DRAWN):
-            workload.generator({**workload.options, **given}).next(_quiet(slot))
+            workload.begin(given, workload.optional).next(_quiet(slot))
     except (ArithmeticError, LookupError, ValueError) as error:
         said = ", ".join(f"{name}={value}" for name, value in given.items()) or "no option"
         raise UsageError(f"workload {workload.name} has nothing to do with {said} ({error}); expected more of its kinds above 0") from None

@@ -7,16 +7,17 @@ where any check is invalid. The references run the same trials and must not be c
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from harness import registry
-from harness.claims.experiment import Progress, carry_out, check, judge_trials, load_if_there, require_servers
-from harness.claims.judging import TrialEvidence
+from harness.claims.asked import repeat
+from harness.claims.results import Detection
+from harness.deploy.launch import carry_out, check, require_servers
 from harness.driving.backend import mutants_of, undriven_of
 from harness.driving.plan import Episode, Plan
+from harness.driving.run import Progress
 from harness.errors import Infrastructure, UsageError
-from harness.judging.gates import mark
+from harness.judging.trials import TrialEvidence, judge_trials, load_if_there
 from harness.record import store
 
 QUIET_S = 4.0
@@ -24,23 +25,6 @@ RATE = 60.0
 WORKLOADS = ("lock", "dedup", "cas", "counter")
 DRIVEN_BY = {"grant-waits": ("acquire",), "ttl-late": ("resource",)}
 """Mutants that other workloads show."""
-
-
-@dataclass(frozen=True, slots=True)
-class Detection:
-    """A mutant (None: the reference) of a backend: in how many trials it was condemned, by which checks, how soon (s)."""
-
-    backend: str
-    mutant: str | None
-    trials: int
-    detected: int
-    checks: tuple[str, ...]
-    first_s: float | None
-
-    @property
-    def good(self) -> bool:
-        """Say whether a mutant was condemned in every trial, or the reference in none."""
-        return self.detected == (0 if self.mutant is None else self.trials) and self.trials > 0
 
 
 def plans(backends: Sequence[str], mutants: Sequence[str], trials: int, seed: int) -> list[Plan]:
@@ -69,9 +53,9 @@ def carry_out_all(every: Iterable[Plan], out: Path, progress: Progress) -> Itera
         directory = out / f"{plan.backend}-{plan.mutant or 'reference'}"
         directory.mkdir(parents=True)
         progress.step(f"{plan.mutant or 'reference'} on {plan.backend}")
-        _, broken = carry_out(plan, directory, progress)
-        if broken is not None:
-            raise Infrastructure(broken)
+        record = carry_out(plan, directory, progress, repeat(plan))
+        if record.broken is not None:
+            raise Infrastructure(record.broken)
         yield detection(plan, judge_trials(load_if_there(directory / store.HISTORY)))
 
 
@@ -82,9 +66,16 @@ def detection(plan: Plan, trials: Sequence[TrialEvidence]) -> Detection:
     checks = {name for trial, _ in hits for name, verdict in trial.verdicts.items() if verdict.all_anomalies()}
     waits = [(min(anomaly.at for anomaly in anomalies) - _steady(trial)) / 1e9 for trial, anomalies in hits]
     first_s = round(max(0.0, sorted(waits)[len(waits) // 2]), 3) if waits else None
-    return Detection(plan.backend, plan.mutant, len(trials), len(hits), tuple(sorted(checks)), first_s)
+    return Detection(
+        backend=plan.backend,
+        mutant=plan.mutant,
+        trials=len(trials),
+        detected=len(hits),
+        checks=tuple(sorted(checks)),
+        first_s=first_s,
+    )
 
 
 def _steady(trial: TrialEvidence) -> int:
-    steady = mark(trial.history, "steady")
-    return steady.time if steady is not None else 0
+    steady = trial.history.mark("steady")
+    return steady.moment.time if steady is not None else 0

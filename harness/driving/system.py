@@ -205,7 +205,7 @@ class PausesClients(Protocol):
 
 @runtime_checkable
 class HasClientClocks(Protocol):
-    """A deployment whose clients' clocks decide what has expired: what fault client-clock asks of it."""
+    """A deployment whose clients' clocks decide what has expired: what a fault on them asks of it."""
 
     def shift_clock(self, side: str, offset_ms: int) -> None:
         """Let the clients of a side see now + offset from now on."""
@@ -230,7 +230,7 @@ class Need(StrEnum):
 
 @runtime_checkable
 class HasSynchronousWaits(Protocol):
-    """A deployment whose primary waits for its standbys at a commit: what fault cancel-wait asks of it."""
+    """A deployment whose primary waits for its standbys at a commit: what a fault on those waits asks of it."""
 
     def cancel_waits(self, node: str) -> int:
         """Cancel every statement of this node that waits for a standby; give how many. 0 where the node does not answer."""

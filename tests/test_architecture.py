@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import pkgutil
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from harness.driving.resource import FUNCTIONS as RESOURCE_FUNCTIONS
 
 import backends
 import faults
@@ -24,7 +26,6 @@ from harness.claims.file import shipped
 from harness.driving.backend import mutants_of
 from harness.driving.nemesis import Fault
 from harness.driving.plan import FaultSpec
-from harness.driving.resource import FUNCTIONS as RESOURCE_FUNCTIONS
 from harness.judging.checkers.linearizable import Budget
 from harness.judging.checks import FAMILIES, READS, checkers
 
@@ -198,3 +199,24 @@ def test_no_file_has_more_than_400_lines(name: str) -> None:
 @pytest.mark.parametrize("name", SOURCES)
 def test_no_module_is_named_after_nothing(name: str) -> None:
     assert not set(name.split(".")) & {"util", "utils", "common", "helpers", "base", "manager", "misc"}
+
+
+HYPHENATED = sorted(name for name in registered("faults") if "-" in name)
+
+
+@pytest.mark.parametrize("name", HYPHENATED)
+def test_a_fault_is_named_by_no_module_but_its_own(name: str) -> None:
+    own = registered("faults")[name].on.__module__
+    others = [each for each in SOURCES if re.search(rf"(?<![\w-]){name}(?![\w-])", source(each).read_text("utf-8"))]
+    assert set(others) <= {own}
+
+
+def test_no_module_outside_record_reads_the_events_of_a_nemesis() -> None:
+    readers = [
+        name
+        for name in SOURCES
+        if not name.startswith("harness.record")
+        for each in ast.walk(ast.parse(source(name).read_text("utf-8")))
+        if isinstance(each, ast.Call) and isinstance(each.func, ast.Attribute) and each.func.attr == "nemesis" and not each.args
+    ]
+    assert readers == []

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness.driving.resource import FUNCTIONS as RESOURCE_FUNCTIONS
 
 from harness.claims.claim import CHECK_OF, Claim, Experiment, Word, needed_checks
 from harness.claims.file import shipped
@@ -16,7 +17,6 @@ from harness.claims.judging import judge, table
 from harness.driving.backend import mutants_of
 from harness.driving.nemesis import refusal
 from harness.driving.plan import Episode, FaultSpec, Plan
-from harness.driving.resource import FUNCTIONS as RESOURCE_FUNCTIONS
 
 CLAIMS = shipped()
 POINTS = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))["project"]["entry-points"]

@@ -8,8 +8,8 @@ from itertools import chain, count
 from pathlib import Path
 
 import pytest
-
 from harness.driving.lag import LEAST_S, LagMeter
+
 from harness.record.format import load
 from harness.record.history import Header
 from harness.record.journal import Journal

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from fakes import FakeSystem
-
 from harness.driving.pausing import Pauses, with_clients
+
 from harness.driving.system import PausesClients, Sleeper
 from harness.record.history import Event
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from harness.driving.resource import NODE, Resource, ResourceClient
 
 from harness.driving.client import Completion, outcome
-from harness.driving.resource import NODE, Resource, ResourceClient
 
 KEY = "record"
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes import FakeBackend, FakeSystem, fake_catalogue
+from harness.driving.pausing import Pauses, with_clients
 
 from faults.client_pause import CLIENT_PAUSE
-from harness.driving.pausing import Pauses, with_clients
 from harness.driving.plan import Episode, FaultSpec, Plan
 from harness.driving.run import HISTORY, run
 from harness.errors import Refused, UsageError
@@ -129,9 +130,9 @@ def test_it_heals_when_the_body_raises(tmp_path: Path) -> None:
     assert load(tmp_path / HISTORY).operations()
 
 
-def test_a_lease_that_outlasts_the_fault_is_a_pause_that_was_not_proved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.driving.nemesis.PROBE_S", 0.3)
-    run(plan(ttl_ms=60_000), fake_catalogue(FakeBackend(), ("resource",), **{"client-pause": CLIENT_PAUSE}), tmp_path)
+def test_a_lease_that_outlasts_the_fault_is_a_pause_that_was_not_proved(tmp_path: Path) -> None:
+    pause = replace(CLIENT_PAUSE, proved_within_s=0.3)
+    run(plan(ttl_ms=60_000), fake_catalogue(FakeBackend(), ("resource",), **{"client-pause": pause}), tmp_path)
     history = load(tmp_path / HISTORY)
     assert list(phases(history)) == ["begin", "failed", "healing", "healed"]
     assert "faults_proved" in [gate.name for gate in exposure(history, ["resource"]) if not gate.met]

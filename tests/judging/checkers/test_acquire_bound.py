@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from harness.judging.checkers.acquire_bound import acquire_bound
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from trials import Script
 
-from harness.judging.checkers.acquire_bound import acquire_bound
 from harness.judging.checkers.lease import lease
 from harness.judging.checks import verdicts
 from harness.judging.verdict import Status, Verdict

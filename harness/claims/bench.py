@@ -7,7 +7,7 @@ is concluded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,14 +132,14 @@ def by_mutant(check: str, mutant: str, directory: Path) -> ControlResult:
 
 def no_control(check: str, mutant: str, plan: Plan) -> ControlResult:
     """Say why a control with a planted bug has no run."""
-    drives = control_workloads(check, plan)
+    drives = judged_by(check, plan.workloads)
     detail = "it was not run" if drives else "no workload of the experiment is judged by it"
     return ControlResult(check, f"mutant {mutant}", condemned=False, detail=detail)
 
 
-def control_workloads(check: str, plan: Plan) -> tuple[str, ...]:
-    """Give the workloads of a plan that a check judges."""
-    return tuple(name for name in plan.workloads if check in registry.load("workloads", name).checks)
+def judged_by(check: str, workloads: Iterable[str]) -> tuple[str, ...]:
+    """Give the workloads that show a check's mutant: those that it judges."""
+    return tuple(name for name in workloads if check in registry.load("workloads", name).checks)
 
 
 def control_directory(directory: Path, plan: Plan, control: Control, seed: int) -> Path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import median
 from typing import TypeVar
 
 from harness import registry
@@ -16,7 +17,6 @@ from harness.claims.claim import Claim
 from harness.claims.results import Account, ControlResult, Number, Numbers, Seen
 from harness.judging.check import check_of, workloads_of
 from harness.judging.gates import DOUBTS, Gate, began, broken, driven, exposure, window
-from harness.judging.statistics import median
 from harness.judging.trials import TrialEvidence
 from harness.judging.verdict import Anomaly, Status, Verdict, unknown
 from harness.record.history import History, Operation

@@ -22,10 +22,12 @@ from harness.driving.plan import Plan
 from harness.errors import UsageError
 from harness.judging.gates import Gate
 from harness.judging.statistics import Rate
-from harness.judging.verdict import Anomaly
+from harness.judging.verdict import Anomaly, Verdict, combine
+from harness.judging.verdict import Status as Order
 from harness.record import store
 
 FORMAT: Literal[1] = 1
+STATUSES = {str(each): each for each in Order}
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 Status = Literal["valid", "unknown", "invalid"]
@@ -77,6 +79,13 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="run"
     voids: tuple[str, ...] = ()
     broken: str | None = None
     operations: dict[str, Count] = {}
+
+
+def verdict_of(checks: Mapping[str, CheckResult]) -> Verdict:
+    """Give what the checks of a trial come to, with the anomalies of each."""
+    return combine(
+        {name: Verdict(STATUSES[each.status], each.summary, each.anomalies, numbers=each.numbers) for name, each in checks.items()}
+    )
 
 
 # The main job

@@ -22,20 +22,21 @@ from harness.claims.bench import (
     by_experiment,
     by_mutant,
     control_directory,
-    control_workloads,
     judge_claim,
+    judged_by,
     no_control,
     results_of,
 )
 from harness.claims.claim import Claim, Claims, Control, Experiment
 from harness.claims.counting import ExperimentEvidence
+from harness.claims.plans import check
 from harness.claims.results import ControlResult, Judgement, Run, Verify
 from harness.deploy import install, launch
 from harness.deploy.bringing import Bringing
-from harness.deploy.launch import check, lacking, needed
-from harness.driving.backend import grounds_of, mutants_of
+from harness.deploy.launch import lacking, needed
+from harness.driving.backend import grounds_of
 from harness.driving.plan import Episode, FaultSpec, Plan
-from harness.driving.run import Progress
+from harness.driving.run import Progress, planted_bugs
 from harness.errors import UsageError
 from harness.record import store
 
@@ -106,7 +107,8 @@ def check_experiment(experiment: Experiment, settings: Settings) -> None:
     for fault in experiment.faults:
         registry.load("faults", FaultSpec.parse(fault).name)
     for control in experiment.controls:
-        if control.mutant is not None and control.mutant not in (mutants := mutants_of(backend)):
+        driven = [registry.load("workloads", name) for name in judged_by(control.check, experiment.workloads)]
+        if control.mutant is not None and control.mutant not in (mutants := planted_bugs(backend, driven)):
             raise UsageError(f"unknown mutant {control.mutant!r} of a control, {registry.nearest(control.mutant, mutants)}")
     if settings.on in grounds_of(backend):
         check(plan_of(experiment, settings))
@@ -172,7 +174,7 @@ class _Done:
     def _by_mutant(self, control: Control, mutant: str, plan: Plan) -> ControlResult:
         """Run the planted bug without faults until the check condemns it, at most CONTROL_TRIES times."""
         found = no_control(control.check, mutant, plan)
-        for attempt in range(CONTROL_TRIES if control_workloads(control.check, plan) else 0):
+        for attempt in range(CONTROL_TRIES if judged_by(control.check, plan.workloads) else 0):
             planted = _planted(control.check, mutant, plan, self.settings.seed + attempt)
             directory = control_directory(self.settings.out, plan, control, planted.seed)
             directory.mkdir(parents=True)
@@ -186,7 +188,7 @@ class _Done:
 
 def _planted(check: str, mutant: str, plan: Plan, seed: int) -> Plan:
     """Give the quiet run of a planted bug, of the workloads that a check judges."""
-    workloads = control_workloads(check, plan)
+    workloads = judged_by(check, plan.workloads)
     return Plan(
         plan.backend,
         plan.variant,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from harness import program
+from harness import heartbeat, program
 from harness.claims import asked, results
 from harness.claims.asked import CLAIMS, Lack, Settings, VerifyRecord
 from harness.claims.bench import EXPERIMENTS, Bench, control_on_disk, former_results, judge_claim, judge_run, results_of
@@ -55,7 +55,8 @@ def _run_again(directory: Path) -> Judged:
     former = None if (directory / store.RUN).is_file() else former_results(directory)
     if former is not None:
         raise UsageError(f"{directory} has no {store.RUN} and is of kind {results.kind(former)!r}, expected a run or a verify")
-    judged = judge_run(directory)
+    with heartbeat.doing(f"judging {directory}"):
+        judged = judge_run(directory)
     return Judged(directory, {directory: judged.results}, judged.results, judged.history)
 
 
@@ -76,9 +77,10 @@ def _verify_again(directory: Path, claims_file: Path | None) -> Judged:
         if not folder.is_dir():
             continue
         store.check_plain(folder)
-        evidence, judged = bench.experiment(experiment.name)
         plan = asked.plan_of(experiment, record.settings(directory))
-        controls = tuple(control_on_disk(control, plan, done, directory) for control in experiment.controls)
+        with heartbeat.doing(f"judging {folder}"):
+            evidence, judged = bench.experiment(experiment.name)
+            controls = tuple(control_on_disk(control, plan, done, directory) for control in experiment.controls)
         unlike = None if same else _unlike(experiment, judged.record.plan, record.settings(directory))
         trials = () if unlike else evidence.trials
         done[experiment.name] = replace(evidence, trials=trials, controls=controls, unlike=unlike)

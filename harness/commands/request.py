@@ -16,9 +16,9 @@ from typing import Any
 from harness import registry
 from harness.claims import file as claims
 from harness.claims.claim import row_word
-from harness.driving.backend import mutants_of
 from harness.driving.generator import Context
 from harness.driving.plan import Episode, FaultSpec, Plan
+from harness.driving.run import planted_bugs
 from harness.driving.workload import Workload
 from harness.errors import UsageError
 from harness.record import store
@@ -168,7 +168,7 @@ def _options(texts: tuple[str, ...], backend: Any, workloads: Mapping[str, Workl
     ranges = dict(TRIAL_OPTIONS)
     for workload in workloads.values():
         ranges |= {name: bounds(name, default) for name, default in workload.options.items()}
-    names: Mapping[str, Mapping[str, str]] = {"variant": backend.variants, "mutant": mutants_of(backend)}
+    names: Mapping[str, Mapping[str, str]] = {"variant": backend.variants, "mutant": planted_bugs(backend, workloads.values())}
     given: dict[str, Any] = {}
     for text in texts:
         name, equals, value = text.partition("=")

@@ -81,11 +81,11 @@ class AskedRun:
 def run(asked: AskedRun) -> int:
     """One experiment: a run directory, a verdict, and the command that repeats it."""
     with heartbeat.doing("reading the plan"):
-        from harness.claims import bench
+        from harness.claims import bench, plans
         from harness.deploy import launch
 
         plan = request.plan(asked.request())
-        launch.check(plan)
+        plans.check(plan)
     if asked.dry_run:
         show(json.dumps(store.plain(plan), indent=2))
         return OK

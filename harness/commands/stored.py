@@ -115,8 +115,7 @@ def judge(directory: Path, claims_file: Path | None, save: bool, as_json: bool) 
     from harness.claims import stored
 
     try:
-        with heartbeat.doing(f"judging {directory}"):
-            judged = stored.judge_again(directory, claims_file)
+        judged = stored.judge_again(directory, claims_file)
     except MalformedHistory as error:
         raise UsageError(str(error)) from None
     kept = stored.save(judged) if save else []

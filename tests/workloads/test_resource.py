@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from harness.driving.resource import Resource
-from harness.judging.checkers.resource import resource, stale_tried
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from trials import Script
@@ -14,6 +12,8 @@ from trials import Script
 from harness.judging.checks import verdicts
 from harness.judging.verdict import Status, Verdict
 from harness.record.history import MalformedHistory
+from workloads.resource.record import Resource
+from workloads.resource.updates import resource, stale_tried
 
 KEY = "t1-record-0"
 

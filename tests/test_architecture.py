@@ -82,7 +82,7 @@ def is_backend(candidate: object) -> bool:
 @pytest.mark.parametrize(("kind", "name", "value"), POINTS, ids=lambda each: str(each))
 def test_every_entry_point_exists(kind: str, name: str, value: str) -> None:
     assert load(value) is not None
-    assert value.split(".")[0] == kind or kind in ("checks", "models")
+    assert value.split(".")[0] == ("reports" if kind in SCREENS else kind) or kind in ("checks", "models")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import pkgutil
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,9 +33,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 PACKAGES = (harness, backends, workloads, faults, reports)
 KINDS = ("backends", "workloads", "faults", "checks", "models", "reports")
-SAY = ("workloads", "faults", "checks", "models")
+SAY = ("workloads", "faults", "checks", "models", "reports")
 SCREENS = ("progress", "terminal", "nights")
-POINTS = [(kind, name, value) for kind in KINDS for name, value in PROJECT["entry-points"][f"holdwater.{kind}"].items()]
+POINTS = [(kind, name, value) for kind in (*KINDS, *SCREENS) for name, value in PROJECT["entry-points"][f"holdwater.{kind}"].items()]
 EXPERIMENTS = list(shipped().experiments.values())
 
 
@@ -81,7 +82,7 @@ def is_backend(candidate: object) -> bool:
 @pytest.mark.parametrize(("kind", "name", "value"), POINTS, ids=lambda each: str(each))
 def test_every_entry_point_exists(kind: str, name: str, value: str) -> None:
     assert load(value) is not None
-    assert value.split(".")[0] == kind or kind in ("checks", "models")
+    assert value.split(".")[0] == ("reports" if kind in SCREENS else kind) or kind in ("checks", "models")
 
 
 @pytest.mark.parametrize(
@@ -109,7 +110,7 @@ def test_every_file_is_one_plugin_or_says_that_it_is_none(package: ModuleType) -
 def test_what_is_installed_is_what_is_written() -> None:
     from harness import registry
 
-    for kind in KINDS:
+    for kind in (*KINDS, *SCREENS):
         assert registry.names(kind) == sorted(name for each, name, _ in POINTS if each == kind), "install again: pip install -e ."
 
 
@@ -192,5 +193,31 @@ def test_no_two_test_modules_have_one_name() -> None:
 
 
 @pytest.mark.parametrize("name", SOURCES)
+def test_no_file_has_more_than_400_lines(name: str) -> None:
+    assert len(source(name).read_text("utf-8").splitlines()) <= 400
+
+
+@pytest.mark.parametrize("name", SOURCES)
 def test_no_module_is_named_after_nothing(name: str) -> None:
     assert not set(name.split(".")) & {"util", "utils", "common", "helpers", "base", "manager", "misc"}
+
+
+HYPHENATED = sorted(name for name in registered("faults") if "-" in name)
+
+
+@pytest.mark.parametrize("name", HYPHENATED)
+def test_a_fault_is_named_by_no_module_but_its_own(name: str) -> None:
+    own = registered("faults")[name].on.__module__
+    others = [each for each in SOURCES if re.search(rf"(?<![\w-]){name}(?![\w-])", source(each).read_text("utf-8"))]
+    assert set(others) <= {own}
+
+
+def test_no_module_outside_record_reads_the_events_of_a_nemesis() -> None:
+    readers = [
+        name
+        for name in SOURCES
+        if not name.startswith("harness.record")
+        for each in ast.walk(ast.parse(source(name).read_text("utf-8")))
+        if isinstance(each, ast.Call) and isinstance(each.func, ast.Attribute) and each.func.attr == "nemesis" and not each.args
+    ]
+    assert readers == []

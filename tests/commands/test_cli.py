@@ -618,6 +618,15 @@ def test_a_report_that_fails_takes_no_other_away(call: Call, others_report: Call
     assert Path("runs/latest/summary.md").exists()
 
 
+def test_a_night_is_kept_also_where_a_report_of_its_verify_failed(call: Call, others_report: Callable[[str], None]) -> None:
+    others_report("broken = BROKEN")
+    Path("mine.toml").write_text(CLAIMS)
+    code, _, err = call("nightly --store nights --claims mine.toml --seed 1")
+    assert (code, err.splitlines()[-1].endswith("(report broken)")) == (70, True)
+    assert len(list(Path("nights/nights").iterdir())) == 1
+    assert Path("nights/index.html").exists()
+
+
 def test_an_entry_point_that_is_no_report_is_named(call: Call, others_report: Callable[[str], None]) -> None:
     others_report("mine = writes")
     code, _, err = call("run lock --backend memory --time-limit 0.2 --seed 1 --json")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+from harness.record.history import RecordedFault
 from reports import rows
 from reports.frame import MARGIN, RIGHT, Frame
 from reports.groups import Board
@@ -31,7 +32,7 @@ from reports.marks import (
     text_width,
     triangle,
 )
-from reports.scene import FaultSeen, NodeSeen
+from reports.scene import NodeSeen
 
 HEIGHT = 28
 Draw = Callable[[float, float], list[Mark]]
@@ -60,13 +61,13 @@ def _width(item: Item, words: str) -> float:
     return item[1] + 8 + text_width(words, SMALLEST_PX)
 
 
-def items(drawn: tuple[Board, Sequence[FaultSeen], Sequence[NodeSeen]], frame: Frame) -> list[Item]:
+def items(drawn: tuple[Board, Sequence[RecordedFault], Sequence[NodeSeen]], frame: Frame) -> list[Item]:
     """Give what a timeline's legend explains."""
     board, seen, known = drawn
     groups = (*board.groups, *board.rest)
     lanes = [lane for group in (*board.groups, *board.strips) for lane in group.lanes]
     hatched = any(frame.x(b) - frame.x(a) >= 2.5 for lane in lanes for a, b in lane.may)
-    cut = any(fault.name in rows.PARTITIONS and fault.active is not None for fault in seen)
+    cut = any(map(rows.cuts_a_side, seen))
     sides = any(before.side != after.side for group in board.groups for before, after in pairwise(group.lanes))
     every: list[tuple[bool, Item]] = [
         (any(lane.must for lane in lanes), (_must, 34, "must hold", "must hold")),

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from fakes import FakeInjection, FakeSystem, fault
 
-from harness.driving.nemesis import Fault, Nemesis, Probe, Watcher, target_of
+from harness.driving.nemesis import Fault, Nemesis, Probe, Watcher, Words, target_of
 from harness.driving.plan import FaultSpec
 from harness.driving.system import Role
 from harness.errors import Infrastructure
@@ -445,3 +445,12 @@ def test_the_observer_reads_the_locks_granted_last(watched: tuple[Watched, Watch
     watched[1].planned = True
     wait_until(passes(recorded))
     assert {value["key"] for value in recorded.values("observer")} == {"k-0", "k-9", "k-8", "k-7", "k-6", "k-5"}
+
+
+# How a fault is told
+
+
+@pytest.mark.parametrize("template", ["does", "healed", "since"])
+def test_words_with_a_place_that_no_report_fills_are_refused(template: str) -> None:
+    with pytest.raises(ValueError, match=r"\{victim\} in the words of a fault, expected \{group\}"):
+        Words(**{template: "{victim} is hit"})

@@ -15,7 +15,7 @@ from harness.driving.run import HISTORY, run
 from harness.driving.system import Need
 from harness.errors import Infrastructure, UsageError
 from harness.record.format import load
-from harness.record.history import BROKEN, NEMESIS, Event
+from harness.record.history import BROKEN, NEMESIS, SPLIT_BRAIN, Event
 
 SHORT = Episode(quiet_s=0.2, after_s=0.1)
 LONGER = Episode(quiet_s=1.0, after_s=0.1)
@@ -232,3 +232,13 @@ def test_lag_is_measured_where_waits_are_driven_and_nowhere_else(tmp_path: Path)
         run(plan(workloads=(name,)), fake_catalogue(FakeBackend(), (name,)), tmp_path / name)
     assert nemesis(tmp_path / "acquire", "lag")[0] == {"late_ms": 0.0}
     assert nemesis(tmp_path / "lock", "lag") == []
+
+
+def test_a_run_records_the_effects_of_its_faults_and_of_those_that_follow(tmp_path: Path) -> None:
+    follower = fault(FakeInjection(), "after")
+    cut = replace(fault(FakeInjection()), effects=SPLIT_BRAIN, follow=((0.0, follower),))
+    run(plan(CUT), fake_catalogue(FakeBackend(), cut=cut), tmp_path)
+    history = load(tmp_path / HISTORY)
+    assert history.header is not None
+    assert history.header.effects == {"cut": tuple(sorted(SPLIT_BRAIN)), "after": ()}
+    assert [each.splits_brain for each in history.faults] == [True, False]

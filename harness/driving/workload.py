@@ -42,8 +42,8 @@ class Attendant:
     """Who is at work beside the clients of a run, from `start` to `stop`, which is idempotent; each part does nothing unless given.
 
     `client` stands before each client that is made. `before` is called by a slot before each invocation and may let it wait, but ends
-    soon after `stopped` says so; `after` is told how the operation ended. `steady` is called at the steady state of each trial.
-    `clients` is what a fault on clients is handed in place of a system, such as `harness.driving.system.PausesClients`.
+    soon after `stopped` says so; `after` is told how the operation ended. `steady` is called at the steady state of each trial, before
+    any operation. `clients` is what a fault on clients is handed in place of a system, such as `harness.driving.system.PausesClients`.
     All are called by several threads.
     """
 
@@ -58,7 +58,10 @@ class Attendant:
 
 @dataclass(frozen=True, slots=True)
 class Attended:
-    """The run that an attendant is made for: its journal, the options of the workload, and the workload's own mutant that is planted."""
+    """The run that an attendant is made for: its journal, the options of the workload, and the workload's own mutant that is planted.
+
+    What it records in the journal are the nemesis' events: from `steady` on, and without a field `phase`, which is a fault's.
+    """
 
     journal: Journal
     options: Mapping[str, Any]
@@ -70,8 +73,9 @@ class Workload:
     """A generator for each slot, and the checks that judge what it drove, by name.
 
     It drives its `functions`, and those `optional` ones that the backend offers; `answers` are those of its functions that its attendant
-    answers, and no backend. `options` are its options with their defaults, which are of their type. `generator` gives what a slot begins
-    a trial with, of the options and the functions that there are.
+    answers, and no backend. `options` are its options with their defaults, which are of their type; `least` and `most` bound them where
+    0 and a million (of milliseconds, a day) do not. `generator` gives what a slot begins a trial with, of the options and the functions
+    that there are.
 
     `counted` are the functions by which its share of a trial is counted (default: all of its own). `anchors` says whether a completion
     is one for which a fault may be made to wait (`Episode.grants`). `offers` is what faults need and its attendant has.
@@ -84,6 +88,8 @@ class Workload:
     checks: tuple[str, ...]
     generator: Callable[[Mapping[str, Any], frozenset[str]], Generator]
     options: Mapping[str, Any] = field(default_factory=dict)
+    least: Mapping[str, float] = field(default_factory=dict)
+    most: Mapping[str, float] = field(default_factory=dict)
     optional: frozenset[str] = frozenset()
     answers: frozenset[str] = frozenset()
     counted: frozenset[str] = frozenset()

@@ -160,7 +160,9 @@ HOSTILE = ["a\x00b", "\x1b[31m", "]]>", "<testcase/>", "&amp;&#0;", "\"'", "\uff
 def test_text_from_outside_stays_in_its_place(tmp_path: Path, text: str) -> None:
     seen = {"experiment": text, "trial": 1, "kind": "two-holders", "key": text, "message": text}
     named: dict[str, Any] = dict.fromkeys(("id", "sentence", "said", "quote", "conditions"), text)
-    results = verified({**claim("c", "violated", 3, 4, expected=False, expect=["holds"], anomalies=[seen]), **named}, exit=1, failures={text: text})
+    results = verified(
+        {**claim("c", "violated", 3, 4, expected=False, expect=["holds"], anomalies=[seen]), **named}, exit=1, failures={text: text}
+    )
     assert len(list(drawn(tmp_path, results).iter("testcase"))) == 2
 
 

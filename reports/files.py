@@ -15,6 +15,7 @@ from harness.judging.verdict import Anomaly, Status, Verdict, combine, of_each_k
 from harness.record import store
 from harness.record.format import encode, load
 from harness.record.history import History, Trial
+from harness.report import Report
 from reports import latency as latency_figure
 from reports import rate as rate_figure
 from reports.explain import explain, finding
@@ -108,3 +109,13 @@ def _events(history: History, anomaly: Anomaly) -> bytes:
     named = set(anomaly.operations)
     ends = {operation.end_index for operation in history.operations() if operation.index in named}
     return b"".join(encode(event) for event in history.events if event.index in named or event.index in ends)
+
+
+ANOMALIES = Report(
+    name="anomalies", sentence="anomalies/N.txt and N.jsonl: what was found, in English and as events", draw=anomalies, place=10
+)
+TIMELINE = Report(
+    name="timeline", sentence="timeline.png: the trial with the anomaly, client by client, under its faults", draw=timeline, place=20
+)
+LATENCY = Report(name="latency", sentence="latency.png: how long operations of that trial took", draw=latency, place=30)
+RATE = Report(name="rate", sentence="rate.png: operations a second of that trial, by outcome", draw=rate, place=40)

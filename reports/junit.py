@@ -21,6 +21,7 @@ import msgspec
 
 from harness.judging.verdict import Anomaly, of_each_kind_first
 from harness.record import store
+from harness.report import Report
 from reports.phrases import counted
 from reports.terminal.lines import clean
 
@@ -178,3 +179,6 @@ def _seconds(results: Mapping[str, Any]) -> str:
 def _line(text: object) -> str:
     """Give a text on one line, with what XML has no letter for spelt out."""
     return clean(text)
+
+
+JUNIT = Report(name="junit", sentence="junit.xml: each claim or trial as a test, for a CI", draw=junit, place=50)

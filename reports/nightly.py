@@ -20,8 +20,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
-from harness.commands import nights
-from harness.commands.nights import Night
+from harness.claims import nights
+from harness.claims.nights import Night
 from harness.judging.statistics import Rate
 from harness.judging.statistics import rate as pooled_rate
 from harness.record import store

@@ -18,6 +18,7 @@ import msgspec
 from harness.judging.statistics import Rate
 from harness.judging.verdict import Anomaly, of_each_kind_first
 from harness.record import store
+from harness.report import Report
 from reports.phrases import counted
 from reports.terminal.lines import MARKS, clean, gate_words, lasting, little, versions_said
 from reports.terminal.verify import left_out, meaning, rate, seeds
@@ -240,3 +241,6 @@ def _fenced(command: str, indent: str = "") -> str:
     plain = clean(command)
     fence = "`" * max(3, max((len(run) for run in re.findall("`+", plain)), default=0) + 1)
     return f"\n\n{indent}{fence}sh\n{indent}{plain}\n{indent}{fence}"
+
+
+SUMMARY = Report(name="summary", sentence="summary.md: the result in Markdown, for a CI's page", draw=summary, place=60)

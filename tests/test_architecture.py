@@ -31,6 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 PACKAGES = (harness, backends, workloads, faults, reports)
 KINDS = ("backends", "workloads", "faults", "reports")
+SCREENS = ("progress", "terminal", "nights")
 POINTS = [(kind, name, value) for kind in KINDS for name, value in PROJECT["entry-points"][f"holdwater.{kind}"].items()]
 EXPERIMENTS = list(shipped().experiments.values())
 

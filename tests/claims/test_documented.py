@@ -17,7 +17,7 @@ from harness.claims import running as documented
 from harness.claims.file import Claims, Control, Experiment
 from harness.claims.judging import Seen
 from harness.claims.running import Settings, _first_first, choose, experiments_of, plan_of, total_trials
-from harness.commands.cli import _guarded
+from harness.commands.cli import guarded
 from harness.deploy import install
 from harness.driving.plan import FaultSpec
 from harness.errors import UsageError
@@ -191,7 +191,7 @@ def test_a_claims_file_of_ones_own_says_itself_whether_a_claim_may_be_left_out(
     monkeypatch.delenv("HOLDWATER_DYNOXIDE", raising=False)
     file = tmp_path / "own.toml"
     file.write_text(OWN.replace('["holds"]', expect))
-    assert _guarded(["verify", "--claims", str(file), "--seed", "7", "--out", str(tmp_path / "runs")]) == code
+    assert guarded(["verify", "--claims", str(file), "--seed", "7", "--out", str(tmp_path / "runs")]) == code
     (told,) = json.loads((tmp_path / "runs" / "latest" / "results.json").read_text("utf-8"))["claims"]
     assert (told["absent"], told["expected"]) == (True, "unavailable" in expect)
 
@@ -292,7 +292,7 @@ expect = ["violated"]
 def test_what_no_claim_that_is_judged_counts_puts_a_promise_in_doubt(tmp_path: Path) -> None:
     file, out = tmp_path / "two.toml", tmp_path / "runs"
     file.write_text(TWO_ROWS)
-    assert _guarded(["verify", "--claims", str(file), "--backend", "First", "--seed", "7", "--out", str(out)]) == 2
+    assert guarded(["verify", "--claims", str(file), "--backend", "First", "--seed", "7", "--out", str(out)]) == 2
     (told,) = json.loads((out / "latest" / "results.json").read_text("utf-8"))["claims"]
     assert told["verdict"] == "inconclusive"
     assert any("a class that no claim names there" in each for each in told["missing"])
@@ -318,7 +318,7 @@ def test_the_command_that_repeats_an_experiment_is_one_trial_of_its_plan(
 ) -> None:
     monkeypatch.setattr(install, "find", lambda server: server)  # planned only: nothing is started
     program, *words = shlex.split(repeat(name))
-    assert (program, _guarded([*words, "--dry-run"])) == ("holdwater", 0)
+    assert (program, guarded([*words, "--dry-run"])) == ("holdwater", 0)
     plan = plan_of(SHIPPED.experiments[name], settings_of(name))
     assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(store.plain(replace(plan, episodes=plan.episodes[:1]))))
 

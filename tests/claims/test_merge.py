@@ -13,7 +13,7 @@ from verified import claim, verified, written
 from harness.claims import shapes
 from harness.claims.file import Word
 from harness.claims.merging import joined_word, merge, read
-from harness.commands.cli import _guarded
+from harness.commands.cli import guarded
 from harness.errors import UsageError
 from harness.judging.statistics import rate
 from harness.record import store
@@ -256,7 +256,7 @@ def test_merge_prints_one_table_and_writes_what_ci_reads(
     monkeypatch.chdir(tmp_path)
     written(Path("a"), verified(claim("a", "holds", 0, 4, cell=MEMORY), seed=1))
     written(Path("b"), verified(claim("b", "violated", 3, 4, expected=False, expect=["holds"]), seed=2, exit=1))
-    assert _guarded(["merge", "a", "b", "gone", "--out", "merged"]) == 1
+    assert guarded(["merge", "a", "b", "gone", "--out", "merged"]) == 1
     out = capsys.readouterr().out
     assert "gone: gone/results.json is not there" in out
     assert "seeds 1 and 2" in out
@@ -268,5 +268,5 @@ def test_merge_prints_one_table_and_writes_what_ci_reads(
 def test_shards_that_do_not_belong_together_leave_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     written(Path("a"), verified(claim("a", "holds", 0, 4)))
-    assert _guarded(["merge", "a", "a", "--out", "merged"]) == 64
+    assert guarded(["merge", "a", "a", "--out", "merged"]) == 64
     assert not Path("merged").exists()

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.claims import shapes
-from harness.errors import UsageError
+from harness.errors import NotWritable, UsageError
 from harness.record import store
 
 NIGHTS, EVIDENCE, INDEX = "nights", "evidence", "index.html"
@@ -70,15 +70,15 @@ def _directories(root: Path) -> list[Path]:
 
 
 def prepare(root: Path) -> None:
-    """Make a store's folder; raise UsageError where that cannot be: what a night found would be lost."""
+    """Make a store's folder; raise NotWritable where that cannot be: what a night found would be lost."""
     try:
         (root / NIGHTS).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         if error.errno in store.DISK_FULL:
             raise
-        raise UsageError(f"cannot write nights to {root}: {error.strerror}; choose another folder with --store") from None
+        raise NotWritable(f"cannot write nights to {root}: {error.strerror}; choose another folder with --store") from None
     if (root / NIGHTS).is_symlink():
-        raise UsageError(f"{root / NIGHTS} is a link, expected a plain folder of nights; choose another folder with --store")
+        raise NotWritable(f"{root / NIGHTS} is a link, expected a plain folder of nights; choose another folder with --store")
 
 
 def append(root: Path, directory: Path, now: datetime | None = None) -> Path:

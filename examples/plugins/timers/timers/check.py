@@ -3,14 +3,14 @@
 The index of timeouts is a set, and a list of it may be made of several requests: what was in it during the whole call must be
 there, what was not in it during the whole call must not. So each timer is judged by itself, against each list:
 
-- *timer-lost*: it was acknowledged before the list was asked for, is due by its `now`, nobody has asked to take it away by the
-  end of the list, and it is missing; one anomaly a timer.
-- *timer-back*: it was set and then taken away, each acknowledged, before the list was asked for, and it is listed.
+- *timer-lost*: it was acknowledged, or listed, before this list was asked for; it is due by `now`, nobody has asked to take it
+  away by the end of the list, and it is missing. One anomaly a timer.
+- *timer-back*: so it was known, and then taken away and that acknowledged, before the list was asked for, and it is listed.
 - *timer-early*: it is listed, and due later than `now`.
 
-*Soundness.* Invalid is sound: a list that lacks such a timer has no place in any order. Valid says that no list contradicts
-this rule. A timer that was not answered may be there or not, at any time. One that was set twice is not judged, and the
-verdict then unknown; so it is where no timer was set or nothing listed. Order is by event index.
+*Soundness.* Invalid is sound: such a list has no place in any order. Valid says only that no list breaks these rules. A timer
+that was neither answered nor listed may be there or not, at any time. One that was set twice is not judged, and the verdict
+then unknown; so it is where no timer was set or nothing listed. Order is by event index, never by nanoseconds.
 
 Source: the set-full workload of Jepsen (Kingsbury), which judges each element in the same way.
 """
@@ -32,27 +32,6 @@ FUNCTIONS = frozenset({SET, TAKE, LIST})
 
 
 @dataclass(frozen=True, slots=True)
-class Timer:
-    """A timer that was set once: by which operation, when it is due, and which one first asked to take it away."""
-
-    name: str
-    set: Operation
-    due_ms: int
-    taken: Operation | None
-
-    def stands(self, listed: Listed) -> bool:
-        """Say whether it was there, and due, during the whole call."""
-        acknowledged = self.set.end_index is not None and self.set.end_index < listed.asked
-        return acknowledged and self.due_ms <= listed.now_ms and (self.taken is None or listed.answered < self.taken.index)
-
-    def gone(self, listed: Listed) -> bool:
-        """Say whether it was there and was taken away, for certain, before the call."""
-        if self.taken is None or self.taken.end_index is None or self.set.end_index is None:
-            return False
-        return self.set.end_index < self.taken.index and self.taken.end_index < listed.asked
-
-
-@dataclass(frozen=True, slots=True)
 class Listed:
     """What a list answered; `asked` and `answered` are event indices."""
 
@@ -63,43 +42,86 @@ class Listed:
     answered: int
 
 
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """A timer that was set once: by which operation, when it is due, and which one first asked to take it away.
+
+    `known` is the event by which it was certainly there: its acknowledgement, or a list that had it; None if neither.
+    """
+
+    name: str
+    set: Operation
+    due_ms: int
+    taken: Operation | None
+    known: int | None
+
+    def stands(self, listed: Listed) -> bool:
+        """Say whether it was there, and due, during the whole call."""
+        there = self.known is not None and self.known < listed.asked and self.due_ms <= listed.now_ms
+        return there and (self.taken is None or listed.answered < self.taken.index)
+
+    def gone(self, listed: Listed) -> bool:
+        """Say whether it was there and was taken away, for certain, before the call."""
+        if self.taken is None or self.taken.end_index is None or self.known is None:
+            return False
+        return self.known < self.taken.index and self.taken.end_index < listed.asked
+
+
 def punctual(history: History) -> Verdict:
     """Judge every timer of a history of the index; O(n log n) in operations and listed names."""
-    timers, twice = timers_of(history.operations())
-    lists = list(lists_of(history.operations()))
+    operations = history.operations()
+    timers, lists = timers_of(operations), lists_of(operations)
     numbers = {"timers": len(timers), "lists": len(lists)}
     found = [*_lost(timers.values(), lists), *_wrong(timers, lists)]
     if found:
         return invalid(f"{kinds_of(found)}, of {len(timers)} timers in {len(lists)} lists; {first_of(found)}", found, **numbers)
-    if twice:
+    if twice := len(_sets(operations)) - len(timers):
         return unknown(f"{twice} timers were set twice and are not judged", **numbers)
-    if not any(timer.set.status == "ok" for timer in timers.values()) or not lists:
+    if not lists or all(timer.known is None for timer in timers.values()):
         return unknown(f"saw nothing: {len(timers)} timers, {len(lists)} lists", **numbers)
     return valid(f"every timer listed while it was due, of {len(timers)} in {len(lists)} lists", **numbers)
 
 
-def timers_of(operations: Iterable[Operation]) -> tuple[dict[str, Timer], int]:
-    """Give the timers that were set once by name, and how many were set more often. What failed had no effect."""
-    sets: dict[str, list[Operation]] = {}
+def timers_of(operations: Sequence[Operation]) -> dict[str, Timer]:
+    """Give the timers that were set once, by name. What failed had no effect."""
     taken: dict[str, Operation] = {}
     for operation in operations:
-        if operation.status != "fail" and operation.f in (SET, TAKE):
-            name = text(operation, "argument", "key") or ""
-            if operation.f == SET:
-                sets.setdefault(name, []).append(operation)
-            else:
-                taken.setdefault(name, operation)
-    once = {name: of for name, of in sets.items() if len(of) == 1}
-    timers = {name: Timer(name, of[0], integer(of[0], "argument", "time_ms"), taken.get(name)) for name, of in once.items()}
-    return timers, len(sets) - len(once)
+        if operation.f == TAKE and operation.status != "fail":
+            taken.setdefault(_name(operation), operation)
+    seen: dict[str, int] = {}
+    for listed in sorted(lists_of(operations), key=lambda listed: listed.answered):
+        for name in listed.names:
+            seen.setdefault(name, listed.answered)
+    return {name: _timer(name, of[0], taken.get(name), seen.get(name)) for name, of in _sets(operations).items() if len(of) == 1}
 
 
-def lists_of(operations: Iterable[Operation]) -> Iterator[Listed]:
-    """Give the lists that were answered, in order of invocation."""
+def _timer(name: str, by: Operation, taken: Operation | None, seen: int | None) -> Timer:
+    known = [index for index in (by.end_index, seen) if index is not None]
+    return Timer(name, by, integer(by, "argument", "time_ms"), taken, min(known, default=None))
+
+
+def _sets(operations: Iterable[Operation]) -> dict[str, list[Operation]]:
+    sets: dict[str, list[Operation]] = {}
     for operation in operations:
-        if operation.f == LIST and operation.end_index is not None and operation.status == "ok":
-            now_ms = integer(operation, "argument", "now_ms")
-            yield Listed(operation, now_ms, frozenset(_names(operation)), operation.index, operation.end_index)
+        if operation.f == SET and operation.status != "fail":
+            sets.setdefault(_name(operation), []).append(operation)
+    return sets
+
+
+def _name(operation: Operation) -> str:
+    name = text(operation, "argument", "key")
+    if name is None:
+        raise malformed(operation, "argument key is null, expected the name of a timer")
+    return name
+
+
+def lists_of(operations: Iterable[Operation]) -> list[Listed]:
+    """Give the lists that were answered, in order of invocation."""
+    return [
+        Listed(each, integer(each, "argument", "now_ms"), frozenset(_names(each)), each.index, each.end_index)
+        for each in operations
+        if each.f == LIST and each.status == "ok" and each.end_index is not None
+    ]
 
 
 def _names(operation: Operation) -> list[str]:
@@ -112,9 +134,9 @@ def _names(operation: Operation) -> list[str]:
 def _lost(timers: Iterable[Timer], lists: Sequence[Listed]) -> Iterator[Anomaly]:
     asked = [listed.asked for listed in lists]
     for timer in timers:
-        if timer.set.end_index is None:
+        if timer.known is None:
             continue
-        for listed in lists[bisect_right(asked, timer.set.end_index) :]:
+        for listed in lists[bisect_right(asked, timer.known) :]:
             if timer.taken is not None and listed.asked > timer.taken.index:
                 break
             if timer.stands(listed) and timer.name not in listed.names:
@@ -145,7 +167,7 @@ def _held_across(history: History, terms: Terms) -> int:
     if not moments:
         return 0
     begin, healed = min(begin for begin, _ in moments), max(healed for _, healed in moments)
-    timers = timers_of(history.operations())[0].values()
+    timers = timers_of(history.operations()).values()
     before = [timer for timer in timers if timer.set.end_index is not None and timer.set.end_index < begin]
     return sum(timer.taken is None or timer.taken.index > healed for timer in before)
 

@@ -24,7 +24,7 @@ def draw(directory: Path) -> list[Path]:
     if chosen is None:
         return []
     _, trial, verdict = chosen
-    timers = list(timers_of(trial.history.operations())[0].values())
+    timers = list(timers_of(trial.history.operations()).values())
     if not timers:
         return []
     path = directory / "timers.png"

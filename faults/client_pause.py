@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.driving.nemesis import Fault, Injection, Probe, Words
-from harness.driving.system import PausesClients, Sleeper, System
+from harness.driving.system import Need, PausesClients, Sleeper, System
 from harness.errors import Refused
 from harness.record.history import CLIENTS
 
 
 @dataclass(frozen=True, slots=True)
 class ClientPause:
-    """Every second holder or so is stopped until its lease is over and another has read: see `harness.driving.pausing`."""
+    """Every second holder or so is stopped until its lease is over and another has read."""
 
     clients: PausesClients
 
@@ -51,6 +51,6 @@ CLIENT_PAUSE = Fault(
     "a client that holds a lock sleeps past its lease and then writes",
     _on,
     lasts_s=3.0,
-    on_clients=True,
+    needs=frozenset({Need.HOLDERS}),
     words=Words(does="holders of locks paused", healed="all clients go on", since="the pausing of holders began"),
 )

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from harness.driving.resource import FUNCTIONS as RESOURCE
+from harness.judging.family import answered_here
 from harness.judging.verdict import Verdict
 from harness.record.history import History, Operation
 from reports import phrases, rows
@@ -76,8 +76,9 @@ def run(history: History, verdict: Verdict) -> Run:
 def served(operations: Iterable[Operation]) -> tuple[list[Operation], list[Operation]]:
     """Part what was asked of the servers from what was asked of the records that locks protect: those are ours, and no server."""
     parts: tuple[list[Operation], list[Operation]] = ([], [])
+    ours = answered_here()
     for each in operations:
-        parts[each.f in RESOURCE].append(each)
+        parts[each.f in ours].append(each)
     return parts
 
 

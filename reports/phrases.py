@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from harness.driving.resource import FUNCTIONS as RESOURCE
+from harness.judging.family import answered_here
 from harness.record.history import History, Operation
 from reports.scene import FaultSeen, NodeSeen
 
@@ -175,7 +175,7 @@ def client(history: History, process: int) -> str:
 
 def by(operation: Operation) -> str:
     """Say who answered: a server by its name, and that the record which a lock protects is ours."""
-    return "the record, ours" if operation.f in RESOURCE else str(operation.node)
+    return "the record, ours" if operation.f in answered_here() else str(operation.node)
 
 
 def asked(operation: Operation) -> str:

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.driving.generator import Context, Generator, Invocation, meeting
+from harness.driving.generator import Context, Invocation, meeting
+from harness.driving.workload import Workload
 from harness.record.history import Event
 
 DELETERS = 2
@@ -56,18 +57,17 @@ class CasGenerator:
         return replace(self, seen=tuple(seen.items()))
 
 
-class CasWorkload:
-    """The entry point."""
-
-    name = "cas"
-    sentence = "compare_and_swap on versions, reads and sets, unique values"
-    functions = frozenset({"get_versioned", "compare_and_swap", "set", "delete"})
-    checks = ("linearizable",)
-    options: Mapping[str, Any] = {"keys": 3}
-
-    def generator(self, options: Mapping[str, Any]) -> Generator:
-        """Give a slot's generator; `keys` are contended for."""
-        return CasGenerator(**options)
+def _generator(options: Mapping[str, Any], functions: frozenset[str]) -> CasGenerator:
+    """Give a slot's generator; `keys` are contended for."""
+    return CasGenerator(**options)
 
 
-CAS = CasWorkload()
+CAS = Workload(
+    name="cas",
+    sentence="compare_and_swap on versions, reads and sets, unique values",
+    functions=frozenset({"get_versioned", "compare_and_swap", "set", "delete"}),
+    counted=frozenset({"compare_and_swap", "get_versioned"}),
+    checks=("linearizable",),
+    options={"keys": 3},
+    generator=_generator,
+)

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.driving.generator import Context, Generator, Invocation, meeting
+from harness.driving.generator import Context, Invocation, meeting
+from harness.driving.workload import Workload
 from harness.record.history import Event
 
 
@@ -34,18 +35,17 @@ class CounterGenerator:
         return self
 
 
-class CounterWorkload:
-    """The entry point."""
-
-    name = "counter"
-    sentence = "increments and reads of few counters"
-    functions = frozenset({"increment", "get"})
-    checks = ("linearizable",)
-    options: Mapping[str, Any] = {"keys": 2, "delta": 1}
-
-    def generator(self, options: Mapping[str, Any]) -> Generator:
-        """Give a slot's generator."""
-        return CounterGenerator(**options)
+def _generator(options: Mapping[str, Any], functions: frozenset[str]) -> CounterGenerator:
+    """Give a slot's generator."""
+    return CounterGenerator(**options)
 
 
-COUNTER = CounterWorkload()
+COUNTER = Workload(
+    name="counter",
+    sentence="increments and reads of few counters",
+    functions=frozenset({"increment", "get"}),
+    counted=frozenset({"increment"}),
+    checks=("linearizable",),
+    options={"keys": 2, "delta": 1},
+    generator=_generator,
+)

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.driving.generator import NS_PER_S, Context, Generator, Invocation
+from harness.driving.generator import NS_PER_S, Context, Invocation
+from harness.driving.workload import Workload
 from harness.record.history import Event
 
 
@@ -41,18 +42,17 @@ class DedupGenerator:
         return Invocation("get", f"{context.prefix}-dedup-{number}", {}), replace(self, read=self.read + 1)
 
 
-class DedupWorkload:
-    """The entry point."""
-
-    name = "dedup"
-    sentence = "check_and_set on new keys, tried by all slots at once; every key is read back at the end"
-    functions = frozenset({"check_and_set", "get"})
-    checks = ("dedup",)
-    options: Mapping[str, Any] = {"keys_per_s": 20}
-
-    def generator(self, options: Mapping[str, Any]) -> Generator:
-        """Give a slot's generator; `keys_per_s` new keys appear a second."""
-        return DedupGenerator(**options)
+def _generator(options: Mapping[str, Any], functions: frozenset[str]) -> DedupGenerator:
+    """Give a slot's generator; `keys_per_s` new keys appear a second."""
+    return DedupGenerator(**options)
 
 
-DEDUP = DedupWorkload()
+DEDUP = Workload(
+    name="dedup",
+    sentence="check_and_set on new keys, tried by all slots at once; every key is read back at the end",
+    functions=frozenset({"check_and_set", "get"}),
+    counted=frozenset({"check_and_set"}),
+    checks=("dedup", "late-grant"),
+    options={"keys_per_s": 20},
+    generator=_generator,
+)

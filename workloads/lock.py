@@ -12,11 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.driving.generator import NS_PER_S, Context, Generator, Invocation, meeting
+from harness.driving.generator import NS_PER_S, Context, Invocation, meeting
+from harness.driving.workload import Workload
 from harness.record.history import Event
 
 ANCHOR_FROM = NS_PER_S // 2
 SPENT_KEPT = 4
+ANCHOR = "-anchor-"
+USES = ("release", "extend", "is_held")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class LockGenerator:
     churn_ttl_ms: int
     fresh: int
     strays: int = 1
+    offered: frozenset[str] = frozenset(USES)
     held: tuple[Held, ...] = ()
     spent: tuple[Held, ...] = ()
     fresh_tried: bool = False
@@ -68,12 +72,12 @@ class LockGenerator:
             return self._acquire(context, f"{context.prefix}-churn-{number % self.churn}", self.churn_ttl_ms, at)
         if self.strays and self.spent and draw.random() < 0.12:
             stray = draw.choice(self.spent)
-            return self._use(context, stray, draw.choice(("release", "extend", "is_held")))
+            return self._use(context, stray, draw.choice(USES))
         churned = [held for held in self.held if "-churn-" in held.key]
         if churned and draw.random() < 0.6:
-            return self._use(context, draw.choice(churned), draw.choices(("release", "extend", "is_held"), (0.4, 0.25, 0.35))[0])
+            return self._use(context, draw.choice(churned), draw.choices(USES, (0.4, 0.25, 0.35))[0])
         lasting = [held for held in self.held if "-churn-" not in held.key]
-        if lasting and draw.random() < 0.2:
+        if lasting and draw.random() < 0.2 and "is_held" in self.offered:
             return self._use(context, draw.choice(lasting), "is_held")
         key = self._name(context)
         return self._acquire(context, key, self.churn_ttl_ms if "-churn-" in key else self.anchor_ttl_ms)
@@ -93,6 +97,7 @@ class LockGenerator:
         return Invocation("try_acquire", key, {"owner": f"{context.process}-{context.step}", "ttl_ms": ttl_ms}, at)
 
     def _use(self, context: Context, held: Held, f: str) -> Invocation:
+        f = f if f in self.offered else "release"
         argument: dict[str, Any] = {"owner": held.owner}
         if f == "extend":
             argument["duration_ms"] = context.draw.choice((self.churn_ttl_ms // 2, self.churn_ttl_ms, self.churn_ttl_ms * 3 // 2))
@@ -104,21 +109,27 @@ class LockGenerator:
         return replace(self, held=held, spent=(*spent, lost)[-SPENT_KEPT:])
 
 
-class LockWorkload:
-    """The entry point."""
+def _generator(options: Mapping[str, Any], functions: frozenset[str]) -> LockGenerator:
+    """Give a slot's generator; its options are how many names of each kind there are, and their TTLs.
 
-    name = "lock"
-    sentence = "leases on few names: acquire, extend, look, release, expire, stray releases"
-    functions = frozenset({"try_acquire", "extend", "release", "is_held"})
-    checks = ("lease", "fencing")
-    options: Mapping[str, Any] = {"anchors": 2, "anchor_ttl_ms": 12_000, "churn": 3, "churn_ttl_ms": 800, "fresh": 2, "strays": 1}
-
-    def generator(self, options: Mapping[str, Any]) -> Generator:
-        """Give a slot's generator; its options are how many names of each kind there are, and their TTLs.
-
-        With `strays` 0 a token that is not this slot's for certain is never used again.
-        """
-        return LockGenerator(**options)
+    With `strays` 0 a token that is not this slot's for certain is never used again.
+    """
+    return LockGenerator(**options, offered=functions)
 
 
-LOCK = LockWorkload()
+def _anchors(completion: Event) -> bool:
+    granted = completion.f == "try_acquire" and completion.type == "ok" and completion.value["granted"]
+    return bool(granted) and ANCHOR in str(completion.key)
+
+
+LOCK = Workload(
+    name="lock",
+    sentence="leases on few names: acquire, extend, look, release, expire, stray releases",
+    functions=frozenset({"try_acquire", "release"}),
+    optional=frozenset({"extend", "is_held"}),
+    counted=frozenset({"try_acquire", "acquire_within", "extend", "release", "is_held"}),
+    checks=("lease", "fencing", "extra-holders", "late-grant"),
+    options={"anchors": 2, "anchor_ttl_ms": 12_000, "churn": 3, "churn_ttl_ms": 800, "fresh": 2, "strays": 1},
+    generator=_generator,
+    anchors=_anchors,
+)

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from harness import registry
 from harness.claims.judging import TrialEvidence
 from harness.deploy import compose, install
 from harness.driving.backend import MayBeTheUsers, grounds_of, servers_of
 from harness.driving.plan import Plan
-from harness.driving.run import Catalogue, Ran, check_plan, run, through_links
+from harness.driving.run import Catalogue, Progress, Ran, check_plan, run, through_links
 from harness.driving.system import Need
 from harness.errors import Infrastructure, UsageError
 from harness.heartbeat import Say
@@ -30,14 +30,6 @@ from harness.record.history import BROKEN, History
 
 PROXY = "toxiproxy"  # which a run may do without
 ESSENTIAL = ("settled", "faults_proved")
-
-
-class Progress(Protocol):
-    """Who is told how far a run is."""
-
-    def step(self, text: str) -> None: ...
-
-    def trial_done(self) -> None: ...
 
 
 def catalogue(plan: Plan) -> Catalogue:
@@ -54,7 +46,7 @@ def carry_out(plan: Plan, directory: Path, progress: Progress) -> tuple[Ran, str
     ran = Ran()
     broken: str | None = None
     try:
-        run(plan, catalogue(plan), directory, progress.step, ran, progress.trial_done)
+        run(plan, catalogue(plan), directory, progress, ran)
         store.tidy(directory)
     except Infrastructure as error:
         broken = str(error)

@@ -15,14 +15,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness import program, registry
-from harness.claims.experiment import Progress, check, judge_trials, lacking, load_if_there, needed, write_results
 from harness.claims.experiment import carry_out as carry_out_plan
+from harness.claims.experiment import check, judge_trials, lacking, load_if_there, needed, write_results
 from harness.claims.file import Claim, Claims, Control, Experiment, row_word, rows_by_word
 from harness.claims.judging import ControlResult, ExperimentEvidence, Judgement, Seen, exit_code, headline, judge, left_out, table
 from harness.deploy import install
 from harness.deploy.bringing import Bringing
 from harness.driving.backend import grounds_of, mutants_of
 from harness.driving.plan import Episode, FaultSpec, Plan
+from harness.driving.run import Progress
 from harness.errors import UsageError
 from harness.judging.verdict import Status, Verdict, combine, of_each_kind_first, unknown
 from harness.record import store

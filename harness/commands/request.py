@@ -16,8 +16,9 @@ from typing import Any
 from harness import registry
 from harness.claims import file as claims
 from harness.driving.backend import mutants_of
-from harness.driving.generator import Context, Workload
+from harness.driving.generator import Context
 from harness.driving.plan import Episode, FaultSpec, Plan
+from harness.driving.workload import Workload
 from harness.errors import UsageError
 from harness.record import store
 
@@ -192,7 +193,7 @@ def _draw(workload: Workload, given: Mapping[str, Any]) -> None:
     """Draw operations as a slot would in the quiet beginning of a trial; raise UsageError where these options leave none."""
     try:
         for slot in range(DRAWN):
-            workload.generator({**workload.options, **given}).next(_quiet(slot))
+            workload.begin(given, workload.optional).next(_quiet(slot))
     except (ArithmeticError, LookupError, ValueError) as error:
         said = ", ".join(f"{name}={value}" for name, value in given.items()) or "no option"
         raise UsageError(f"workload {workload.name} has nothing to do with {said} ({error}); expected more of its kinds above 0") from None

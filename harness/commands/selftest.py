@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import registry
-from harness.claims.experiment import Progress, carry_out, check, judge_trials, load_if_there, require_servers
+from harness.claims.experiment import carry_out, check, judge_trials, load_if_there, require_servers
 from harness.claims.judging import TrialEvidence
 from harness.driving.backend import mutants_of, undriven_of
 from harness.driving.plan import Episode, Plan
+from harness.driving.run import Progress
 from harness.errors import Infrastructure, UsageError
 from harness.judging.gates import mark
 from harness.record import store

@@ -10,7 +10,6 @@ each answer of one client moves all others, and a run with the same seed draws o
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, Self
 
@@ -111,18 +110,3 @@ class Mix:
     def _with(self, number: int, following: Generator) -> Mix:
         parts = tuple((weight, following if n == number else part) for n, (weight, part) in enumerate(self.parts))
         return replace(self, parts=parts, last=number)
-
-
-class Workload(Protocol):
-    """A generator for each slot and the checks that judge what it drove, by name."""
-
-    name: str
-    sentence: str
-    functions: frozenset[str]
-    checks: tuple[str, ...]
-    options: Mapping[str, Any]
-    """Every option with its default; its type is the default's."""
-
-    def generator(self, options: Mapping[str, Any]) -> Generator:
-        """Give the generator that a slot begins a trial with."""
-        ...

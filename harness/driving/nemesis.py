@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from harness import registry
 from harness.driving.backend import Backend, offers_of
 from harness.driving.plan import FaultSpec
-from harness.driving.system import HasNodes, Need, Role, ShowsOwners, System, heal_all, roles_of
+from harness.driving.system import OF_CLIENTS, HasNodes, Need, Role, ShowsOwners, System, heal_all, roles_of
 from harness.errors import Infrastructure
 from harness.record.history import NEMESIS, NO_ANSWER, Effect, Event
 from harness.record.journal import Journal
@@ -83,8 +83,8 @@ class Words:
 class Fault:
     """A kind of fault. `changes_roles`: it is meant to change who is primary, or a run id. `effects` are what a judge must know of it.
 
-    `on` makes the injection for a node's name. `on_clients`: it meets the run's own clients and no node; its
-    system is `harness.driving.system.PausesClients` too, and its target CLIENTS. `follow` are faults on the same target, each so many
+    `on` makes the injection for a node's name. One that needs what workloads have is handed that in place of a system, and its target
+    is CLIENTS. `follow` are faults on the same target, each so many
     seconds after this one was proved active; they are healed with it, the last first. `lasts_s` is how
     long it goes on where the user does not say. A backend that does not offer all that it `needs` cannot have it.
     """
@@ -95,10 +95,14 @@ class Fault:
     changes_roles: bool = False
     follow: tuple[tuple[float, Fault], ...] = ()
     lasts_s: float = 2.0
-    on_clients: bool = False
     needs: frozenset[Need] = frozenset()
     effects: frozenset[Effect] = frozenset()
     words: Words = Words()
+
+    @property
+    def on_clients(self) -> bool:
+        """Say whether it meets the run's own clients, and no node."""
+        return bool(self.needs & OF_CLIENTS)
 
     def with_followers(self) -> Iterator[Fault]:
         """Give the fault and all that follow it."""
@@ -109,7 +113,7 @@ class Fault:
 
 def refusal(fault: Fault, backend: Backend, variant: str) -> str | None:
     """Say why a variant cannot have a fault, and which can; None if it can."""
-    missing = fault.needs - offers_of(backend, variant)
+    missing = fault.needs - OF_CLIENTS - offers_of(backend, variant)
     if not missing:
         return None
     lacking = [need for need in Need if need in missing][-1]  # the most particular one
@@ -136,7 +140,7 @@ def target_refusal(spec: FaultSpec, fault: Fault, backend: Backend, variant: str
 
 
 def _able(fault: Fault, backend: Backend) -> list[str]:
-    return [variant for variant in backend.variants if fault.needs <= offers_of(backend, variant)]
+    return [variant for variant in backend.variants if fault.needs - OF_CLIENTS <= offers_of(backend, variant)]
 
 
 @dataclass(slots=True)
@@ -151,7 +155,7 @@ class Active:
 class Nemesis:
     """Inject and heal; used by one thread. `proved` is called with each fault as soon as it is proved active.
 
-    `clients` is the same system for faults on clients; where it is None they are handed `system`.
+    `clients` is what faults on clients are handed in place of the system.
     """
 
     def __init__(

@@ -271,7 +271,7 @@ class Sleeper:
 
 @runtime_checkable
 class PausesClients(Protocol):
-    """A System that also stands for the run's own clients: what a fault on clients (`Fault.on_clients`) is handed."""
+    """What a workload whose clients can be stopped hands to faults on clients, in place of a system."""
 
     def pause_holders(self) -> None:
         """Stop clients that hold a lock and have read what it protects, each past its lease; idempotent."""
@@ -296,6 +296,11 @@ class Need(StrEnum):
     WAITS = "write that waits for a standby"
     CLIENT_CLOCKS = "expiry by its clients' clocks"
     EMPTY_RESTART = "primary that is back, empty, before its failover limit"
+    HOLDERS = "client that holds a lock and can be stopped"
+
+
+OF_CLIENTS = frozenset({Need.HOLDERS})
+"""What a workload has, and no deployment: faults that need it meet the run's own clients."""
 
 
 KEPT_BY: Mapping[Need, type] = {

@@ -51,6 +51,13 @@ def every_family() -> Mapping[str, Family]:
     return {family.name: family for family in sorted(found, key=lambda family: (family.rank, family.name))}
 
 
+@cache
 def answered_here() -> frozenset[str]:
     """Give the functions that no server answers, but a workload itself."""
     return frozenset().union(*(family.functions for family in every_family().values() if family.node is not None))
+
+
+@cache
+def nodes_of_ours() -> frozenset[str]:
+    """Give the names under which workloads answer themselves: no servers, which have no roles."""
+    return frozenset(family.node for family in every_family().values() if family.node is not None)

@@ -17,10 +17,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from harness.driving.resource import NODE as RESOURCE
 from harness.judging.checkers.grants import Grant, grants, skew_of
 from harness.judging.checkers.late_grant import late_grant
-from harness.judging.checkers.resource import stale_tried
 from harness.judging.checkers.survival import attempted_while_cut, survival
 from harness.record.clock import clock_sane, excess_ns, samples
 from harness.record.history import BROKEN, CLIENTS, NEMESIS, UNCLASSIFIED, Event, History, Operation
@@ -188,7 +186,7 @@ def _steady(history: History) -> Gate:
 
 def _roles_known(history: History) -> Gate:
     """Want the role of every node that answered. One that answers alone and meets no fault (Memory's threads) has none."""
-    answering = {event.node for event in history.events if event.node is not None and event.type == "ok"} - {RESOURCE}
+    answering = {event.node for event in history.events if event.node is not None and event.type == "ok"} - nodes_of_ours()
     known = answering & set(_baseline(history))
     if len(answering) < 2 and not _nodes_meet_faults(history):
         return Gate("roles_known", len(known), len(known), True)

@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.driving.generator import Context, Generator, Invocation
+from harness.driving.generator import Context, Invocation
+from harness.driving.workload import Attendant, Attended, Workload
 from harness.record.history import Event
+from workloads.acquire.lag import LagMeter
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +45,24 @@ class AcquireGenerator:
         return replace(self, held=(str(invocation.key), invocation.value["owner"]))
 
 
-class AcquireWorkload:
-    """The entry point."""
-
-    name = "acquire"
-    sentence = "acquire_within a time, beside holders that keep the lock for longer"
-    functions = frozenset({"acquire_within", "try_acquire", "release"})
-    checks = ("acquire-bound", "lease", "fencing")
-    options: Mapping[str, Any] = {"names": 3, "timeout_ms": 300, "ttl_ms": 150, "hold_ms": 500}
-
-    def generator(self, options: Mapping[str, Any]) -> Generator:
-        """Give a slot's generator; waiters ask for leases of `ttl_ms`, holders take those of `hold_ms`."""
-        return AcquireGenerator(**options)
+def _generator(options: Mapping[str, Any], functions: frozenset[str]) -> AcquireGenerator:
+    """Give a slot's generator; waiters ask for leases of `ttl_ms`, holders take those of `hold_ms`."""
+    return AcquireGenerator(**options)
 
 
-ACQUIRE = AcquireWorkload()
+def _attend(run: Attended) -> Attendant:
+    """Measure how late this process is run: without it a late answer cannot be told from a late look at it."""
+    meter = LagMeter(run.journal)
+    return Attendant(start=meter.start, stop=meter.stop, steady=meter.mark)
+
+
+ACQUIRE = Workload(
+    name="acquire",
+    sentence="acquire_within a time, beside holders that keep the lock for longer",
+    functions=frozenset({"acquire_within", "try_acquire", "release"}),
+    counted=frozenset({"acquire_within"}),
+    checks=("acquire-bound", "lease", "fencing"),
+    options={"names": 3, "timeout_ms": 300, "ttl_ms": 150, "hold_ms": 500},
+    generator=_generator,
+    attend=_attend,
+)

@@ -12,8 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from harness.driving.generator import Context, Generator, Invocation, meeting
+from harness.driving.generator import Context, Invocation, meeting
+from harness.driving.system import Need
+from harness.driving.workload import Attendant, Attended, Workload
 from harness.record.history import Event
+from workloads.resource.pausing import Pauses
+from workloads.resource.record import FUNCTIONS, Resource, ResourceClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,21 +90,28 @@ class ResourceGenerator:
         return f"{context.prefix}-resource-{number}", f"{context.prefix}-record-{number}"
 
 
-class ResourceWorkload:
-    """The entry point."""
+def _generator(options: Mapping[str, Any], functions: frozenset[str]) -> ResourceGenerator:
+    """Give a slot's generator; `fenced` above 0: the record refuses a token below the highest it has seen.
 
-    name = "resource"
-    sentence = "a record read, changed and written under a lock, with or without a fencing check at the record"
-    functions = frozenset({"try_acquire", "release", "resource_read", "resource_write"})
-    checks = ("resource", "lease", "fencing")
-    options: Mapping[str, Any] = {"names": 2, "ttl_ms": 600, "fenced": 0, "left_percent": 15}
-
-    def generator(self, options: Mapping[str, Any]) -> Generator:
-        """Give a slot's generator; `fenced` above 0: the record refuses a token below the highest it has seen.
-
-        Of `left_percent` of the rounds the lock is not released.
-        """
-        return ResourceGenerator(**options)
+    Of `left_percent` of the rounds the lock is not released.
+    """
+    return ResourceGenerator(**options)
 
 
-RESOURCE = ResourceWorkload()
+def _attend(run: Attended) -> Attendant:
+    """Put the records in front of the backend, and a gate at which a fault may stop a holder."""
+    records, pauses = Resource(), Pauses()
+    return Attendant(client=lambda client: ResourceClient(client, records), before=pauses.wait, after=pauses.note, clients=pauses)
+
+
+RESOURCE = Workload(
+    name="resource",
+    sentence="a record read, changed and written under a lock, with or without a fencing check at the record",
+    functions=frozenset({"try_acquire", "release"}) | FUNCTIONS,
+    answers=FUNCTIONS,
+    checks=("resource", "lease", "fencing"),
+    options={"names": 2, "ttl_ms": 600, "fenced": 0, "left_percent": 15},
+    generator=_generator,
+    attend=_attend,
+    offers=frozenset({Need.HOLDERS}),
+)

@@ -1,4 +1,4 @@
-"""Pausing clients: a lock's holder sleeps past its lease and then goes on, as if no time had passed.
+"""Not a workload. Pausing clients: a lock's holder sleeps past its lease and then goes on, as if no time had passed.
 
 A garbage collection, a suspended machine or a slow disk does so to a real client. Workers of a run pass
 `wait` before each invocation and tell `note` of each completion; while holders are paused, the next slot
@@ -22,9 +22,9 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
-from harness.driving.system import Sleeper, System
+from harness.driving.system import Sleeper
 from harness.record.history import Event
 
 SLICE_S = 0.05
@@ -123,18 +123,3 @@ class Pauses:
     def _done(self, victim: _Victim) -> bool:
         lasted_s = victim.ttl_ms / 1000 * DRIFT + FIXED_S
         return victim.succeeded and victim.slept(self._clock()) > lasted_s
-
-
-class _WithClients:
-    # A deployment together with the clients of a run.
-    def __init__(self, system: System, pauses: Pauses) -> None:
-        self._system = system
-        self.pause_holders, self.sleepers, self.resume_clients = pauses.pause_holders, pauses.sleepers, pauses.resume_clients
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._system, name)
-
-
-def with_clients(system: System, pauses: Pauses) -> System:
-    """Give a system that is `harness.driving.system.PausesClients` too: what a fault on clients is handed."""
-    return cast(System, _WithClients(system, pauses))

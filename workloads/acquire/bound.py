@@ -1,11 +1,11 @@
-"""A bound: an acquisition that waits for a time gives its answer within that time + 250 ms, whatever the answer is.
+"""Not a workload. A bound: an acquisition that waits for a time gives its answer within that time + 250 ms, whatever the answer is.
 
 Judged is how long each `acquire_within` lasted from invocation to completion: granted, timed out, failed or
 without an answer. What it was granted is the lease rules' business.
 
 *Whose delay it was.* A recorded interval contains the true one, and on a busy machine it is longer: a thread
 that is not run returns late from a call that was over. The run's lag meter records when its own thread
-slept too long (`lag` events, `harness.driving.lag`). Of an acquisition beyond the bound
+slept too long (`lag` events, `workloads.acquire.lag`). Of an acquisition beyond the bound
 
     net = lasted - what the meter overslept meanwhile
 

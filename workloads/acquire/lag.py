@@ -1,8 +1,8 @@
-"""How late the machine wakes threads of this process: without it a late answer cannot be told from a late look at it.
+"""Not a workload. How late the machine wakes threads of this process: a late answer, or a late look at it?
 
 A thread sleeps 5 ms at a time and records each sleep that lasted 10 ms too long or more: interpreter, processor
 and machine were not there for it. It sees its own delays and not another thread's, so that what is judged with it
-needs a margin (`harness.judging.checkers.acquire_bound`).
+needs a margin (`workloads.acquire.bound`).
 """
 
 from __future__ import annotations

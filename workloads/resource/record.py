@@ -1,4 +1,4 @@
-"""A resource that locks protect: numbers in the harness' own memory, each read and written by who holds its lock.
+"""Not a workload. A resource that locks protect: numbers in the harness' own memory, each read and written by who holds its lock.
 
 In memory, so that it never fails and only the lock is under test. Clients present their fencing token
 with every access, reads included. Kleppmann's storage learns tokens from writes alone, which protects what
@@ -15,10 +15,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.driving.client import Client
+from harness.judging.family import Family
 
-NODE = "resource"
 FUNCTIONS = frozenset({"resource_read", "resource_write"})
-"""What is answered here and by no backend."""
+
+RECORDS = Family(
+    name="resource",
+    sentence="a record that a lock protects, presented with fencing tokens; answered by the workload itself",
+    functions=FUNCTIONS,
+    marks=FUNCTIONS,
+    rank=20,
+    node="resource",
+)
 
 
 @dataclass(slots=True)
@@ -66,10 +74,10 @@ class ResourceClient:
         """Do one operation; see `harness.driving.client.Client`."""
         if f == "resource_read":
             value, token = self._resource.read(key, argument["fencing_token"])
-            return {"value": value, "token": token}, NODE
+            return {"value": value, "token": token}, RECORDS.node
         if f == "resource_write":
             written = self._resource.write(key, argument["value"], argument["fencing_token"], checked=argument["checked"])
-            return {"written": written}, NODE
+            return {"written": written}, RECORDS.node
         return self._client.invoke(f, key, argument)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What a lock protects: no update of the record is lost, and nobody writes who has been succeeded.
+"""Not a workload. What a lock protects: no update of the record is lost, and nobody writes who has been succeeded.
 
 Each holder reads a value and writes that + 1, so that values count updates. Two classes:
 
@@ -33,10 +33,10 @@ from itertools import accumulate
 from typing import Any
 
 from harness.judging.check import Check, Kind
-from harness.judging.models.resource import FUNCTIONS
 from harness.judging.verdict import Anomaly, Verdict, first_of, invalid, unknown, valid
 from harness.record.fields import malformed
 from harness.record.history import History, Operation, split
+from workloads.resource.record import FUNCTIONS, RECORDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +256,7 @@ def _end(access: Access) -> int:
     return access.operation.end
 
 
-RESOURCE = Check(
+UPDATES = Check(
     name="resource",
     sentence="no update of a record under its lock is lost, and nobody writes who has been succeeded",
     kinds=(
@@ -279,6 +279,6 @@ RESOURCE = Check(
         ),
     ),
     judge=lambda history, terms: resource(history),
-    families=("resource",),
+    families=(RECORDS.name,),
     gates={"stale_writes_tried": lambda history, terms: stale_tried(history)},
 )

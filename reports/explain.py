@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from harness.judging.checkers.calls import ACQUISITIONS
 from harness.judging.checkers.grants import Grant
+from harness.judging.kind import kind_of
 from harness.judging.verdict import Anomaly, Status, Verdict, of_each_kind_first
 from harness.record.history import History, Operation
 from reports import phrases
@@ -25,66 +26,6 @@ from reports.strip import Holds, Ruler, Strip
 WIDTH = 79
 LISTED = 24
 LEASE_CHECKS = frozenset({"lease", "fencing"})  # of other keys they say nothing
-STRIPS_FOR = frozenset(
-    {"two-holders", "lost-early", "alive-too-late", "spurious-refusal", "stuck", "stranger", "fencing", "late-grant", "extra-holders"}
-)
-CAUSED = frozenset({"two-holders", "lost-early", "alive-too-late", "spurious-refusal", "stuck", "stranger"})
-"""Kinds told with all that took effect on their lock meanwhile: the cause may be another's release or extend."""
-RULES = {
-    "two-holders": "Of two granted leases one must have ended before the other began.",
-    "lost-early": "An acknowledged lease lasts for its TTL.",
-    "alive-too-late": "A lease that is over cannot be used.",
-    "spurious-refusal": "A lock is refused only while somebody may hold it.",
-    "stuck": "A lock that nobody can hold is free.",
-    "stranger": "Only the owner of a lease can extend or release it.",
-    "fencing": "A fencing token is greater than every token acknowledged before its grant was invoked.",
-    "dedup-two-winners": "Of all that try to set a key, one is the first.",
-    "dedup-lost": "What was acknowledged as set must be there afterwards.",
-    "dedup-wrong-value": "A key keeps the value of the one that set it first.",
-    "late-grant": "A primary that has been cut off for this long must not acknowledge any more.",
-    "extra-holders": "Duplicates are rare: at most one extra holder per name and failover.",
-    "not-linearizable": "All operations must fit into one order that keeps real time and gives each its answer.",
-    "lost-update": "What a lock protects is read and written by one holder at a time: every update counts.",
-    "stale-write": "Who was succeeded by a later holder must not write any more.",
-    "acquire-late": "acquire returns at its timeout, whatever the server does.",
-}
-HEADINGS = {
-    "lost-early": "{key}: a lease was lost before its time",
-    "alive-too-late": "{key}: a lease was used after its end",
-    "spurious-refusal": "{key} was refused though nobody can have held it",
-    "stuck": "{key} stayed refused though nobody can have held it",
-    "stranger": "{key}: somebody else's token took effect",
-    "fencing": "{key}: a fencing token did not rise",
-    "dedup-two-winners": "{key} was set for the first time more than once",
-    "dedup-lost": "{key} was acknowledged and then lost",
-    "dedup-wrong-value": "{key} does not have the value of its winner",
-    "late-grant": "{key} was granted by a primary long cut off",
-    "extra-holders": "{key} had more extra holders than one",
-    "not-linearizable": "{key} is not linearizable",
-    "lost-update": "{key} lost updates that its lock protected",
-    "stale-write": "{key} was written by a holder that had been succeeded",
-    "acquire-late": "{key}: acquire returned late",
-}
-FINDINGS = {  # n = 1, n > 1
-    "two-holders": ("Two {who} held the same lock once", "Two {who} held the same lock {times}"),
-    "dedup-two-winners": ("One key had more than one winner", "{n} keys had more than one winner"),
-    "dedup-lost": ("One acknowledged key was lost", "{n} acknowledged keys were lost"),
-    "dedup-wrong-value": ("One key was read as nobody had set it", "{n} keys were read as nobody had set them"),
-    "not-linearizable": ("One object is not linearizable", "{n} objects are not linearizable"),
-    "lost-early": ("One lease was lost before its time", "{n} leases were lost before their time"),
-    "alive-too-late": ("One lease was used after its end", "{n} leases were used after their end"),
-    "stranger": ("Somebody else's token took effect once", "Somebody else's token took effect {times}"),
-    "lost-update": ("One record lost updates under its lock", "{n} records lost updates under their locks"),
-    "stale-write": ("A holder that had been succeeded still wrote once", "Holders that had been succeeded still wrote {times}"),
-    "acquire-late": ("acquire returned late once", "acquire returned late {times}"),
-    "late-grant": ("A cut-off primary still acknowledged once", "A cut-off primary still acknowledged {times}"),
-    "extra-holders": ("One lock had more extra holders than one", "{n} locks had more extra holders than one"),
-    "stuck": ("A free lock stayed refused once", "A free lock stayed refused {times}"),
-    "spurious-refusal": ("A free lock was refused once", "A free lock was refused {times}"),
-    "fencing": ("One fencing token did not rise", "{n} fencing tokens did not rise"),
-}
-OF_A_KEY = ("dedup-two-winners", "dedup-lost", "dedup-wrong-value", "not-linearizable", "lost-update", "extra-holders")
-"""Kinds whose finding counts keys, however many anomalies each of them has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +55,7 @@ def explain(history: History, anomaly: Anomaly) -> str:
     """Explain an anomaly of this history, in plain text of at most 79 columns; O(n log n) in operations."""
     case = _case(history, anomaly)
     parts = [_heading(case)]
-    if anomaly.kind in STRIPS_FOR and any(each.f in LOCK_FUNCTIONS for each in case.operations):
+    if kind_of(anomaly.kind).strip and any(each.f in LOCK_FUNCTIONS for each in case.operations):
         parts.append(_strip(case).text())
     parts.append("\n".join(_told(_events(case))))
     parts.append("\n".join(textwrap.wrap(_contradiction(case), WIDTH, initial_indent="  ", subsequent_indent="  ")))
@@ -133,9 +74,9 @@ def _found(history: History, anomalies: Sequence[Anomaly]) -> str:
     first = of_each_kind_first(anomalies)[0]
     mine = [anomaly for anomaly in anomalies if anomaly.kind == first.kind]
     others = [anomaly for anomaly in anomalies if anomaly.kind != first.kind]
-    n = len({anomaly.key for anomaly in mine}) if first.kind in OF_A_KEY else len(mine)
-    one, many = FINDINGS.get(first.kind, (f"One anomaly: {first.kind}", f"{{n}} anomalies: {first.kind}"))
-    told = (one if n == 1 else many).format(n=f"{n:,}", times=phrases.times(n), who=_who(history, mine))
+    kind = kind_of(first.kind)
+    n = len({anomaly.key for anomaly in mine}) if kind.of_a_key else len(mine)
+    told = (kind.one if n == 1 else kind.many).format(n=f"{n:,}", times=phrases.times(n), who=_who(history, mine))
     at = f"{'first ' if len(mine) > 1 else ''}at {phrases.moment(first.at)}{_after(history, first.at)}"
     return f"{told}, {at}{_others(others)}"
 
@@ -214,7 +155,7 @@ def _must_hold(grant: Grant, start: int, end: int) -> bool:
 
 def _heading(case: Case) -> str:
     if case.anomaly.kind != "two-holders":
-        return HEADINGS.get(case.anomaly.kind, f"{{key}}: {case.anomaly.kind}").format(key=case.key)
+        return kind_of(case.anomaly.kind).heading.format(key=case.key)
     if case.anomaly.until is None:
         return f"{case.key} had two owners"
     return f"{case.key} had two owners for {phrases.duration(case.until - case.anomaly.at)}"
@@ -234,7 +175,7 @@ def _strip(case: Case) -> Strip:
     for operation in case.involved:
         clients.setdefault(case.history.slot(operation.process), [])
     rows = [_holds(slot, held, both if any(grant.index in mine for grant in held) else (), case) for slot, held in sorted(clients.items())]
-    words = f"both entitled, {phrases.duration(case.until - anomaly.at)}" if both else phrases.kind_words(anomaly.kind)
+    words = f"both entitled, {phrases.duration(case.until - anomaly.at)}" if both else kind_of(anomaly.kind).words
     return Strip(Ruler(case.start, case.end), case.faults, case.nodes, rows, (anomaly.at, case.until), words)
 
 
@@ -321,7 +262,7 @@ def _operation_events(case: Case) -> Iterator[Told]:
     for operation in case.operations:
         proves = operation.index in evidence and not (case.anomaly.until is not None and operation.start > case.until)
         own = operation.index in mine and _changes(operation) and operation.start <= case.until
-        if proves or own or (case.anomaly.kind in CAUSED and _between(operation, since, case.anomaly.at)):
+        if proves or own or (kind_of(case.anomaly.kind).caused and _between(operation, since, case.anomaly.at)):
             yield operation.start, _sentence(case, operation)
 
 
@@ -370,6 +311,6 @@ def _contradiction(case: Case) -> str:
         owners = [case.history.slot(grant.process) for grant in case.grants if grant.index in anomaly.operations]
         who = phrases.slots(owners) if len(set(owners)) > 1 else "two owners"
         return f"{phrases.seconds(anomaly.at)} – {phrases.seconds(anomaly.until)} s: {who} were both entitled to {case.key} (▓)."
-    rule = RULES.get(anomaly.kind, "")
+    rule = kind_of(anomaly.kind).rule
     message = anomaly.message.rstrip(". ")
     return f"{rule} But {message}." if rule else f"{message}."

@@ -14,17 +14,15 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from harness.judging.checkers.grants import Grant, grants, skew_of
+from harness.judging.kind import kind_of
 from harness.judging.verdict import Anomaly, Verdict
 from harness.record.history import History, MalformedHistory, Operation, split
-from reports.phrases import kind_words
 
 LOCK_FUNCTIONS = frozenset({"try_acquire", "acquire_within", "extend", "is_held"})
 GROUPS, KEYS, LANES = 8, 3, 12
 LANES_IN_ALL = 44
 """Above this many lanes in all, each lock shows those of its clients that ever held it; the others share a lane."""
 
-EVERY_OPERATION = frozenset({"dedup-two-winners", "dedup-lost", "dedup-wrong-value", "not-linearizable"})
-"""Kinds whose operations are each marked; of the others the last one is: the one that contradicts."""
 MARKED = 12
 Interval = tuple[int, int]
 
@@ -144,8 +142,8 @@ def holds(history: History, operations: Sequence[Operation]) -> list[Grant]:
         return []
 
 
-def kind_of(key: str | None) -> str:
-    """Give the kind of a key: "t1-cas-0" is a "cas" key, "lock-2" a "lock" key."""
+def sort_of(key: str | None) -> str:
+    """Give the sort of a key: "t1-cas-0" is a "cas" key, "lock-2" a "lock" key."""
     if key is None:
         return "object"
     ours = re.match(r"t\d+-([a-z]+)-", key)
@@ -225,13 +223,14 @@ def _seen(history: History, operations: Sequence[Operation], anomalies: Sequence
     found: dict[Seen, None] = {}
     for anomaly in anomalies:
         involved = [by_index[n] for n in anomaly.operations if n in by_index]
-        if anomaly.kind in EVERY_OPERATION:
+        kind = kind_of(anomaly.kind)
+        if kind.each_operation:
             for each in involved[:MARKED]:
                 at = each.end if each.end is not None else each.start
                 found[Seen(history.slot(each.process), at, _word(each, anomaly))] = None
         elif involved:
             shows = next((each for each in involved if anomaly.at in (each.start, each.end)), involved[-1])
-            found[Seen(history.slot(shows.process), anomaly.at, kind_words(anomaly.kind))] = None
+            found[Seen(history.slot(shows.process), anomaly.at, kind.words)] = None
     return list(found)
 
 
@@ -281,10 +280,10 @@ def _kinds(history: History, by_key: dict[str | None, list[Operation]], anomalie
     wrong: Counter[str] = Counter()
     kinds: dict[str, list[Operation]] = {}
     keys: Counter[str] = Counter()
-    names = Counter(kind_of(key) for key in by_key)
+    names = Counter(sort_of(key) for key in by_key)
     common = {name for name, _ in names.most_common(GROUPS - 1)} if len(names) > GROUPS else set(names)
     for key, operations in by_key.items():
-        kind = kind_of(key) if kind_of(key) in common else "other"
+        kind = sort_of(key) if sort_of(key) in common else "other"
         keys[kind] += 1
         wrong[kind] += key in anomalies
         kinds.setdefault(kind, []).extend(operations)
@@ -300,7 +299,7 @@ def _kinds(history: History, by_key: dict[str | None, list[Operation]], anomalie
 def _named(kind: str, keys: int, by_key: dict[str | None, list[Operation]]) -> str:
     if kind == "object":
         return "one object"
-    only = [key for key in by_key if kind_of(key) == kind]
+    only = [key for key in by_key if sort_of(key) == kind]
     return str(only[0]) if keys == 1 and only else f"{keys:,} {kind} keys"
 
 

@@ -162,12 +162,6 @@ def after(history: History, seen: FaultSeen, around: Iterable[NodeSeen], at: int
     return f"{f'{took / NS_PER_S:.2f} s' if took >= NS_PER_S else duration(took)} after {since(history, seen, around)}"
 
 
-def kind_words(kind: str) -> str:
-    """Say a kind of anomalies where there is room for a few letters only."""
-    words = {"two-holders": "two owners", "dedup-two-winners": "two winners", "dedup-lost": "key lost", "dedup-wrong-value": "wrong value"}
-    return words.get(kind, kind.replace("-", " "))
-
-
 def client(history: History, process: int) -> str:
     """Say a client by its slot, as pictures do."""
     return f"client {history.slot(process)}"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from harness.judging.kind import kind_of
 from harness.judging.verdict import Status, Verdict, of_each_kind_first
 from harness.record.history import History
 from reports import rows
 from reports.frame import MARGIN, RIGHT, Frame
 from reports.marks import FLAG, INK, INK2, INK3, PAPER, SMALLEST_PX, WIDTH_PX, Box, Mark, Words, line, middle, text_width, wrap
-from reports.phrases import kind_words, moment
+from reports.phrases import moment
 from reports.scene import FaultSeen, has_nemesis, trial_starts
 
 TITLE_PX, SUBTITLE_PX = 26, 18
@@ -53,7 +54,7 @@ def flagged(verdict: Verdict) -> Flag | None:
         return None
     first = of_each_kind_first(anomalies)[0]
     more = "first " if sum(each.kind == first.kind for each in anomalies) > 1 else ""
-    return Flag(first.at, f"{kind_words(first.kind)}, {more}at {moment(first.at)}")
+    return Flag(first.at, f"{kind_of(first.kind).words}, {more}at {moment(first.at)}")
 
 
 def flag(first: Flag, frame: Frame, top: float) -> Iterator[Mark]:

@@ -175,13 +175,12 @@ def planted(history: History) -> str | None:
 
 
 def _described(trial: TrialEvidence) -> dict[str, Any]:
-    faults = [event.f for event in trial.history.nemesis() if isinstance(event.value, dict) and event.value.get("phase") == "begin"]
+    began = [fault.name for fault in trial.history.faults if fault.begin is not None]
     checks = {
         name: {"status": str(found.status), "summary": found.summary, "numbers": found.numbers, "anomalies": found.all_anomalies()}
         for name, found in _with_doubt(trial).items()
     }
     gates = [*validity(trial.history), *exposure(trial.history, driven(trial.history))]
-    began = [f for f in faults if f != "trial"]
     return {"n": trial.n, "status": str(_status(trial)), "faults": began, "checks": checks, "gates": gates}
 
 

@@ -21,8 +21,12 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import msgspec
 
+from harness import registry
 from harness.errors import UsageError
 from harness.judging import gates
+from harness.judging.check import check_of, every_check, workloads_of
+from harness.judging.counts import needs_bound
+from harness.judging.kind import every_kind
 from harness.record import store
 from harness.registry import nearest
 
@@ -40,30 +44,6 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 Trials = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
 Seconds = Annotated[int, msgspec.Meta(ge=0, le=3600)] | Annotated[float, msgspec.Meta(ge=0, le=3600)]
 Phase = Literal["begin", "active", "healing", "healed", "settled"]
-
-CHECK_OF: Mapping[str, str] = {
-    **dict.fromkeys(("two-holders", "lost-early", "alive-too-late", "spurious-refusal", "stuck", "stranger"), "lease"),
-    "fencing": "fencing",
-    **dict.fromkeys(("dedup-two-winners", "dedup-lost", "dedup-wrong-value"), "dedup"),
-    "not-linearizable": "linearizable",
-    "late-grant": "late-grant",
-    "extra-holders": "extra-holders",
-    **dict.fromkeys(("lost-update", "stale-write"), "resource"),
-    "acquire-late": "acquire-bound",
-}
-"""Which check finds each class of anomaly."""
-
-WORKLOADS_OF: Mapping[str, tuple[str, ...]] = {
-    "lease": ("lock", "resource", "acquire"),
-    "fencing": ("lock", "resource", "acquire"),
-    "extra-holders": ("lock",),
-    "dedup": ("dedup",),
-    "linearizable": ("cas", "counter"),
-    "late-grant": ("lock", "dedup"),
-    "resource": ("resource",),
-    "acquire-bound": ("acquire",),
-}
-"""Which workloads each check judges."""
 
 
 class BadClaims(UsageError):
@@ -155,7 +135,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     @property
     def checks(self) -> tuple[str, ...]:
         """Give the checks that its classes need, excused ones included."""
-        return tuple(dict.fromkeys(CHECK_OF[kind] for kind in (*self.anomalies, *self.excuses)))
+        return tuple(dict.fromkeys(check.name for kind in (*self.anomalies, *self.excuses) if (check := check_of(kind)) is not None))
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -217,8 +197,8 @@ NESTED: Mapping[str, type[msgspec.Struct]] = {"window": Window, "bound": Bound, 
 
 def needed_checks(claim: Claim, experiment: Experiment) -> tuple[str, ...]:
     """Give the checks of a claim that an experiment serves: those of its workloads; a workload not known here serves all."""
-    strange = not set(experiment.workloads) <= set(gates.WORKLOADS)
-    return tuple(check for check in claim.checks if strange or set(WORKLOADS_OF[check]) & set(experiment.workloads))
+    strange = not set(experiment.workloads) <= set(registry.names("workloads"))
+    return tuple(check for check in claim.checks if strange or set(workloads_of(check)) & set(experiment.workloads))
 
 
 def row_word(name: str) -> str:
@@ -400,10 +380,13 @@ class _File:
         if not experiment.trials:
             raise bad("trials", f"no number of trials, expected one for {' or '.join(PROFILES)}")
         for control in experiment.controls:
-            if control.check not in WORKLOADS_OF:
-                raise bad("controls", f"unknown check {control.check!r} of a control, {nearest(control.check, WORKLOADS_OF)}")
+            if control.check not in every_check():
+                raise bad("controls", f"unknown check {control.check!r} of a control, {nearest(control.check, every_check())}")
             if (control.mutant is None) == (control.experiment is None):
                 raise bad("controls", f"the control of {control.check} needs a mutant or an experiment, one of the two")
+            if control.mutant is not None and every_check()[control.check].needs_fault:
+                said = f"mutant {control.mutant} runs without a fault, and {control.check} judges nothing there"
+                raise bad("controls", f"{said}; expected a control with an experiment")
             others = [name for name in earlier if name != experiment.name]
             if control.experiment is not None and control.experiment not in others:
                 raise bad(
@@ -502,17 +485,18 @@ def _mistakes(claim: Claim, rows: Sequence[Row], experiments: Mapping[str, Exper
             yield "experiments", f"unknown experiment {name!r}, {nearest(name, experiments)}"
     for key in ("anomalies", "excuses"):
         for kind in getattr(claim, key):
-            if kind not in CHECK_OF:
-                yield key, f"unknown class {kind!r} of anomalies, {nearest(kind, CHECK_OF)}"
+            if kind not in every_kind():
+                yield key, f"unknown class {kind!r} of anomalies, {nearest(kind, every_kind())}"
     if both := set(claim.anomalies) & set(claim.excuses):
         yield "excuses", f"{sorted(both)[0]} both counts and is excused"
     for name in claim.gates:
-        if name not in gates.NAMES:
-            yield "gates", f"unknown gate {name!r}, {nearest(name, gates.NAMES)}"
-        elif name in gates.NEEDS_BOUND and claim.bound is None:
+        if name not in gates.names():
+            yield "gates", f"unknown gate {name!r}, {nearest(name, gates.names())}"
+        elif needs_bound(name) and claim.bound is None:
             yield "gates", f"gate {name} needs a bound"
-    if "late-grant" in claim.anomalies and claim.bound is None:
-        yield "anomalies", "late-grant needs a bound"
+    for kind in claim.anomalies:
+        if claim.bound is None and (check := check_of(kind)) is not None and check.needs_bound:
+            yield "anomalies", f"{kind} needs a bound"
     if claim.document != "warns" and (claim.excuses or claim.window is not None):
         yield "excuses" if claim.excuses else "window", f"only a document that warns excuses anything; this one {_stance(claim)}"
     yield from _run_mistakes(claim, experiments)
@@ -554,6 +538,7 @@ def _run_mistakes(claim: Claim, experiments: Mapping[str, Experiment]) -> Iterab
         yield "document", "a document that warns needs the window in which what it warns of may be"
     served = {check for name in claim.experiments for check in needed_checks(claim, experiments[name])}
     for kind in (*claim.anomalies, *claim.excuses):
-        if CHECK_OF[kind] not in served:
-            wanted = " or ".join(WORKLOADS_OF[CHECK_OF[kind]])
+        check = check_of(kind)
+        if check is not None and check.name not in served:
+            wanted = " or ".join(workloads_of(check.name))
             yield "anomalies", f"class {kind} needs workload {wanted}, which none of its experiments drives"

@@ -13,8 +13,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from harness.claims.file import CHECK_OF, WORKLOADS_OF, Claim, Claims, Word
-from harness.judging.gates import DOUBTS, WORKLOADS, Gate, began, broken, driven, episodes, exposure, mark, validity, window
+from harness import registry
+from harness.claims.file import Claim, Claims, Word
+from harness.judging.check import check_of, workloads_of
+from harness.judging.gates import DOUBTS, Gate, began, broken, driven, exposure, validity, window
 from harness.judging.statistics import Rate, median, rate
 from harness.judging.verdict import Anomaly, Status, Verdict, of_each_kind_first, unknown
 from harness.record.history import History, Operation
@@ -202,7 +204,7 @@ def _missing(verdict: Word, account: _Account) -> tuple[str, ...]:
 
 
 def _experiment(claim: Claim, evidence: ExperimentEvidence, account: _Account) -> None:
-    trials = [trial for trial in evidence.trials if mark(trial.history, "void") is None]
+    trials = [trial for trial in evidence.trials if trial.history.mark("void") is None]
     checks = _checks(claim, trials)
     for trial in trials:
         _trial(claim, evidence, trial, checks, account)
@@ -220,7 +222,7 @@ def _experiment(claim: Claim, evidence: ExperimentEvidence, account: _Account) -
 
 
 def _controls(claim: Claim, evidence: ExperimentEvidence, checks: Sequence[str], account: _Account) -> None:
-    counting = {CHECK_OF[kind] for kind in claim.anomalies}
+    counting = {found.name for kind in claim.anomalies if (found := check_of(kind)) is not None}
     mine = [control for control in evidence.controls if control.check in counting]
     account.controls += mine
     for control in mine:
@@ -235,9 +237,9 @@ def _controls(claim: Claim, evidence: ExperimentEvidence, checks: Sequence[str],
 def _checks(claim: Claim, trials: Sequence[TrialEvidence]) -> list[str]:
     """Give the checks of a claim that an experiment serves: all, less those of workloads that it does not drive."""
     workloads = {name for trial in trials for name in driven(trial.history)}
-    if not workloads or workloads - set(WORKLOADS):
+    if not workloads or workloads - set(registry.names("workloads")):
         return list(claim.checks)
-    return [check for check in claim.checks if workloads & set(WORKLOADS_OF[check])]
+    return [check for check in claim.checks if workloads & set(workloads_of(check))]
 
 
 def _trial(claim: Claim, evidence: ExperimentEvidence, trial: TrialEvidence, checks: Sequence[str], account: _Account) -> None:
@@ -316,7 +318,8 @@ def live(history: History, anomaly: Anomaly) -> int:
     last one if none does. Other anomalies say it themselves, or count from their earliest write.
     """
     steps = _steps(history, anomaly)
-    if CHECK_OF.get(anomaly.kind) != "lease":
+    check = check_of(anomaly.kind)
+    if check is None or check.name != "lease":
         return anomaly.live if anomaly.live is not None else (steps[0].end or anomaly.at) if steps else anomaly.at
     since = anomaly.live if anomaly.live is not None else anomaly.at
     owner = steps[0].argument.get("owner") if steps else None
@@ -340,7 +343,7 @@ def _workloads(checks: Iterable[str], history: History) -> list[str]:
     """Give the workloads whose exposure matters: of those that the checks judge the ones that were driven, or all if none was."""
     found: list[str] = []
     for check in checks:
-        judged = WORKLOADS_OF[check]
+        judged = workloads_of(check)
         run = [name for name in judged if name in driven(history)] or list(judged)
         found += [name for name in run if name not in found]
     return found
@@ -378,10 +381,10 @@ def _numbers(claim: Claim, evidence: Mapping[str, ExperimentEvidence], account: 
 
 def _cuts(histories: Sequence[History]) -> dict[str, Any]:
     lengths = [
-        (fault.phases["healing"].time - fault.phases["active"].time) / NS_PER_S
+        (fault.healing.time - fault.active.time) / NS_PER_S
         for history in histories
-        for fault in episodes(history)
-        if "active" in fault.phases and "healing" in fault.phases
+        for fault in history.faults
+        if fault.active is not None and fault.healing is not None
     ]
     ttls = {
         event.value["ttl_ms"] for history in histories for event in history.events if event.type == "invoke" and event.f == "try_acquire"

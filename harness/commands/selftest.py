@@ -17,7 +17,6 @@ from harness.driving.backend import mutants_of, undriven_of
 from harness.driving.plan import Episode, Plan
 from harness.driving.run import Progress
 from harness.errors import Infrastructure, UsageError
-from harness.judging.gates import mark
 from harness.record import store
 
 QUIET_S = 4.0
@@ -87,5 +86,5 @@ def detection(plan: Plan, trials: Sequence[TrialEvidence]) -> Detection:
 
 
 def _steady(trial: TrialEvidence) -> int:
-    steady = mark(trial.history, "steady")
-    return steady.time if steady is not None else 0
+    steady = trial.history.mark("steady")
+    return steady.moment.time if steady is not None else 0

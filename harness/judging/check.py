@@ -15,9 +15,9 @@ from harness.judging.family import Family, every_family
 from harness.judging.kind import LAST, Kind
 from harness.judging.model import Model
 from harness.judging.verdict import Verdict
-from harness.record.history import History
+from harness.record.history import Effect, History
 
-__all__ = ["Budget", "Check", "Kind", "Terms", "check_of", "every_check", "families_of", "functions_of"]
+__all__ = ["Budget", "Check", "Kind", "Terms", "check_of", "every_check", "families_of", "functions_of", "workloads_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Check:
     `families` are the families whose keys it is given, each family by itself; with `rest` also each that is judged for linearizability.
     Without either it is given whole trials of runs.
     `wanted`: it is given those keys only (or trials) on which one of these functions was used.
-    `effects`: it is given trials only of runs that have one fault with all of these effects (`harness.record.recorded.Effect`).
+    `effects`: it is given trials only of runs that have one fault with all of these effects (`harness.record.event.Effect`).
     `needs_bound`: only where a claim sets a bound.
     `gates` are counts that only it can give, by the name that a claim asks for.
     """
@@ -70,7 +70,7 @@ class Check:
     families: tuple[str, ...] = ()
     rest: bool = False
     wanted: frozenset[str] = frozenset()
-    effects: frozenset[str] = frozenset()
+    effects: frozenset[Effect] = frozenset()
     needs_bound: bool = False
     gates: Mapping[str, Callable[[History, Terms], int]] = field(default_factory=dict)
 
@@ -97,6 +97,12 @@ def every_check() -> Mapping[str, Check]:
 def check_of(kind: str) -> Check | None:
     """Give the check that finds a class of anomalies, None where none is installed."""
     return next((check for check in every_check().values() if kind in {each.name for each in check.kinds}), None)
+
+
+@cache
+def workloads_of(check: str) -> tuple[str, ...]:
+    """Give the installed workloads that a check judges: those that name it."""
+    return tuple(name for name in registry.names("workloads") if check in registry.load("workloads", name).checks)
 
 
 def families_of(check: Check) -> list[Family]:

@@ -141,15 +141,7 @@ def _takes_part(check: Check, history: History, terms: Terms) -> bool:
         return False
     if check.wanted and not any(event.f in check.wanted for event in history.events if event.type == "invoke"):
         return False
-    return not check.effects or any(check.effects <= _effects(history, fault) for fault in _faults(history))
-
-
-def _faults(history: History) -> list[str]:
-    return [spec.partition(":")[0] for spec in history.header.faults] if history.header else []
-
-
-def _effects(history: History, fault: str) -> frozenset[str]:
-    return frozenset({"cuts-replication", "cuts-a-side"}) if fault == "isolate-primary" else frozenset()
+    return not check.effects or history.has_fault_with(check.effects)
 
 
 def _only_read(terms: Terms) -> str:

@@ -16,12 +16,6 @@ DRIFT_PPM = 500
 JUMP_NS = 1_000_000
 
 
-def samples(history: History) -> list[tuple[int, int]]:
-    """Give the (monotonic, wall) pairs that were recorded, in ns."""
-    clocks = [event.value for event in history.nemesis() if event.f == "clock"]
-    return [(value["monotonic"], value["wall"]) for value in clocks]
-
-
 def clock_sane(history: History) -> bool:
     """Say that no two samples part further than allowed; true where there are fewer than two."""
     return excess_ns(history) <= 0
@@ -34,8 +28,8 @@ def excess_ns(history: History) -> int:
     clock run 1500 ppm fast for ever, and condemn a correct server's lease of 12 s.
     """
     worst, least, greatest = -JUMP_NS, inf, -inf
-    for monotonic, wall in samples(history):
-        offset, drift = wall - monotonic, monotonic * DRIFT_PPM // 1_000_000
+    for sample in history.clocks:
+        offset, drift = sample.wall - sample.monotonic, sample.monotonic * DRIFT_PPM // 1_000_000
         least, greatest = min(least, offset - drift), max(greatest, offset + drift)
         # Gained on an earlier sample, or lost against one, beyond the drift allowed since then.
         worst = max(worst, int(max(offset - drift - least, greatest - offset - drift)) - JUMP_NS)

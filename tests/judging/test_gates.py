@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from trials import NS_PER_MS, Script, failover_trial, latency_trial, opening, quiet_trial
 
-from harness.judging.gates import Gate, exposure, overlapping_pairs, promotions, validity, window
+from harness.judging.gates import Gate, exposure, overlapping_pairs, validity, window
+from harness.judging.roles import promotions
 from harness.record.clock import clock_sane
 from harness.record.history import BROKEN, CLIENTS, UNCLASSIFIED, History
 
@@ -238,7 +239,7 @@ def test_overlapping_pairs_are_those_in_flight_together_on_one_key() -> None:
 
 def test_promotions_name_the_new_primary_and_the_old_one() -> None:
     history = failover_trial().history()
-    assert [(found.node, found.old, found.time) for found in promotions(history)] == [("n2", "n1", 3000 * NS_PER_MS)]
+    assert [(found.node, found.old, found.moment.time) for found in promotions(history)] == [("n2", "n1", 3000 * NS_PER_MS)]
 
 
 def test_a_node_that_restarts_as_the_primary_it_was_is_no_promotion() -> None:

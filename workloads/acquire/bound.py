@@ -103,10 +103,9 @@ class _Meter:
     """What the lag meter overslept: intervals that do not overlap, in order."""
 
     def __init__(self, history: History) -> None:
-        events = [event for event in history.nemesis() if event.f == "lag"]
-        self.ran = bool(events)
-        self._ends = [event.time for event in events]
-        self._lengths: list[int] = [round(event.value["late_ms"] * NS_PER_MS) for event in events]
+        self.ran = bool(history.overslept)
+        self._ends = [each.moment.time for each in history.overslept]
+        self._lengths = [each.ns for each in history.overslept]
         self._sums: list[int] = [0, *accumulate(self._lengths)]
         self.total = self._sums[-1]
 

@@ -26,7 +26,7 @@ from harness.judging.check import Check, Kind
 from harness.judging.checkers.grants import Grant, grants
 from harness.judging.checkers.late_grant import staying_side
 from harness.judging.verdict import Anomaly, Verdict, first_of, invalid, unknown, valid
-from harness.record.history import History
+from harness.record.history import SPLIT_BRAIN, History
 
 ALLOWED = 1
 
@@ -138,5 +138,5 @@ EXTRA_HOLDERS = Check(
         ),
     ),
     judge=lambda history, terms: extra_holders(history),
-    effects=frozenset({"cuts-replication", "cuts-a-side"}),
+    effects=SPLIT_BRAIN,
 )

@@ -21,9 +21,8 @@ from dataclasses import dataclass
 
 from harness.judging.check import Check, Kind, Terms
 from harness.judging.verdict import Anomaly, Verdict, first_of, invalid, unknown, valid
-from harness.record.history import Event, History, Operation
+from harness.record.history import SPLIT_BRAIN, History, Moment, Operation
 
-FAULT = "isolate-primary"
 STAYING = "clients-a"
 ANSWERS = {"try_acquire": "granted", "acquire_within": "granted", "check_and_set": "set"}
 
@@ -33,8 +32,8 @@ class _Cut:
     """One cut that was proved; `healing` is None where the history ends before it."""
 
     old: str
-    begin: Event
-    healing: Event | None
+    begin: Moment
+    healing: Moment | None
 
     def zone(self, operation: Operation, bound_ns: int) -> bool:
         return self.begin.time + bound_ns <= operation.start and (self.healing is None or operation.index < self.healing.index)
@@ -51,7 +50,7 @@ def late_grant(history: History, bound_ns: int) -> Verdict:
     """
     cuts = _cuts(history)
     if not cuts:
-        return unknown(f"no {FAULT} was proved active")
+        return unknown("no split brain was proved active")
     side = staying_side(history)
     tries = [each for each in history.operations() if each.f in ANSWERS]
     attempted = answered = nameless = 0
@@ -85,12 +84,8 @@ def staying_side(history: History) -> str | None:
 
 
 def _cuts(history: History) -> list[_Cut]:
-    phases: dict[object, dict[str, Event]] = {}
-    for event in history.nemesis():
-        if event.f == FAULT:
-            phases.setdefault(event.value.get("id"), {}).setdefault(event.value["phase"], event)
-    proved = [found for found in phases.values() if "begin" in found and "active" in found and found["begin"].value.get("targets")]
-    return [_Cut(found["begin"].value["targets"][0], found["begin"], found.get("healing")) for found in proved]
+    proved = [fault for fault in history.faults if fault.splits_brain and fault.active is not None]
+    return [_Cut(fault.targets[0], fault.begin, fault.healing) for fault in proved if fault.begin is not None and fault.targets]
 
 
 def _given(operation: Operation) -> bool:
@@ -135,7 +130,7 @@ LATE_GRANT = Check(
         ),
     ),
     judge=_judge,
-    effects=frozenset({"cuts-replication", "cuts-a-side"}),
+    effects=SPLIT_BRAIN,
     needs_bound=True,
     gates={name: _number(name) for name in ("attempted_on_old_after_bound", "answered_by_new_after_bound")},
 )

@@ -4,8 +4,8 @@ Counts, and no anomaly of its own: what was lost is found by the lease and dedup
 for gates, since a survival that nobody could have missed proves nothing, so each count may be too low,
 never too high.
 
-*The crash* is the `begin` of the fault that killed: a kill (of its own or inside hold-back-replication), a restart.
-A fault that only cuts kills nobody: there the crash is the promotion, when the old primary's state was
+*The crash* is the `begin` of the fault that killed, be it one of its own or one that followed a cut.
+A fault that cuts replication kills nobody: there the crash is the promotion, when the old primary's state was
 given up. A fault of replicas is none. *Before* it counts what was acknowledged until then; where replication
 was cut first, only from the begin of the cut on, since the rest had been copied; with `whole`, from the beginning
 of the trial on: a synchronous primary acknowledges nothing once it is cut off, and what it had acknowledged until then
@@ -16,15 +16,11 @@ the fault is `healed`. What the old primary goes on answering on its side of a s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from harness.judging.checkers.grants import Grant, grants
-from harness.record.history import Event, History, Operation, split
-
-CUTS = frozenset({"isolate-primary", "hold-back-replication", "cancel-wait"})
-"""Faults that cut the primary from its replicas and kill nobody."""
+from harness.record.history import Effect, History, Moment, Operation, RecordedFault, split
 
 TRIES = frozenset({"try_acquire", "check_and_set"})
 
@@ -64,7 +60,7 @@ class _Crash:
 
 def survival(history: History, *, whole: bool = False) -> Survival:
     """Count what survived the crash or promotion of one trial; all 0 where there was none. O(n log n) in operations."""
-    crash = _crash(history.nemesis(), whole=whole)
+    crash = _crash(history, whole=whole)
     if crash is None:
         return Survival()
     operations = history.operations()
@@ -85,7 +81,7 @@ def survival(history: History, *, whole: bool = False) -> Survival:
 
 def attempted_while_cut(history: History) -> int:
     """Count the grants and dedup wins asked for between the cut and the crash of one trial, whatever came of them."""
-    crash = _crash(history.nemesis())
+    crash = _crash(history)
     if crash is None or crash.since < 0:
         return 0
     return sum(each.f in TRIES and crash.since < each.index < crash.index for each in history.operations())
@@ -94,65 +90,54 @@ def attempted_while_cut(history: History) -> int:
 # The crash
 
 
-def _crash(events: Sequence[Event], *, whole: bool = False) -> _Crash | None:
-    begins = [event for event in events if _fault(event).get("changes_roles") and event.value["phase"] == "begin"]
-    begins = [event for event in begins if _meets_primary(events, event)]
-    cut = next((event for event in begins if event.f in CUTS), None)
-    killed = next((event for event in begins if event.f not in CUTS), None)
-    begin = killed or cut
-    if begin is None:
+def _crash(history: History, *, whole: bool = False) -> _Crash | None:
+    begins = [(fault, fault.begin) for fault in history.faults if fault.begin is not None and fault.changes_roles]
+    begins = [(fault, begin) for fault, begin in begins if _meets_primary(history, fault, begin)]
+    cut = next((each for each in begins if _cuts(each[0])), None)
+    killed = next((each for each in begins if not _cuts(each[0])), None)
+    fault, begin = killed or cut or (None, None)
+    if fault is None or begin is None:
         return None
-    promoted = _promoted(events, begin)
-    if killed is None:
-        moment = min(promoted.values(), key=lambda event: event.index, default=None)
-    else:
-        moment = killed
+    promoted = _promoted(history, fault, begin)
+    moment = begin if killed else min(promoted.values(), key=lambda seen: seen.index, default=None)
     if moment is None:
         return None  # a cut, and nobody took over
-    cut_at = cut.index if cut is not None and cut.index < moment.index else -1
-    answering: dict[str | None, int] = {node: event.index for node, event in promoted.items()}
-    if not promoted and killed is not None:
-        answering = _restarted(events, killed)
+    cut_at = cut[1].index if cut is not None and cut[1].index < moment.index else -1
+    answering: dict[str | None, int] = {node: seen.index for node, seen in promoted.items()}
+    if not promoted and killed:
+        answering = _restarted(fault)
     return _Crash(-1 if whole else cut_at, moment.index, moment.time, answering)
 
 
-def _fault(event: Event) -> Mapping[str, Any]:
-    """Give the value of an event of a fault, nothing for other events."""
-    return event.value if "phase" in event.value and event.f != "trial" else {}
+def _cuts(fault: RecordedFault) -> bool:
+    return Effect.CUTS_REPLICATION in fault.effects
 
 
-def _meets_primary(events: Iterable[Event], begin: Event) -> bool:
+def _meets_primary(history: History, fault: RecordedFault, begin: Moment) -> bool:
     """Say whether a fault can have met the primary: a target that is no node, or whose role was never seen, may be it."""
-    roles = _roles(events, begin.index)
-    targets = begin.value.get("targets", ())
-    return not targets or any(roles.get(target, "primary") == "primary" for target in targets)
+    roles = _roles(history, begin)
+    return not fault.targets or any(roles.get(target, "primary") == "primary" for target in fault.targets)
 
 
-def _roles(events: Iterable[Event], until: int) -> dict[str, str]:
-    seen = (event.value for event in events if event.f == "role" and event.index < until)
-    return {value["node"]: value["role"] for value in seen}
+def _roles(history: History, until: Moment) -> dict[str, str]:
+    return {seen.node: seen.role for seen in history.roles if seen.moment.index < until.index}
 
 
-def _promoted(events: Iterable[Event], begin: Event) -> dict[str, Event]:
-    """Give the nodes that became primary since then, none of the fault's targets, with the event that says so."""
-    before = _roles(events, begin.index)
-    found: dict[str, Event] = {}
-    for event in events:
-        if event.f != "role" or event.index < begin.index or event.value["role"] != "primary":
+def _promoted(history: History, fault: RecordedFault, begin: Moment) -> dict[str, Moment]:
+    """Give the nodes that became primary since then, none of the fault's targets, and when each was seen so."""
+    before = _roles(history, begin)
+    found: dict[str, Moment] = {}
+    for seen in history.roles:
+        if seen.moment.index < begin.index or seen.role != "primary":
             continue
-        node = event.value["node"]
-        if before.get(node) != "primary" and node not in begin.value.get("targets", ()):
-            found.setdefault(node, event)
+        if before.get(seen.node) != "primary" and seen.node not in fault.targets:
+            found.setdefault(seen.node, seen.moment)
     return found
 
 
-def _restarted(events: Iterable[Event], killed: Event) -> dict[str | None, int]:
+def _restarted(killed: RecordedFault) -> dict[str | None, int]:
     """Give the nodes that answer again once the fault is healed: its targets, or a server that has no name."""
-    for event in events:
-        fault = _fault(event)
-        if event.f == killed.f and fault.get("id") == killed.value.get("id") and fault.get("phase") == "healed":
-            return dict.fromkeys((*killed.value.get("targets", ()), None), event.index)
-    return {}
+    return {} if killed.healed is None else dict.fromkeys((*killed.targets, None), killed.healed.index)
 
 
 # What was asked before and after

@@ -4,9 +4,11 @@ The index of timeouts is a set, and a list of it may be made of several requests
 there, what was not in it during the whole call must not. So each timer is judged by itself, against each list:
 
 - *timer-lost*: it was acknowledged, or listed, before this list was asked for; it is due by `now`, nobody has asked to take it
-  away by the end of the list, and it is missing. One anomaly a timer.
+  away by the end of the list, and it is missing.
 - *timer-back*: so it was known, and then taken away and that acknowledged, before the list was asked for, and it is listed.
 - *timer-early*: it is listed, and due later than `now`.
+
+A class has at most one anomaly a timer, of the first such list.
 
 *Soundness.* Invalid is sound: such a list has no place in any order. Valid says only that no list breaks these rules. A timer
 that was neither answered nor listed may be there or not, at any time. One that was set twice is not judged, and the verdict
@@ -146,17 +148,20 @@ def _lost(timers: Iterable[Timer], lists: Sequence[Listed]) -> Iterator[Anomaly]
 
 def _wrong(timers: Mapping[str, Timer], lists: Sequence[Listed]) -> Iterator[Anomaly]:
     """Give what is listed and must not be. Timers of other trials are in the index too: only those that were set here are judged."""
+    early, back = set[str](), set[str]()
     for listed in lists:
         for timer in (timers[name] for name in sorted(listed.names & timers.keys())):
-            if timer.due_ms > listed.now_ms:
+            if timer.due_ms > listed.now_ms and timer.name not in early:
+                early.add(timer.name)
                 yield _anomaly("timer-early", timer, listed, "is listed too early")
-            elif timer.gone(listed):
+            if timer.gone(listed) and timer.name not in back:
+                back.add(timer.name)
                 yield _anomaly("timer-back", timer, listed, "is listed after it was taken away")
 
 
 def _anomaly(kind: str, timer: Timer, listed: Listed, what: str) -> Anomaly:
     by = listed.operation
-    said = f"timer {timer.name}, due at {timer.due_ms}, {what} in what process {by.process} was answered for {listed.now_ms}"
+    said = f"timer {timer.name}, due at {timer.due_ms}, {what} in what process {by.process} listed up to {listed.now_ms}"
     taken = [timer.taken.index] if kind == "timer-back" and timer.taken is not None else []
     return Anomaly(kind, by.key, (timer.set.index, *taken, by.index), by.end or by.start, said, live=timer.set.end)
 
@@ -192,7 +197,7 @@ PUNCTUAL = Check(
             rule="A timer that was taken away is not listed any more.",
             heading="{key}: a timer that was taken away is listed again",
             one="A timer that was taken away came back",
-            many="Timers that were taken away were listed {times}",
+            many="{n} timers that were taken away came back",
             rank=65,
         ),
         Kind(
@@ -200,7 +205,7 @@ PUNCTUAL = Check(
             rule="A timer is not listed before it is due.",
             heading="{key}: a timer is listed before it is due",
             one="A timer was listed before it was due",
-            many="Timers were listed before they were due {times}",
+            many="{n} timers were listed before they were due",
             rank=95,
         ),
     ),

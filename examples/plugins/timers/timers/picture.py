@@ -1,4 +1,4 @@
-"""A picture of a trial's timers: a line for each, from its acknowledgement until it was taken away, and a cross where it was missing."""
+"""A picture of a trial's timers: a line for each, from acknowledged to taken away, and a cross where a list was wrong about it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from reports.files import drawn
 from timers.check import PUNCTUAL, Timer, timers_of
 
 NS_PER_S = 1_000_000_000
-KINDS = {kind.name: kind.words for kind in PUNCTUAL.kinds}
 
 
 def draw(directory: Path) -> list[Path]:
@@ -44,12 +43,12 @@ def _figure(history: History, timers: list[Timer], anomalies: Iterable[Anomaly])
     for timer in timers:
         if timer.set.end is not None:
             until = timer.taken.start if timer.taken is not None else end
-            axes.hlines(rows[timer.set.index], _s(timer.set.end, begin), _s(until, begin), color="C0", linewidth=1)
-    for number, (kind, words) in enumerate(KINDS.items()):
-        found = [anomaly for anomaly in anomalies if anomaly.kind == kind]
+            axes.hlines(rows[timer.set.index], _s(timer.set.end, begin), _s(until, begin), color="0.5", linewidth=1)
+    for number, kind in enumerate(PUNCTUAL.kinds):
+        found = [anomaly for anomaly in anomalies if anomaly.kind == kind.name]
         if found:
             places = [_s(each.at, begin) for each in found], [rows[each.operations[0]] for each in found]
-            axes.scatter(*places, marker="x", color=f"C{number + 1}", label=f"{words} ({len(found)})", zorder=3)
+            axes.scatter(*places, marker="x", color=f"C{number}", label=f"{kind.words} ({len(found)})", zorder=3)
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="upper left")
     return figure

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.driving.client import Client
-from harness.driving.generator import Context, Invocation
+from harness.driving.generator import Context, Invocation, meeting
 from harness.driving.workload import Attendant, Attended, Workload
 from harness.record.history import Event
 
@@ -29,21 +29,24 @@ class TimersGenerator:
     listed: bool = False  # in the final phase
 
     def next(self, context: Context) -> tuple[Invocation | None, TimersGenerator]:
-        key = f"{context.prefix}-timers"
         if context.phase == "final":
-            return None if self.listed else Invocation(LIST, key, {"now_ms": LATEST_MS}), replace(self, listed=True)
+            return None if self.listed else _asked(context, LIST, {"now_ms": LATEST_MS}), replace(self, listed=True)
         if context.draw.randrange(100) < self.list_percent:
-            now_ms = context.draw.choice((LATEST_MS, LATEST_MS // 2))
-            return Invocation(LIST, key, {"now_ms": now_ms}), self
+            return _asked(context, LIST, {"now_ms": context.draw.choice((LATEST_MS, LATEST_MS // 2))}), self
         if len(self.mine) < self.kept:
             timer = f"{context.prefix}-timer-{context.slot}-{context.step}"
-            return Invocation(SET, key, {"key": timer, "time_ms": context.draw.randrange(LATEST_MS)}), self
-        return Invocation(TAKE, key, {"key": self.mine[0]}), replace(self, mine=self.mine[1:])
+            return _asked(context, SET, {"key": timer, "time_ms": context.draw.randrange(LATEST_MS)}), self
+        return _asked(context, TAKE, {"key": self.mine[0]}), replace(self, mine=self.mine[1:])
 
     def update(self, context: Context, invocation: Event, completion: Event) -> TimersGenerator:
         if invocation.f == SET and completion.type == "ok":
             return replace(self, mine=(*self.mine, invocation.value["key"]))
         return self
+
+
+def _asked(context: Context, f: str, value: Mapping[str, Any]) -> Invocation:
+    met = meeting(context)  # slots that wait for one instant overlap, and meet races that need two
+    return Invocation(f, f"{context.prefix}-timers", value, met[1] if met is not None else 0)
 
 
 @dataclass(slots=True)

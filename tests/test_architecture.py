@@ -19,18 +19,20 @@ import harness
 import reports
 import workloads
 from backends.client import FUNCTIONS
-from harness.claims.file import CHECK_OF, WORKLOADS_OF, shipped
+from harness.claims.file import shipped
 from harness.driving.backend import mutants_of
 from harness.driving.nemesis import Fault
 from harness.driving.plan import FaultSpec
-from harness.driving.resource import FUNCTIONS as RESOURCE_FUNCTIONS
-from harness.judging.checkers.linearizable import Budget
-from harness.judging.checks import FAMILIES, READS, checkers
+from harness.driving.workload import Workload
+from harness.judging.check import Check, every_check, workloads_of
+from harness.judging.checks import unjudged
+from harness.judging.family import Family
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 PACKAGES = (harness, backends, workloads, faults, reports)
-KINDS = ("backends", "workloads", "faults", "reports")
+KINDS = ("backends", "workloads", "faults", "checks", "models", "reports")
+SAY = ("workloads", "faults", "checks", "models", "reports")
 SCREENS = ("progress", "terminal", "nights")
 POINTS = [(kind, name, value) for kind in KINDS for name, value in PROJECT["entry-points"][f"holdwater.{kind}"].items()]
 EXPERIMENTS = list(shipped().experiments.values())
@@ -62,7 +64,7 @@ def registered(kind: str) -> dict[str, Any]:
 
 
 def is_workload(candidate: object) -> bool:
-    return not isinstance(candidate, type) and all(hasattr(candidate, name) for name in ("functions", "checks", "options", "generator"))
+    return isinstance(candidate, Workload)
 
 
 def is_fault(candidate: object) -> bool:
@@ -79,7 +81,7 @@ def is_backend(candidate: object) -> bool:
 @pytest.mark.parametrize(("kind", "name", "value"), POINTS, ids=lambda each: str(each))
 def test_every_entry_point_exists(kind: str, name: str, value: str) -> None:
     assert load(value) is not None
-    assert value.split(".")[0] == kind
+    assert value.split(".")[0] == kind or kind in ("checks", "models")
 
 
 @pytest.mark.parametrize(
@@ -111,8 +113,8 @@ def test_what_is_installed_is_what_is_written() -> None:
         assert registry.names(kind) == sorted(name for each, name, _ in POINTS if each == kind), "install again: pip install -e ."
 
 
-@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, name, _ in POINTS if kind in ("workloads", "faults")])
-def test_every_workload_and_fault_says_in_one_sentence_what_it_is(kind: str, name: str) -> None:
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, name, _ in POINTS if kind in SAY])
+def test_every_plugin_says_in_one_sentence_what_it_is(kind: str, name: str) -> None:
     sentence = registered(kind)[name].sentence
     assert sentence
     assert "\n" not in sentence
@@ -123,33 +125,33 @@ def test_every_workload_and_fault_says_in_one_sentence_what_it_is(kind: str, nam
 
 @pytest.mark.parametrize("name", list(registered("workloads")))
 def test_every_function_of_a_workload_is_in_the_clients_vocabulary(name: str) -> None:
-    assert registered("workloads")[name].functions <= FUNCTIONS | RESOURCE_FUNCTIONS
+    workload = registered("workloads")[name]
+    assert workload.functions | workload.optional <= FUNCTIONS | workload.answers
 
 
 @pytest.mark.parametrize("name", list(registered("backends")))
 def test_every_backend_speaks_only_the_vocabulary_and_offers_every_workload_what_it_needs(name: str) -> None:
     offered = registered("backends")[name].functions
     assert offered <= FUNCTIONS
-    assert all(workload.functions <= offered | RESOURCE_FUNCTIONS for workload in registered("workloads").values())
+    assert all(workload.functions | workload.optional <= offered | workload.answers for workload in registered("workloads").values())
 
 
 @pytest.mark.parametrize("name", list(registered("workloads")))
-def test_every_check_that_a_workload_names_exists_for_the_keys_that_it_makes(name: str) -> None:
+def test_every_check_that_a_workload_names_exists_and_together_they_take_all_that_it_drives(name: str) -> None:
     workload = registered("workloads")[name]
-    table = checkers(Budget())
-    judged = {family for family, functions in FAMILIES if workload.functions & functions}
-    assert set(workload.checks) <= {check for family in judged for check in table[family]}
-    assert workload.functions <= frozenset().union(*(functions for _, functions in FAMILIES)) | READS | {"release"}
+    assert set(workload.checks) <= set(registered("checks"))
+    assert not unjudged(workload.functions | workload.optional, workload.checks)
 
 
-def test_every_class_of_anomaly_has_a_check_and_every_check_workloads_that_exist() -> None:
-    assert set(CHECK_OF.values()) == set(WORKLOADS_OF)
-    assert {name for names in WORKLOADS_OF.values() for name in names} <= set(registered("workloads"))
+def test_every_check_has_workloads_that_it_judges() -> None:
+    assert all(workloads_of(name) for name in every_check())
 
 
-def test_every_check_that_a_workload_names_is_claimed_of_that_workload() -> None:
-    for name, workload in registered("workloads").items():
-        assert all(name in WORKLOADS_OF[check] for check in workload.checks)
+@pytest.mark.parametrize("kind", ["checks", "models"])
+def test_every_check_and_model_is_a_value_under_its_own_name(kind: str) -> None:
+    for name, value in registered(kind).items():
+        assert isinstance(value, Check if kind == "checks" else Family)
+        assert value.name == name
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda experiment: experiment.name)
@@ -159,7 +161,7 @@ def test_every_name_in_the_shipped_claims_exists(experiment: Any) -> None:
     assert set(experiment.workloads) <= set(registered("workloads"))
     assert {FaultSpec.parse(fault).name for fault in experiment.faults} <= set(registered("faults"))
     assert {control.mutant for control in experiment.controls} - {None} <= set(mutants_of(backend))
-    assert {control.check for control in experiment.controls} <= set(WORKLOADS_OF)
+    assert {control.check for control in experiment.controls} <= set(every_check())
 
 
 @pytest.mark.parametrize("name", list(registered("backends")))

@@ -21,7 +21,7 @@ from harness.driving.system import Need
 from harness.errors import Infrastructure, UsageError
 from harness.heartbeat import Say
 from harness.judging.check import Terms
-from harness.judging.checks import trial_verdicts
+from harness.judging.checks import trial_verdicts, unjudged
 from harness.judging.gates import DOUBTS, driven, exposure, validity
 from harness.judging.verdict import Status, Verdict, combine, unknown
 from harness.record import store
@@ -58,7 +58,13 @@ def carry_out(plan: Plan, directory: Path, progress: Progress) -> tuple[Ran, str
 
 def check(plan: Plan) -> None:
     """Raise UsageError where the parts of a plan do not fit each other, Infrastructure where a variable names a server that is none."""
-    check_plan(plan, catalogue(plan))
+    chosen = catalogue(plan)
+    check_plan(plan, chosen)
+    for name, workload in chosen.workloads.items():
+        if left := unjudged(workload.driven(chosen.backend.functions), workload.checks):
+            raise UsageError(
+                f"workload {name} drives {', '.join(sorted(left))}, which none of its checks takes ({', '.join(workload.checks)})"
+            )
     install.absent(needed(plan))
 
 

@@ -14,7 +14,7 @@ from itertools import compress
 
 from harness import registry
 from harness.errors import UsageError
-from harness.judging.check import Budget, Check, Terms, every_check, families_of
+from harness.judging.check import Budget, Check, Terms, every_check, families_of, functions_of
 from harness.judging.checkers import Checker
 from harness.judging.family import Family, every_family
 from harness.judging.model import Model
@@ -175,6 +175,16 @@ def _counted(verdict: Verdict, history: History) -> Verdict:
 
 def _joined(parts: Mapping[str, Verdict]) -> Verdict:
     return replace(combine(parts), numbers={"answered": sum(part.numbers["answered"] for part in parts.values())})
+
+
+def unjudged(functions: frozenset[str], checks: Iterable[str]) -> frozenset[str]:
+    """Give of some functions those that none of these checks takes: operations that nobody would judge. Raises UsageError on no check."""
+    taken: set[str] = set()
+    for name in checks:
+        if name not in every_check():
+            raise UsageError(f"unknown check {name!r}, {nearest(name, every_check())}")
+        taken |= functions_of(every_check()[name])
+    return functions - taken
 
 
 def judge(history: History, model: str | None, budget_s: float, models: Mapping[str, Model] | None = None) -> Verdict:

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from harness.claims.file import CHECK_OF, Claim, Experiment, Word, needed_checks, shipped
+from harness.claims.file import Claim, Experiment, Word, needed_checks, shipped
 from harness.claims.judging import judge, table
 from harness.driving.backend import mutants_of
 from harness.driving.nemesis import refusal
 from harness.driving.plan import Episode, FaultSpec, Plan
-from harness.driving.resource import FUNCTIONS as RESOURCE_FUNCTIONS
+from harness.judging.check import check_of
 
 CLAIMS = shipped()
 POINTS = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))["project"]["entry-points"]
@@ -90,7 +90,7 @@ def test_every_name_in_an_experiment_exists(experiment: Experiment) -> None:
     assert experiment.variant in backend.variants
     assert {control.mutant for control in experiment.controls} - {None} <= set(mutants_of(backend))
     for name in experiment.workloads:
-        assert plugin("workloads", name).functions <= backend.functions | RESOURCE_FUNCTIONS
+        assert plugin("workloads", name).functions <= backend.functions | plugin("workloads", name).answers
     for fault in experiment.faults:
         name = FaultSpec.parse(fault).name
         assert plugin("faults", name).name == name
@@ -116,7 +116,7 @@ def test_every_fault_of_an_experiment_has_its_turn(experiment: Experiment) -> No
 
 @pytest.mark.parametrize("claim", [claim for claim in RUNNABLE if Word.HOLDS in claim.expect], ids=lambda claim: claim.id)
 def test_every_check_that_must_find_nothing_has_a_positive_control(claim: Claim) -> None:
-    counting = {CHECK_OF[kind] for kind in claim.anomalies}
+    counting = {check.name for kind in claim.anomalies if (check := check_of(kind)) is not None}
     for name in claim.experiments:
         experiment = CLAIMS.experiments[name]
         controlled = {control.check for control in experiment.controls}

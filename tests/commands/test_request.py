@@ -135,7 +135,7 @@ def test_no_number_that_is_taken_leaves_a_slot_without_operations(workload: str,
         made = plan(asked(workload, *options))
     except UsageError:
         return
-    _first_operations(loaded.generator({**loaded.options, **made.options[workload]}))
+    _first_operations(loaded.begin(made.options[workload], loaded.optional))
 
 
 def _first_operations(generator: Generator) -> None:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from fakes import FakeBackend, FakeSystem, fake_catalogue
 
 from faults.client_pause import CLIENT_PAUSE
-from harness.driving.pausing import Pauses, with_clients
 from harness.driving.plan import Episode, FaultSpec, Plan
 from harness.driving.run import HISTORY, run
+from harness.driving.system import System
 from harness.errors import Refused, UsageError
+from harness.judging.check import Terms
 from harness.judging.checks import verdicts
-from harness.judging.gates import SPECIAL, exposure, validity
+from harness.judging.counts import every_count
+from harness.judging.gates import exposure, validity
 from harness.judging.verdict import Status
 from harness.record.format import load
 from harness.record.history import CLIENTS, History, Operation
+from workloads.resource.pausing import Pauses
 
 TTL_MS = 300
 EPISODE = Episode((FaultSpec("client-pause"),), quiet_s=0.3, fault_s=1.6, after_s=0.4)
@@ -108,7 +111,7 @@ def test_the_trial_meets_the_gates(which: str, request: pytest.FixtureRequest) -
     (trial,) = request.getfixturevalue(which).trials()
     needed = {"stale_writes_tried": 1, "granted_after_expiry": 1}
     assert [str(gate) for gate in (*validity(trial.history), *exposure(trial.history, ["resource"], needed)) if not gate.met] == []
-    assert SPECIAL["stale_writes_tried"](trial.history, None) <= SPECIAL["granted_after_expiry"](trial.history, None)
+    assert every_count()["stale_writes_tried"](trial.history, Terms()) <= every_count()["granted_after_expiry"](trial.history, Terms())
 
 
 # Ways out
@@ -138,7 +141,7 @@ def test_a_lease_that_outlasts_the_fault_is_a_pause_that_was_not_proved(tmp_path
 
 
 def test_healing_without_injecting_changes_nothing() -> None:
-    injection = CLIENT_PAUSE.on(with_clients(FakeSystem(), Pauses()), CLIENTS)
+    injection = CLIENT_PAUSE.on(cast(System, Pauses()), CLIENTS)
     injection.heal()
     assert injection.healed().proved
     assert not injection.bites().proved

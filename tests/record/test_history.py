@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trials import failover_trial
 
-from harness.judging.checkers.acquire_bound import acquire_bound
 from harness.judging.checkers.extra_holders import extra_holders
 from harness.judging.checkers.fencing import fencing
 from harness.judging.checkers.late_grant import late_grant
@@ -24,6 +23,7 @@ from harness.record.clock import clock_sane
 from harness.record.format import content, dump, encode, load, parse
 from harness.record.history import Event, Header, History, MalformedHistory
 from reports import scene
+from workloads.acquire.bound import acquire_bound
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.text(max_size=8),

@@ -10,13 +10,14 @@ from msgspec.structs import replace
 from split_brain import MS, Recorder, S, split_brain
 
 from harness.judging.checkers.lease import lease
-from harness.judging.checkers.resource import resource
-from harness.judging.verdict import WORST_FIRST, Anomaly, Verdict, combine, invalid, unknown, valid
+from harness.judging.kind import every_kind
+from harness.judging.verdict import Anomaly, Verdict, combine, invalid, unknown, valid
 from harness.record.history import History
 from reports import phrases
-from reports.explain import FINDINGS, HEADINGS, RULES, explain, finding
+from reports.explain import explain, finding
 from reports.groups import holds
 from reports.scene import faults
+from workloads.resource.updates import resource
 
 
 @pytest.fixture(scope="module")
@@ -68,26 +69,33 @@ def anomaly(history: History, kind: str) -> Anomaly:
     return Anomaly(kind, key, indices, history.events[-1].time, "this contradicts that")
 
 
-OF = {kind: keys() if kind.startswith("dedup") else register() if kind == "not-linearizable" else leases() for kind in HEADINGS}
+HEADED = [kind for kind in every_kind() if kind != "two-holders"]  # whose heading says for how long
+OF = {kind: keys() if kind.startswith("dedup") else register() if kind == "not-linearizable" else leases() for kind in HEADED}
 
 
-def test_every_kind_has_its_place_among_the_worst() -> None:
-    assert set(WORST_FIRST) == set(FINDINGS) == set(RULES)
+def test_every_kind_has_a_place_of_its_own_among_the_worst() -> None:
+    places = [kind.rank for kind in every_kind().values()]
+    assert len(places) == len(set(places))
 
 
-@pytest.mark.parametrize("kind", HEADINGS)
+def test_what_is_told_first_is_two_holders_and_what_is_told_last_a_token() -> None:
+    first, *_, last = every_kind()
+    assert (first, last) == ("two-holders", "fencing")
+
+
+@pytest.mark.parametrize("kind", HEADED)
 def test_every_kind_has_a_heading_and_ends_with_what_contradicts_what(kind: str) -> None:
     text = explain(OF[kind], anomaly(OF[kind], kind))
     lines = text.splitlines()
     assert lines[0].startswith(str(OF[kind].events[0].key))
-    assert " ".join(text.split()).endswith(f"{RULES[kind]} But this contradicts that.")
+    assert " ".join(text.split()).endswith(f"{every_kind()[kind].rule} But this contradicts that.")
     assert max(map(len, lines)) <= 79
 
 
 OF_NO_LEASE = ("not-linearizable", "lost-update", "stale-write", "acquire-late")
 
 
-@pytest.mark.parametrize("kind", HEADINGS)
+@pytest.mark.parametrize("kind", HEADED)
 def test_leases_have_a_strip_and_other_objects_have_none(kind: str) -> None:
     assert ("seconds" in explain(OF[kind], anomaly(OF[kind], kind))) == (not kind.startswith("dedup") and kind not in OF_NO_LEASE)
 
@@ -231,7 +239,7 @@ def test_finding_of_an_unknown_verdict_says_why() -> None:
     assert finding(keys(), unknown("the clock was not sane")) == "No verdict: the clock was not sane"
 
 
-@pytest.mark.parametrize("kind", [*HEADINGS, "two-holders", "a-new-kind"])
+@pytest.mark.parametrize("kind", [*HEADED, "two-holders", "a-new-kind"])
 def test_every_kind_has_a_finding_for_one_and_for_many(kind: str) -> None:
     for n in (1, 3):
         told = finding(leases(), invalid("odd", [anomaly(leases(), kind)] * n))

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from driving import Answer, drive, invocations
 
+from backends.client import FUNCTIONS
 from harness.driving.generator import NS_PER_S, Generator, Invocation
 from workloads.acquire import ACQUIRE
 
 
 def generator() -> Generator:
-    return ACQUIRE.generator(ACQUIRE.options)
+    return ACQUIRE.begin({}, FUNCTIONS)
 
 
 def granted(invocation: Invocation) -> tuple[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from driving import Answer, Slot, drive, invocations, times
 
+from backends.client import FUNCTIONS
 from harness.driving.generator import MEETING_NEAR_NS, MEETING_NS, Generator, Invocation
 from workloads.cas import CAS
 
@@ -14,7 +15,7 @@ DELETED = "t1-cas-deleted"
 
 
 def generator(keys: int = 3) -> Generator:
-    return CAS.generator({"keys": keys})
+    return CAS.begin({"keys": keys}, FUNCTIONS)
 
 
 def at_version(version: int) -> Answer:

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from driving import Slot, drive, invocations
 
+from backends.client import FUNCTIONS
 from harness.driving.generator import MEETING_NEAR_NS, MEETING_NS, NS_PER_S, Generator, Invocation
 from workloads.counter import COUNTER
 
 
 def generator(delta: int = 1) -> Generator:
-    return COUNTER.generator({**COUNTER.options, "delta": delta})
+    return COUNTER.begin({"delta": delta}, FUNCTIONS)
 
 
 def answer(invocation: Invocation) -> tuple[str, Any]:

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from driving import SLOTS, Slot, drive, invocations, times
 
+from backends.client import FUNCTIONS
 from harness.driving.generator import NS_PER_S, Generator, Invocation
 from workloads.dedup import DEDUP
 
 
 def generator(keys_per_s: int = 20) -> Generator:
-    return DEDUP.generator({"keys_per_s": keys_per_s})
+    return DEDUP.begin({"keys_per_s": keys_per_s}, FUNCTIONS)
 
 
 def winning(invocation: Invocation) -> tuple[str, Any]:

@@ -8,6 +8,7 @@ from zlib import crc32
 import pytest
 from driving import SLOTS, Answer, Slot, drive, invocations, times
 
+from backends.client import FUNCTIONS
 from harness.driving.generator import MEETING_NEAR_NS, MEETING_NS, NS_PER_S, Generator, Invocation
 from workloads.lock import LOCK, SPENT_KEPT
 
@@ -16,7 +17,7 @@ GRANTED = {"try_acquire": {"granted": True, "fencing_token": 1}, "extend": {"hel
 
 
 def generator(**options: Any) -> Generator:
-    return LOCK.generator({**LOCK.options, **options})
+    return LOCK.begin(options, FUNCTIONS)
 
 
 def granting(invocation: Invocation) -> tuple[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from driving import Slot, context, drive, invocations, times
 
+from backends.client import FUNCTIONS
 from harness.driving.generator import Context, Invocation, Mix
 from harness.record.history import Event
 from workloads.cas import CAS
@@ -89,7 +90,7 @@ def model(invocation: Invocation) -> tuple[str, Any]:
 
 
 def whole() -> Mix:
-    return Mix(tuple((1.0, workload.generator(workload.options)) for workload in (LOCK, DEDUP, CAS, COUNTER)))
+    return Mix(tuple((1.0, workload.begin({}, FUNCTIONS)) for workload in (LOCK, DEDUP, CAS, COUNTER)))
 
 
 def test_all_four_workloads_in_one_slot_have_their_turns() -> None:
@@ -113,5 +114,5 @@ def test_every_function_drawn_is_declared_by_a_workload() -> None:
 def test_a_workload_draws_all_the_functions_that_it_declares_and_no_others(workload: Any) -> None:
     drawn: set[str] = set()
     for phase in ("quiet", "fault", "final"):
-        drawn |= {each.f for each in invocations(drive(lambda: workload.generator(workload.options), model, phase=phase, final_at=10**9))}
+        drawn |= {each.f for each in invocations(drive(lambda: workload.begin({}, FUNCTIONS), model, phase=phase, final_at=10**9))}
     assert drawn == workload.functions

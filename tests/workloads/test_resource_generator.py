@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from driving import SLOTS, Answer, Slot, drive, invocations, times
 
+from backends.client import FUNCTIONS
 from harness.driving.generator import NS_PER_S, Generator, Invocation
 from workloads.resource import RESOURCE
 
 
 def generator(names: int = 2, fenced: int = 0, left_percent: int = 0) -> Generator:
-    return RESOURCE.generator({"names": names, "ttl_ms": 600, "fenced": fenced, "left_percent": left_percent})
+    return RESOURCE.begin({"names": names, "ttl_ms": 600, "fenced": fenced, "left_percent": left_percent}, FUNCTIONS)
 
 
 def well(invocation: Invocation) -> tuple[str, Any]:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.driving.lag import LEAST_S, LagMeter
 from harness.record.format import load
 from harness.record.history import Header
 from harness.record.journal import Journal
+from workloads.acquire.lag import LEAST_S, LagMeter
 
 PATIENCE_S = 30.0
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from harness.driving.client import Completion, outcome
-from harness.driving.resource import NODE, Resource, ResourceClient
+from workloads.resource.record import RECORDS, Resource, ResourceClient
 
 KEY = "record"
 
@@ -84,8 +84,10 @@ def test_the_client_answers_for_the_resource() -> None:
     backend = Backend()
     client = ResourceClient(backend, Resource())
     written = outcome(client, "resource_write", KEY, {"lock": "l", "value": 3, "fencing_token": 2, "checked": True})
-    assert written == Completion("ok", {"written": True}, NODE)
-    assert outcome(client, "resource_read", KEY, {"lock": "l", "fencing_token": 2}) == Completion("ok", {"value": 3, "token": 2}, NODE)
+    assert written == Completion("ok", {"written": True}, RECORDS.node)
+    assert outcome(client, "resource_read", KEY, {"lock": "l", "fencing_token": 2}) == Completion(
+        "ok", {"value": 3, "token": 2}, RECORDS.node
+    )
     assert backend.asked == []
 
 

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trials import Script
 
-from harness.driving.resource import Resource
-from harness.judging.checkers.resource import resource, stale_tried
 from harness.judging.checks import verdicts
 from harness.judging.verdict import Status, Verdict
 from harness.record.history import MalformedHistory
+from workloads.resource.record import Resource
+from workloads.resource.updates import resource, stale_tried
 
 KEY = "t1-record-0"
 

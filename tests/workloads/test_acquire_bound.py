@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trials import Script
 
-from harness.judging.checkers.acquire_bound import acquire_bound
 from harness.judging.checkers.lease import lease
 from harness.judging.checks import verdicts
 from harness.judging.verdict import Status, Verdict
 from harness.record.history import MalformedHistory
+from workloads.acquire.bound import acquire_bound
 
 KEY = "t1-acquire-0"
 GRANTED, REFUSED = {"granted": True, "fencing_token": 1}, {"granted": False, "fencing_token": None}

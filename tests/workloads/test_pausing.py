@@ -8,11 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from fakes import FakeSystem
-
-from harness.driving.pausing import Pauses, with_clients
 from harness.driving.system import PausesClients, Sleeper
 from harness.record.history import Event
+from workloads.resource.pausing import Pauses
 
 LOCK, RECORD, TTL_MS = "t1-resource-0", "t1-record-0", 600
 PATIENCE_S = 30.0
@@ -246,9 +244,5 @@ def test_another_pause_forgets_the_sleepers_of_the_one_before() -> None:
     assert stopped(workers) == []
 
 
-def test_a_system_with_clients_is_still_the_system() -> None:
-    workers, plain = Workers(), FakeSystem()
-    system = with_clients(plain, workers.pauses)
-    assert isinstance(system, PausesClients)
-    assert not isinstance(plain, PausesClients)
-    assert (system.name, system.primary(), system.roles()) == (plain.name, plain.primary(), plain.roles())
+def test_pauses_are_what_a_fault_on_clients_asks() -> None:
+    assert isinstance(Pauses(), PausesClients)

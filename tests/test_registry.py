@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,9 @@ def test_a_plug_in_is_called_what_its_entry_point_is(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["faults", "workloads"])
 def test_every_file_that_makes_a_plug_in_is_an_entry_point(kind: str) -> None:
     named = {point.value.partition(":")[0] for point in registry._points(kind).values()}
-    there = {f"{kind}.{path.stem}" for path in (ROOT / kind).glob("*.py") if f"{path.stem.upper()} = " in path.read_text("utf-8")}
+    files = {path.parent if path.stem == "__init__" else path for path in (ROOT / kind).rglob("*.py")} - {ROOT / kind}
+    text = {file: (file / "__init__.py" if file.is_dir() else file).read_text("utf-8") for file in files}
+    there = {f"{kind}.{file.stem}" for file in files if re.search(rf"^{file.stem.upper()} = (Fault|Workload)\(", text[file], re.M)}
     assert there == named
 
 

@@ -19,11 +19,11 @@ from harness.commands.guard import Failure, attempt
 from harness.commands.machine import doctor, install, list_
 from harness.commands.options import Command
 from harness.commands.runs import run, selftest
-from harness.commands.stored import check, report
+from harness.commands.stored import check, judge, report
 from harness.commands.tables import merge, nightly, verify
 from harness.errors import UsageError
 
-COMMANDS = (verify, merge, nightly, run, selftest, check, report, list_, doctor, install)
+COMMANDS = (verify, merge, nightly, run, selftest, check, judge, report, list_, doctor, install)
 PACKAGES = ("backends", "faults", "reports", "workloads")
 
 

@@ -6,14 +6,18 @@ import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
+
+from msgspec.structs import replace
 
 from harness import heartbeat, registry
+from harness.claims.results import Results, Run, Verify, exit_of
 from harness.commands import guard, streams
 from harness.record import store
 from harness.report import NotDrawn, Report
 
 T = TypeVar("T")
+R = TypeVar("R", Run, Verify)
 
 
 def draw(directory: Path) -> list[Path]:
@@ -55,16 +59,21 @@ def _load(name: str) -> Report:
     return report
 
 
-def tell(drawing: Callable[[], object], results: Any, text: Callable[[Any], str] | None) -> int:
+def tell(drawing: Callable[[], object], results: R, text: Callable[[R], str] | None) -> int:
     """Draw, and print the result (as JSON without `text`), also where drawing failed: it took long to come by.
 
     Give the exit code, which is the one that was printed: what was found stands before a picture that is missing.
     """
     failed = guard.attempt(drawing)
     if isinstance(failed, guard.Failure):
-        code = min(int(results["exit"]), failed.code, key=guard.PRECEDENCE.index)
-        results = {**results, "exit": code, "broken": results.get("broken") or failed.line.removeprefix("the machine: ")}
-    streams.show(text(results) if text else json.dumps(results, indent=2, default=str))
+        code = min(int(results.exit), failed.code, key=guard.PRECEDENCE.index)
+        results = replace(results, exit=exit_of(code), broken=results.broken or failed.line.removeprefix("the machine: "))
+    streams.show(text(results) if text else as_json(results))
     if isinstance(failed, guard.Failure):
         streams.say(failed.line)
-    return int(results["exit"])
+    return int(results.exit)
+
+
+def as_json(results: Results) -> str:
+    """Give results as the JSON that results.json holds."""
+    return json.dumps(store.plain(results), indent=2)

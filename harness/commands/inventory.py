@@ -9,12 +9,13 @@ from typing import Any
 
 from harness import registry
 from harness.claims import file as claims
-from harness.claims.experiment import PROXY, lacking
-from harness.claims.running import Settings, plan_of
+from harness.claims.asked import Settings, plan_of
+from harness.claims.claim import rows_by_word
 from harness.commands import request
 from harness.deploy import compose, install
+from harness.deploy.launch import PROXY, lacking
 from harness.deploy.process import sweep
-from harness.driving.backend import offers_of, servers_of
+from harness.driving.backend import mutants_of, offers_of, servers_of
 from harness.driving.nemesis import refusal
 from harness.driving.system import Need
 from harness.errors import Infrastructure
@@ -85,13 +86,13 @@ def _backend(name: str) -> dict[str, Any]:
 def _rows() -> list[tuple[str, ...]]:
     """Give each row of the documented table by the words that `verify --backend` takes for it."""
     shipped = claims.shipped()
-    words = claims.rows_by_word(shipped)
+    words = rows_by_word(shipped)
     return [(row.name, ", ".join(word for word, rows in words.items() if row.name in rows)) for row in shipped.rows]
 
 
 def _options() -> list[tuple[str, ...]]:
     """Give what `run --option` takes: of every run, then of each workload, with kind, bounds and default."""
-    every = {"variant": "one of the backend's, see: list backends", "mutant": "one of the backend's, see: list mutants"}
+    every = {"variant": "one of the backend's, see: list backends", "mutant": "one of the backend's or a workload's, see: list mutants"}
     every |= {name: str(bounds) for name, bounds in request.TRIAL_OPTIONS.items()}
     own = [
         (f"{name}, {option}", f"{request.bounds(option, default)}; default {default}")
@@ -104,8 +105,10 @@ def _options() -> list[tuple[str, ...]]:
 def _mutants() -> list[tuple[str, ...]]:
     sentences: dict[str, str] = {}
     homes: dict[str, list[str]] = {}
-    for name in registry.names("backends"):
-        for mutant, sentence in registry.load("backends", name).mutants.items():
+    of_backends = [(name, mutants_of(registry.load("backends", name))) for name in registry.names("backends")]
+    of_workloads = [(f"workload {name}", registry.load("workloads", name).mutants) for name in registry.names("workloads")]
+    for name, mutants in [*of_backends, *of_workloads]:
+        for mutant, sentence in mutants.items():
             sentences.setdefault(mutant, sentence)
             homes.setdefault(mutant, []).append(name)
     return [(mutant, f"{sentence} ({', '.join(homes[mutant])})") for mutant, sentence in sorted(sentences.items())]

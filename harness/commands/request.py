@@ -15,9 +15,10 @@ from typing import Any
 
 from harness import registry
 from harness.claims import file as claims
-from harness.driving.backend import mutants_of
+from harness.claims.claim import row_word
 from harness.driving.generator import Context
 from harness.driving.plan import Episode, FaultSpec, Plan
+from harness.driving.run import planted_bugs
 from harness.driving.workload import Workload
 from harness.errors import UsageError
 from harness.record import store
@@ -129,7 +130,7 @@ def backend_of(word: str) -> str:
     if word in registry.names("backends"):
         return word
     table = claims.shipped()
-    first = next((claim for claim in table.claims if claim.experiments and claims.row_word(claim.cell[0]) == claims.row_word(word)), None)
+    first = next((claim for claim in table.claims if claim.experiments and row_word(claim.cell[0]) == row_word(word)), None)
     return word if first is None else table.experiments[first.experiments[0]].deployment
 
 
@@ -167,7 +168,7 @@ def _options(texts: tuple[str, ...], backend: Any, workloads: Mapping[str, Workl
     ranges = dict(TRIAL_OPTIONS)
     for workload in workloads.values():
         ranges |= {name: bounds(name, default) for name, default in workload.options.items()}
-    names: Mapping[str, Mapping[str, str]] = {"variant": backend.variants, "mutant": mutants_of(backend)}
+    names: Mapping[str, Mapping[str, str]] = {"variant": backend.variants, "mutant": planted_bugs(backend, workloads.values())}
     given: dict[str, Any] = {}
     for text in texts:
         name, equals, value = text.partition("=")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
 from harness import heartbeat
+from harness.claims.results import FORMAT, Detection, Run, SelfTest
 from harness.commands import request, screens
 from harness.commands.drawing import draw, tell
 from harness.commands.guard import NOT_VALID, OK, kept
@@ -81,23 +81,27 @@ class AskedRun:
 def run(asked: AskedRun) -> int:
     """One experiment: a run directory, a verdict, and the command that repeats it."""
     with heartbeat.doing("reading the plan"):
-        from harness.claims import experiment
+        from harness.claims import bench, plans
+        from harness.deploy import launch
 
         plan = request.plan(asked.request())
-        experiment.check(plan)
+        plans.check(plan)
     if asked.dry_run:
         show(json.dumps(store.plain(plan), indent=2))
         return OK
-    experiment.require_servers(plan, heartbeat.on_stderr)
+    launch.require_servers(plan, heartbeat.on_stderr)
     directory = store.create(asked.out, f"{'-'.join(plan.workloads)}-{plan.backend}-{plan.seed}")
     with kept(directory), screens.live(len(plan.episodes)) as live:
         live.experiment(f"{asked.workload} on {asked.backend}", 1, 1, len(plan.episodes))
-        results = experiment.carry_out_and_judge(plan, directory, live, repeating(plan.seed))
+        launch.carry_out(plan, directory, live, repeating(plan.seed))
+        live.step("judging")
+        judged = bench.judge_run(directory)
+        store.write(directory / store.RESULTS, judged.results)
 
-    def outcome(told: Any) -> str:
-        return screens.terminal().outcome(told, experiment.load_if_there(directory / store.HISTORY), colour=screens.colour())
+    def outcome(told: Run) -> str:
+        return screens.terminal().outcome(told, judged.history, colour=screens.colour())
 
-    return tell(lambda: draw(directory), results, None if asked.as_json else outcome)
+    return tell(lambda: draw(directory), judged.results, None if asked.as_json else outcome)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +135,7 @@ def selftest(asked: AskedSelftest) -> int:
     with kept(directory), screens.live(len(plans) * asked.trials) as live:
         live.experiment("planted bugs", 1, 1, len(plans) * asked.trials)
         found = list(matrix.carry_out_all(plans, directory, live))
-    store.write(directory / store.RESULTS, {"holdwater": 1, "kind": "selftest", "detections": found})
+    store.write(directory / store.RESULTS, SelfTest(holdwater=FORMAT, detections=tuple(found)))
     rows = [(f"{each.mutant or 'reference'}, {each.backend}", _detected(each)) for each in found]
     show(
         json.dumps(store.plain(found), indent=2) if asked.as_json else screens.terminal().listing("selftest", rows, colour=screens.colour())
@@ -139,7 +143,7 @@ def selftest(asked: AskedSelftest) -> int:
     return OK if all(each.good for each in found) else NOT_VALID
 
 
-def _detected(found: Any) -> str:
+def _detected(found: Detection) -> str:
     if found.mutant is None:
         return f"condemned in {found.detected} of {found.trials} trials"
     after = f", after {found.first_s:g} s (median), by {', '.join(found.checks)}" if found.detected else ": missed"

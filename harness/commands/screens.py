@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness import registry
+from harness.claims.results import Run, Verify
 from harness.claims.running import Listener
 from harness.judging.verdict import Verdict
 from harness.record.history import History
 
-Results = Mapping[str, Any]
+Machine = Mapping[str, Any]
 
 
 class Live(Listener, AbstractContextManager["Live"], Protocol):
@@ -37,11 +38,11 @@ class Starts(Protocol):
 class Terminal(Protocol):
     """The group `holdwater.terminal`: what a command prints on stdout, as text; `colour` = with escape sequences."""
 
-    def table(self, results: Results, /, *, colour: bool) -> str:
+    def table(self, results: Verify, /, *, colour: bool) -> str:
         """Show the results of a verify."""
         ...
 
-    def outcome(self, results: Results, history: History | None, /, *, colour: bool) -> str:
+    def outcome(self, results: Run, history: History | None, /, *, colour: bool) -> str:
         """Show the results of a run, with its history."""
         ...
 
@@ -53,7 +54,7 @@ class Terminal(Protocol):
         """Show names and sentences."""
         ...
 
-    def doctor(self, results: Results, /, *, colour: bool) -> str:
+    def doctor(self, found: Machine, /, *, colour: bool) -> str:
         """Show what this machine can run."""
         ...
 

@@ -7,40 +7,26 @@ where any check is invalid. The references run the same trials and must not be c
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from statistics import median_high
 
 from harness import registry
-from harness.claims.experiment import carry_out, check, judge_trials, load_if_there, require_servers
-from harness.claims.judging import TrialEvidence
-from harness.driving.backend import mutants_of, undriven_of
+from harness.claims import file as claims
+from harness.claims.asked import repeat
+from harness.claims.plans import check
+from harness.claims.results import Detection
+from harness.deploy.launch import carry_out, require_servers
+from harness.driving.backend import Backend, mutants_of, undriven_of
 from harness.driving.plan import Episode, Plan
-from harness.driving.run import Progress
+from harness.driving.run import Progress, planted_bugs
+from harness.driving.workload import Workload
 from harness.errors import Infrastructure, UsageError
+from harness.judging.check import workloads_of
+from harness.judging.trials import TrialEvidence, judge_trials, load_if_there
 from harness.record import store
 
 QUIET_S = 4.0
 RATE = 60.0
-WORKLOADS = ("lock", "dedup", "cas", "counter")
-DRIVEN_BY = {"grant-waits": ("acquire",), "ttl-late": ("resource",)}
-"""Mutants that other workloads show."""
-
-
-@dataclass(frozen=True, slots=True)
-class Detection:
-    """A mutant (None: the reference) of a backend: in how many trials it was condemned, by which checks, how soon (s)."""
-
-    backend: str
-    mutant: str | None
-    trials: int
-    detected: int
-    checks: tuple[str, ...]
-    first_s: float | None
-
-    @property
-    def good(self) -> bool:
-        """Say whether a mutant was condemned in every trial, or the reference in none."""
-        return self.detected == (0 if self.mutant is None else self.trials) and self.trials > 0
 
 
 def plans(backends: Sequence[str], mutants: Sequence[str], trials: int, seed: int) -> list[Plan]:
@@ -48,17 +34,44 @@ def plans(backends: Sequence[str], mutants: Sequence[str], trials: int, seed: in
 
     Where none is asked for: all but those that no workload drives yet.
     """
-    chosen = [registry.load("backends", name) for name in backends]
-    known = {mutant for backend in chosen for mutant in mutants_of(backend)}
+    chosen: list[Backend] = [registry.load("backends", name) for name in backends]
+    workloads: list[Workload] = [registry.load("workloads", name) for name in registry.names("workloads")]
+    known = {mutant for backend in chosen for mutant in planted_bugs(backend, workloads)}
     for mutant in mutants:
         if mutant not in known:
             raise UsageError(f"unknown mutant {mutant!r}, {registry.nearest(mutant, known)}")
     episodes = (Episode(quiet_s=QUIET_S, after_s=0),) * trials
     return [
-        Plan(backend.name, next(iter(backend.variants)), DRIVEN_BY.get(mutant or "", WORKLOADS), episodes, seed, mutant=mutant, rate=RATE)
+        Plan(backend.name, next(iter(backend.variants)), driven, episodes, seed, mutant=mutant, rate=RATE)
         for backend in chosen
-        for mutant in [None, *(name for name in mutants_of(backend) if (name in mutants if mutants else name not in undriven_of(backend)))]
+        for mutant in [None, *_asked(backend, workloads, mutants)]
+        if (driven := shown_by(mutant, backend, workloads))
     ]
+
+
+def _asked(backend: Backend, workloads: Sequence[Workload], mutants: Sequence[str]) -> list[str]:
+    there = planted_bugs(backend, workloads)
+    return [name for name in there if (name in mutants if mutants else name not in undriven_of(backend))]
+
+
+def shown_by(mutant: str | None, backend: Backend, workloads: Sequence[Workload]) -> tuple[str, ...]:
+    """Give the workloads that show a mutant: the one whose own it is; those beyond the ordinary that the documented table controls with it.
+
+    Else all ordinary ones: those that need nobody beside their clients.
+    """
+    able = [workload for workload in workloads if workload.functions - workload.answers <= backend.functions]
+    if mutant is not None and mutant not in mutants_of(backend):
+        return tuple(workload.name for workload in able if mutant in workload.mutants)
+    ordinary = [workload.name for workload in able if workload.attend is None]
+    controlled = _controlled(mutant) & {workload.name for workload in able}
+    return tuple(sorted(controlled - set(ordinary))) or tuple(ordinary)
+
+
+def _controlled(mutant: str | None) -> set[str]:
+    """Give the workloads by which the documented table shows that a check condemns a mutant."""
+    experiments = claims.shipped().experiments.values()
+    uses = [(each, control.check) for each in experiments for control in each.controls if control.mutant == mutant]
+    return {name for experiment, check in uses for name in experiment.workloads if name in workloads_of(check)} if mutant else set()
 
 
 def carry_out_all(every: Iterable[Plan], out: Path, progress: Progress) -> Iterable[Detection]:
@@ -69,9 +82,9 @@ def carry_out_all(every: Iterable[Plan], out: Path, progress: Progress) -> Itera
         directory = out / f"{plan.backend}-{plan.mutant or 'reference'}"
         directory.mkdir(parents=True)
         progress.step(f"{plan.mutant or 'reference'} on {plan.backend}")
-        _, broken = carry_out(plan, directory, progress)
-        if broken is not None:
-            raise Infrastructure(broken)
+        record = carry_out(plan, directory, progress, repeat(plan))
+        if record.broken is not None:
+            raise Infrastructure(record.broken)
         yield detection(plan, judge_trials(load_if_there(directory / store.HISTORY)))
 
 
@@ -81,8 +94,15 @@ def detection(plan: Plan, trials: Sequence[TrialEvidence]) -> Detection:
     hits = [(trial, anomalies) for trial, anomalies in found if anomalies]
     checks = {name for trial, _ in hits for name, verdict in trial.verdicts.items() if verdict.all_anomalies()}
     waits = [(min(anomaly.at for anomaly in anomalies) - _steady(trial)) / 1e9 for trial, anomalies in hits]
-    first_s = round(max(0.0, sorted(waits)[len(waits) // 2]), 3) if waits else None
-    return Detection(plan.backend, plan.mutant, len(trials), len(hits), tuple(sorted(checks)), first_s)
+    first_s = round(max(0.0, median_high(waits)), 3) if waits else None
+    return Detection(
+        backend=plan.backend,
+        mutant=plan.mutant,
+        trials=len(trials),
+        detected=len(hits),
+        checks=tuple(sorted(checks)),
+        first_s=first_s,
+    )
 
 
 def _steady(trial: TrialEvidence) -> int:

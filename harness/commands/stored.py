@@ -1,4 +1,4 @@
-"""What is on disk already: check judges a history, report draws a run again."""
+"""What is on disk already: check judges a history, judge a run or a verify again, report draws one again."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from typing import Any
 import click
 
 from harness import heartbeat
-from harness.claims import shapes
-from harness.commands import request, screens
+from harness.claims import results
+from harness.claims.results import Run, Verify
+from harness.commands import drawing, request, screens
 from harness.commands.drawing import draw
 from harness.commands.guard import INCONCLUSIVE, NOT_VALID, OK
 from harness.commands.options import command, gathered, json_option, number, one_of
-from harness.commands.streams import show
+from harness.commands.streams import say, show
 from harness.errors import UsageError
 from harness.judging.verdict import Status, Verdict
 from harness.record import store
-from harness.record.history import MalformedHistory
+from harness.record.history import History, MalformedHistory
 from harness.report import NotDrawn
 
 EXIT_OF_STATUS = {Status.VALID: OK, Status.UNKNOWN: INCONCLUSIVE, Status.INVALID: NOT_VALID}
@@ -105,11 +106,37 @@ def _objects(initial: str | None, form: str) -> Mapping[str, Any]:
 
 
 @command()
+@click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
+@click.option("--claims", "claims_file", type=click.Path(path_type=Path), help="another claims file than the one that the verify kept")
+@click.option("--save", is_flag=True, help="replace results.json; the former one is kept beside it. Without it nothing is written")
+@json_option
+def judge(directory: Path, claims_file: Path | None, save: bool, as_json: bool) -> int:
+    """Judge a run or a verify again, by today's checkers."""
+    from harness.claims import stored
+
+    try:
+        judged = stored.judge_again(directory, claims_file)
+    except MalformedHistory as error:
+        raise UsageError(str(error)) from None
+    kept = stored.save(judged) if save else []
+    show(drawing.as_json(judged.results) if as_json else _outcome(judged.results, judged.history))
+    for path in kept:
+        say(f"the former results are in {path}")
+    return judged.results.exit
+
+
+def _outcome(results: Run | Verify, history: History | None) -> str:
+    if isinstance(results, Verify):
+        return screens.terminal().table(results, colour=screens.colour())
+    return screens.terminal().outcome(results, history, colour=screens.colour())
+
+
+@command()
 @click.argument("directories", nargs=-1, required=True, type=click.Path(path_type=Path))
 def report(directories: tuple[Path, ...]) -> int:
     """Draw a run's pictures and texts again."""
     for directory in directories:
-        shapes.check_results(directory)
+        results.check_results(directory)
     for directory in directories:
         with heartbeat.doing(f"drawing the pictures of {directory}"):
             paths = _draw_again(directory)

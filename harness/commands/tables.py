@@ -11,7 +11,10 @@ import click
 from click.core import ParameterSource
 
 from harness import heartbeat, program, registry
-from harness.claims import shapes
+from harness.claims import results as stored
+from harness.claims.asked import Settings
+from harness.claims.claim import Experiment
+from harness.claims.results import Verify
 from harness.commands import request, screens, streams
 from harness.commands.drawing import draw, tell
 from harness.commands.guard import kept
@@ -86,26 +89,35 @@ def verify(asked: Asked) -> int:
     return tell(lambda: draw(directory), results, None if asked.as_json else _table)
 
 
-def _verified(asked: Asked) -> tuple[Path, dict[str, Any]]:
+def _verified(asked: Asked) -> tuple[Path, Verify]:
     """Carry out the main job; give its directory and its results."""
-    from harness.claims import file as claims
-    from harness.claims import running
+    from harness.claims import asked as main_job
+    from harness.claims import file, running
+    from harness.claims.claim import choose, of_profile
 
     with heartbeat.doing("reading the claims"):
-        loaded = claims.of_profile(claims.load(asked.claims_file) if asked.claims_file else claims.shipped(), asked.profile)
-        chosen = running.choose(loaded, asked.rows)
+        loaded = of_profile(file.load(asked.claims_file) if asked.claims_file else file.shipped(), asked.profile)
+        chosen = choose(loaded, asked.rows)
         drawn = seed(asked.seed)
-        wanted = bool(asked.rows or asked.claims_file or asked.strict)
-        settings = running.Settings(asked.profile, drawn, asked.out, asked.on, asked.trials, asked=wanted)
-        for each in running.experiments_of(chosen, loaded.experiments):
+        settings = main_job.Settings(
+            asked.profile,
+            drawn,
+            asked.out,
+            asked.on,
+            asked.trials,
+            asked=bool(asked.rows or asked.claims_file or asked.strict),
+            strict=asked.strict,
+            command=repeating(drawn),
+        )
+        for each in main_job.experiments_of(chosen, loaded.experiments):
             _check_experiment(each, loaded.source, settings)
     directory = store.create(asked.out, f"verify-{drawn}")
     settings = replace(settings, out=directory)
-    with kept(directory), screens.live(running.total_trials(loaded, chosen, settings)) as live:
-        return directory, running.carry_out(loaded, chosen, settings, live, strict=asked.strict, command=repeating(drawn))
+    with kept(directory), screens.live(main_job.total_trials(loaded, chosen, settings)) as live:
+        return directory, running.carry_out(loaded, chosen, settings, live)
 
 
-def _check_experiment(experiment: Any, source: str, settings: Any) -> None:
+def _check_experiment(experiment: Experiment, source: str, settings: Settings) -> None:
     """Raise UsageError with file and name where an experiment of a claims file cannot be run, before anything is written."""
     from harness.claims import running
 
@@ -147,7 +159,7 @@ def nightly(asked: AskedNightly) -> int:
     if asked.source is not None:
         _check_that_nothing_is_asked_of_verify(asked.source)
     nights.prepare(asked.root)
-    directory, results = _verified(asked) if asked.source is None else (asked.source, shapes.read_verify(asked.source))
+    directory, results = _verified(asked) if asked.source is None else (asked.source, stored.read_verify(asked.source))
     told: list[str] = []
 
     def drawn() -> None:
@@ -157,7 +169,7 @@ def nightly(asked: AskedNightly) -> int:
         code = tell(drawn, results, None if asked.as_json else _table)
     else:
         drawn()
-        code = int(results["exit"])
+        code = int(results.exit)
     for line in told:
         streams.say(line)
     return code
@@ -189,5 +201,5 @@ def _kept_as_night(directory: Path, asked: AskedNightly) -> str:
     return f"night {night.name}, {len(removed)} older ones removed: {', '.join(map(str, paths))}"
 
 
-def _table(results: Any) -> str:
+def _table(results: Verify) -> str:
     return screens.terminal().table(results, colour=screens.colour())

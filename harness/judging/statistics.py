@@ -1,4 +1,4 @@
-"""Rates of trials with the interval that they leave open, and medians.
+"""Rates of trials with the interval that they leave open.
 
 A trial is one fault episode on keys of its own, so that trials count as independent draws of one
 schedule; operations inside a trial do not and never get an interval. Clopper-Pearson since it keeps
@@ -12,9 +12,13 @@ binomial, Biometrika 1934.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
+import msgspec
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 TAIL = 0.025
 """What lies beyond each end of the two-sided interval."""
 
@@ -23,17 +27,26 @@ TAIL = 0.025
 class Rate:
     """k of n trials: [low, high] two-sided at 95 %; `upper` one-sided at 95 %, what k = 0 leaves possible.
 
-    n = 0 leaves everything possible: 0 to 1.
+    n = 0 leaves everything possible: 0 to 1. `upper` None where an earlier version wrote it: `high`, which is not less, stands for it.
     """
 
-    k: int
-    n: int
-    low: float
-    high: float
-    upper: float
+    k: Count
+    n: Count
+    low: Share
+    high: Share
+    upper: Share | None = None
+
+    def __post_init__(self) -> None:
+        if self.k > self.n:
+            raise ValueError(f"k {self.k} of n {self.n}, expected at most n")
 
     def __str__(self) -> str:
         return f"{self.k} of {self.n}"
+
+    @property
+    def bound(self) -> float:
+        """Give the one-sided upper bound."""
+        return self.high if self.upper is None else self.upper
 
     @property
     def interval(self) -> str:
@@ -42,7 +55,7 @@ class Rate:
         Rounded outwards: what is printed never claims more than what was computed.
         """
         if self.k == 0:
-            return f"≤ {min(100.0, math.ceil(self.upper * 1000) / 10):.1f} %"
+            return f"≤ {min(100.0, math.ceil(self.bound * 1000) / 10):.1f} %"
         return f"{math.floor(self.low * 100)}–{math.ceil(self.high * 100)} %"
 
 
@@ -62,12 +75,3 @@ def _limit(k: int, n: int, tail: float) -> float:
     from scipy.stats import beta  # importing it takes about a second: not before it is needed
 
     return float(beta.ppf(1 - tail, k + 1, n - k))
-
-
-def median(values: Sequence[float]) -> float:
-    """Give the median, of an even number of values the mean of the middle two; raise ValueError if there is none."""
-    if not values:
-        raise ValueError("the median of no values")
-    ordered = sorted(values)
-    middle = len(ordered) // 2
-    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2

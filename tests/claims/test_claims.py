@@ -10,7 +10,8 @@ import msgspec
 import pytest
 from trials import NS_PER_MS, Script, failover_trial, latency_trial
 
-from harness.claims.file import BadClaims, Claim, Claims, Window, Word, of_profile, parse
+from harness.claims.claim import Claim, Claims, Window, Word, of_profile
+from harness.claims.file import BadClaims, parse
 from harness.claims.judging import (
     ControlResult,
     ExperimentEvidence,

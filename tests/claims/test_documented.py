@@ -14,7 +14,7 @@ import pytest
 
 from harness.claims import file as claims
 from harness.claims import running as documented
-from harness.claims.file import Claims, Control, Experiment
+from harness.claims.claim import Claims, Control, Experiment
 from harness.claims.judging import Seen
 from harness.claims.running import Settings, _first_first, choose, experiments_of, plan_of, total_trials
 from harness.commands.cli import guarded

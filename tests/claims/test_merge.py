@@ -11,7 +11,7 @@ import pytest
 from verified import claim, verified, written
 
 from harness.claims import shapes
-from harness.claims.file import Word
+from harness.claims.claim import Word
 from harness.claims.merging import joined_word, merge, read
 from harness.commands.cli import guarded
 from harness.errors import UsageError

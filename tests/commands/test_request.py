@@ -15,6 +15,7 @@ from harness import registry
 from harness.commands.request import CONCURRENCY, RATE, Range, Request, check_options, plan
 from harness.driving.generator import Context, Generator, Invocation
 from harness.driving.plan import FaultSpec
+from harness.driving.workload import Workload
 from harness.errors import UsageError
 from harness.record.history import Event
 
@@ -225,17 +226,16 @@ class Part:
         return self
 
 
-class Divides:
-    name = "divides"
-    sentence = "divides ten"
-    functions = frozenset({"get"})
-    checks: tuple[str, ...] = ()
-    options: Mapping[str, Any] = {"parts": 1}
-
-    def generator(self, options: Mapping[str, Any]) -> Generator:
-        return Part(**options)
+DIVIDES = Workload(
+    name="divides",
+    sentence="divides ten",
+    functions=frozenset({"get"}),
+    checks=(),
+    options={"parts": 1},
+    generator=lambda options, functions: Part(**options),
+)
 
 
 def test_a_third_partys_workload_that_cannot_draw_is_refused_too() -> None:
     with pytest.raises(UsageError, match="workload divides has nothing to do with parts=0"):
-        check_options({"divides": Divides()}, {"divides": {"parts": 0}})
+        check_options({"divides": DIVIDES}, {"divides": {"parts": 0}})

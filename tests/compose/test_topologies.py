@@ -12,12 +12,10 @@ import pytest
 
 from harness.claims import experiment
 from harness.commands import request
-from harness.deploy import compose
+from harness.deploy import compose, engine
 from harness.record import store
 
-LACKING = compose.missing() or (
-    "" if os.environ.get("REDIS_IMAGE") else "no REDIS_IMAGE is named: make test-compose makes and names images"
-)
+LACKING = engine.missing() or ("" if os.environ.get("REDIS_IMAGE") else "no REDIS_IMAGE is named: make test-compose makes and names images")
 pytestmark = pytest.mark.skipif(bool(LACKING), reason=str(LACKING))
 
 
@@ -113,7 +111,7 @@ def test_the_emulator_without_a_file_loses_it(tmp_path: Path) -> None:
 def test_a_project_that_is_up_is_driven_again_and_again_and_stays_up(tmp_path: Path, topology: str, node: str) -> None:
     project = f"holdwater-test-{os.getpid()}"
     files = [word for name in (topology, "toxiproxy") for word in ("--file", str(compose.FILES / f"{name}.yaml"))]
-    line = [*compose.command(), "--project-name", project, *files]
+    line = [*engine.command(), "--project-name", project, *files]
     subprocess.run([*line, "up", "--detach", "--wait"], check=True, capture_output=True)
     try:
         for n in ("first", "second"):

@@ -7,7 +7,7 @@ import recount
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.judging.statistics import median, rate
+from harness.judging.statistics import rate
 
 counts = st.integers(1, 60).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
@@ -64,16 +64,6 @@ def test_the_interval_contains_the_rate_and_more_trials_of_the_same_narrow_it(co
 @pytest.mark.parametrize(("k", "n", "printed"), [(0, 8, "≤ 31.3 %"), (20, 20, "83–100 %"), (5, 5, "47–100 %"), (0, 0, "≤ 100.0 %")])
 def test_intervals_are_printed_rounded_outwards(k: int, n: int, printed: str) -> None:
     assert rate(k, n).interval == printed
-
-
-@pytest.mark.parametrize(("values", "middle"), [([3, 1, 2], 2), ([4, 1, 3, 2], 2.5), ([7], 7)])
-def test_the_median_is_the_middle(values: list[float], middle: float) -> None:
-    assert median(values) == middle
-
-
-def test_no_values_have_no_median() -> None:
-    with pytest.raises(ValueError, match="no values"):
-        median([])
 
 
 @pytest.mark.parametrize(("k", "n"), [(0, 5), (1, 5), (3, 10), (5, 5), (19, 20)])

@@ -10,7 +10,7 @@ import pytest
 from harness.claims import experiment
 from harness.claims import file as claims
 from harness.claims import running as documented
-from harness.claims.file import Claims
+from harness.claims.claim import Claims
 from harness.claims.judging import Judgement
 from harness.commands import request
 

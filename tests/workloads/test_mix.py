@@ -105,7 +105,7 @@ def test_the_same_seed_and_answers_draw_the_same_in_a_mix(phase: Any) -> None:
 
 
 def test_every_function_drawn_is_declared_by_a_workload() -> None:
-    declared = LOCK.functions | DEDUP.functions | CAS.functions | COUNTER.functions
+    declared = LOCK.functions | LOCK.optional | DEDUP.functions | CAS.functions | COUNTER.functions
     drawn = {each.f for phase in ("fault", "final") for each in invocations(drive(whole, model, phase=phase, final_at=1))}
     assert drawn <= declared
 
@@ -115,4 +115,4 @@ def test_a_workload_draws_all_the_functions_that_it_declares_and_no_others(workl
     drawn: set[str] = set()
     for phase in ("quiet", "fault", "final"):
         drawn |= {each.f for each in invocations(drive(lambda: workload.begin({}, FUNCTIONS), model, phase=phase, final_at=10**9))}
-    assert drawn == workload.functions
+    assert drawn == workload.functions | workload.optional

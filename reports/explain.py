@@ -17,10 +17,10 @@ from harness.judging.checkers.calls import ACQUISITIONS
 from harness.judging.checkers.grants import Grant
 from harness.judging.kind import kind_of
 from harness.judging.verdict import Anomaly, Status, Verdict, of_each_kind_first
-from harness.record.history import History, Operation
+from harness.record.history import History, Operation, RecordedFault
 from reports import phrases
 from reports.groups import LOCK_FUNCTIONS, holds
-from reports.scene import FaultSeen, NodeSeen, faults, last_proved, nodes
+from reports.scene import NodeSeen, last_proved, nodes
 from reports.strip import Holds, Ruler, Strip
 
 WIDTH = 79
@@ -37,7 +37,7 @@ class Case:
     operations: Sequence[Operation]
     involved: Sequence[Operation]
     grants: Sequence[Grant]
-    faults: Sequence[FaultSeen]
+    faults: Sequence[RecordedFault]
     nodes: Sequence[NodeSeen]
     start: int
     end: int
@@ -97,7 +97,7 @@ def _others(anomalies: Sequence[Anomaly]) -> str:
 
 def _after(history: History, at: int) -> str:
     """Say how long after the begin of the last fault that was begun by then, and proved; nothing without one."""
-    fault = last_proved(faults(history), at)
+    fault = last_proved(history.faults, at)
     return f", {phrases.after(history, fault, nodes(history, at), at)}" if fault is not None else ""
 
 
@@ -121,8 +121,8 @@ def _case(history: History, anomaly: Anomaly) -> Case:
     until = anomaly.until if anomaly.until is not None else anomaly.at
     first = min([each.start for each in involved] + [anomaly.at])
     span = max(until - first, 1_000_000)
-    near = [fault for fault in faults(history) if fault.begin <= until and (fault.healed is None or fault.healed >= first - span)]
-    first = min([first] + [fault.begin for fault in near if fault.begin >= first - 2 * span])
+    near = [fault for fault in history.faults if fault.first.time <= until and _lasts(fault, first - span)]
+    first = min([first] + [fault.first.time for fault in near if fault.first.time >= first - 2 * span])
     span = max(until - first, 1_000_000)
     return Case(
         history=history,
@@ -135,6 +135,10 @@ def _case(history: History, anomaly: Anomaly) -> Case:
         start=max(first - span // 20, 0),
         end=max(min(until + span // 5, last), until + 1),
     )
+
+
+def _lasts(fault: RecordedFault, until: int) -> bool:
+    return fault.healed is None or fault.healed.time >= until
 
 
 def _involved(anomaly: Anomaly, operations: Sequence[Operation], held: Iterable[Grant]) -> list[Operation]:
@@ -222,13 +226,13 @@ def _told(events: Iterable[Told]) -> Iterator[str]:
 
 def _fault_events(case: Case) -> Iterator[Told]:
     for fault in case.faults:
-        yield fault.begin, f"{phrases.fault(case.history, fault)} (░)"
+        yield fault.first.time, f"{phrases.fault(case.history, fault)} (░)"
         if fault.active is not None:
-            yield fault.active, f"{phrases.proof(fault)} (▒)"
+            yield fault.active.time, f"{phrases.proof(fault)} (▒)"
         elif fault.failed is not None:
-            yield fault.begin, phrases.proof(fault)
-        if fault.healing is not None and fault.healing <= case.until:
-            yield fault.healing, f"healing of {fault.name} begins"
+            yield fault.first.time, phrases.proof(fault)
+        if fault.healing is not None and fault.healing.time <= case.until:
+            yield fault.healing.time, f"healing of {fault.name} begins"
 
 
 def _role_events(case: Case) -> Iterator[Told]:
@@ -243,15 +247,16 @@ def _role_events(case: Case) -> Iterator[Told]:
 
 def _observed(case: Case) -> Iterator[Told]:
     """Tell when an observer past the proxies first saw two owners of this key while the contradiction stood."""
-    for event in case.history.nemesis():
-        if event.f != "observer" or event.value["key"] != case.anomaly.key or not case.anomaly.at <= event.time <= case.until:
+    for seen in case.history.owners:
+        if seen.key != case.anomaly.key or not case.anomaly.at <= seen.moment.time <= case.until:
             continue
         by_owner: dict[str, list[str]] = {}
-        for node, owner in event.value["owners"].items():
+        for node, owner in seen.owners.items():
             if owner is not None:
                 by_owner.setdefault(owner, []).append(node)
         if len(by_owner) > 1:
-            yield event.time, f"an observer reads the owner: {'; '.join(f'{phrases.listed(at)} {owner}' for owner, at in by_owner.items())}"
+            told = [f"{phrases.listed(at)} {owner}" for owner, at in by_owner.items()]
+            yield seen.moment.time, f"an observer reads the owner: {'; '.join(told)}"
             return
 
 

@@ -123,7 +123,7 @@ def duration(ns: float) -> str:
 def _medians(of: Run, ok: Sequence[Operation]) -> str:
     """Say the median before the fault and what it is afterwards; of all where there is nothing to compare."""
     fault = of.fault
-    before = [each for each in ok if fault is not None and ended(each, 0) <= fault.begin]
+    before = [each for each in ok if fault is not None and ended(each, 0) <= fault.first.time]
     for since, until, when in _afterwards(of):
         after = [each for each in ok if since <= each.start <= until]
         both = {each.f for each in before} & {each.f for each in after}  # final reads would tell of reads, not of the fault
@@ -141,8 +141,8 @@ def _afterwards(of: Run) -> list[tuple[int, int, str]]:
         return []
     if of.first is not None:
         return [(of.first.at, of.frame.end, f"from {moment(of.first.at)} on")]
-    healing = fault.healing if fault.healing is not None else of.frame.end
-    return [(fault.active, healing, "during the fault"), (healing, of.frame.end, "after healing")]
+    healing = fault.healing.time if fault.healing is not None else of.frame.end
+    return [(fault.active.time, healing, "during the fault"), (healing, of.frame.end, "after healing")]
 
 
 def _spread(durations: Sequence[int]) -> str:
@@ -214,7 +214,7 @@ class Dots:
         marks: list[Mark] = []
         for ns, name in self.scale.decades():
             y = self.scale.y(ns, bottom)
-            marks += [line(frame.left, y, RIGHT, y, RULE, 1, 1), frame.label(y, y, name)]
+            marks += [line((frame.left, y), (RIGHT, y), RULE, 1, 1), frame.label(y, y, name)]
         places: dict[str, list[tuple[float, float]]] = {"ok": [], "fail": [], "info": []}
         for each in self.operations:
             places[each.status].append((frame.x(each.start), self.scale.y(took(each, frame.end), bottom)))

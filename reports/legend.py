@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+from harness.record.history import RecordedFault
 from reports import rows
 from reports.frame import MARGIN, RIGHT, Frame
 from reports.groups import Board
@@ -22,6 +23,7 @@ from reports.marks import (
     Box,
     Mark,
     Shape,
+    Stroke,
     Words,
     cross,
     diamond,
@@ -31,7 +33,7 @@ from reports.marks import (
     text_width,
     triangle,
 )
-from reports.scene import FaultSeen, NodeSeen
+from reports.scene import NodeSeen
 
 HEIGHT = 28
 Draw = Callable[[float, float], list[Mark]]
@@ -60,13 +62,13 @@ def _width(item: Item, words: str) -> float:
     return item[1] + 8 + text_width(words, SMALLEST_PX)
 
 
-def items(drawn: tuple[Board, Sequence[FaultSeen], Sequence[NodeSeen]], frame: Frame) -> list[Item]:
+def items(drawn: tuple[Board, Sequence[RecordedFault], Sequence[NodeSeen]], frame: Frame) -> list[Item]:
     """Give what a timeline's legend explains."""
     board, seen, known = drawn
     groups = (*board.groups, *board.rest)
     lanes = [lane for group in (*board.groups, *board.strips) for lane in group.lanes]
     hatched = any(frame.x(b) - frame.x(a) >= 2.5 for lane in lanes for a, b in lane.may)
-    cut = any(fault.name in rows.PARTITIONS and fault.active is not None for fault in seen)
+    cut = any(map(rows.cuts_a_side, seen))
     sides = any(before.side != after.side for group in board.groups for before, after in pairwise(group.lanes))
     every: list[tuple[bool, Item]] = [
         (any(lane.must for lane in lanes), (_must, 34, "must hold", "must hold")),
@@ -92,11 +94,11 @@ def _may(x: float, y: float) -> list[Mark]:
 
 
 def _endless(x: float, y: float) -> list[Mark]:
-    return [line(x, y, x + 30, y, MAY, 3, 4, dash=(3, 2.5)), Shape(((x + 29, y - 5), (x + 38, y), (x + 29, y + 5)), MAY, 4)]
+    return [Stroke(((x, y), (x + 30, y)), MAY, 3, 4, dash=(3, 2.5)), Shape(((x + 29, y - 5), (x + 38, y), (x + 29, y + 5)), MAY, 4)]
 
 
 def _overlap(x: float, y: float) -> list[Mark]:
-    return [Box(x, y - 8, x + 34, y + 8, OVERLAP, 4), line(x, y, x + 34, y, PAPER, 2.4, 5)]
+    return [Box(x, y - 8, x + 34, y + 8, OVERLAP, 4), line((x, y), (x + 34, y), PAPER, 2.4, 5)]
 
 
 def _seen(x: float, y: float) -> list[Mark]:
@@ -104,7 +106,7 @@ def _seen(x: float, y: float) -> list[Mark]:
 
 
 def _ok(x: float, y: float) -> list[Mark]:
-    return [line(x + n, y - 4, x + n, y + 4, OK, 1.4) for n in (2, 7, 12)]
+    return [line((x + n, y - 4), (x + n, y + 4), OK, 1.4) for n in (2, 7, 12)]
 
 
 def _fail(x: float, y: float) -> list[Mark]:
@@ -116,7 +118,7 @@ def _info(x: float, y: float) -> list[Mark]:
 
 
 def _cut(x: float, y: float) -> list[Mark]:
-    return [line(x, y, x + 32, y, EDGE, 2.2, 5, dash=(9, 5))]
+    return [Stroke(((x, y), (x + 32, y)), EDGE, 2.2, 5, dash=(9, 5))]
 
 
 def _turn(x: float, y: float) -> list[Mark]:
@@ -124,7 +126,11 @@ def _turn(x: float, y: float) -> list[Mark]:
 
 
 def _tinted(x: float, y: float) -> list[Mark]:
-    return [Box(x, y - 9, x + 30, y + 9, TINT, 2), line(x, y - 9, x, y + 9, EDGE, 1.4), line(x + 30, y - 9, x + 30, y + 9, EDGE, 1.4)]
+    return [
+        Box(x, y - 9, x + 30, y + 9, TINT, 2),
+        line((x, y - 9), (x, y + 9), EDGE, 1.4),
+        line((x + 30, y - 9), (x + 30, y + 9), EDGE, 1.4),
+    ]
 
 
 FAIL: Item = (_fail, 14, "fail: no effect", "fail")

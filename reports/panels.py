@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 from harness.judging.family import answered_here
 from harness.judging.verdict import Verdict
-from harness.record.history import History, Operation
+from harness.record.history import History, Operation, RecordedFault
 from reports import phrases, rows
 from reports.frame import GAP, MARGIN, RIGHT, Frame, axis, grid
 from reports.legend import TINTED, TURN, Item, legend
 from reports.marks import INK2, SMALLEST_PX, Mark, Words, middle, shorten, text_width, triangle
-from reports.scene import FaultSeen, NodeSeen, faults, nodes, window
+from reports.scene import NodeSeen, nodes, window
 from reports.sheet import FLAG_PX, Flag, Title, flag, flag_line, flagged, heading, surroundings
 
 LEFT = MARGIN + GAP + 116.0  # a timeline's least gutter: all three have the same axis, unless its labels are long
@@ -51,12 +51,12 @@ class Run:
     history: History
     operations: Sequence[Operation]
     frame: Frame
-    faults: Sequence[FaultSeen]
+    faults: Sequence[RecordedFault]
     nodes: Sequence[NodeSeen]
     first: Flag | None
 
     @property
-    def fault(self) -> FaultSeen | None:
+    def fault(self) -> RecordedFault | None:
         """Give the first fault that was proved on."""
         return next((each for each in self.faults if each.active is not None), None)
 
@@ -70,7 +70,7 @@ class Run:
 def run(history: History, verdict: Verdict) -> Run:
     """Read a history once for a figure; O(n) in events."""
     start, end = window(history)
-    return Run(history, history.operations(), Frame(start, end, LEFT), faults(history), nodes(history, end), flagged(verdict))
+    return Run(history, history.operations(), Frame(start, end, LEFT), history.faults, nodes(history, end), flagged(verdict))
 
 
 def served(operations: Iterable[Operation]) -> tuple[list[Operation], list[Operation]]:

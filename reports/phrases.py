@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from harness import registry
+from harness.driving.nemesis import Words
 from harness.judging.family import answered_here
-from harness.record.history import History, Operation
-from reports.scene import FaultSeen, NodeSeen
+from harness.record.history import History, Operation, RecordedFault
+from reports.scene import NodeSeen
 
 NS_PER_MS, NS_PER_S = 1_000_000, 1_000_000_000
 LEAST_TIME_NS = 100_000  # no operation of a run ends sooner
@@ -65,42 +67,43 @@ def group(history: History, name: str) -> str:
     return slots(members) if members else name
 
 
-def fault(history: History, seen: FaultSeen) -> str:
+def fault(history: History, seen: RecordedFault) -> str:
     """Say what a fault does to whom: what is cut from what."""
-    told: dict[str, Callable[[], str]] = {
-        "isolate-primary": lambda: f"{_inner(history, seen)} cut off",
-        "hold-back-replication": lambda: f"replication from {seen.node} held back",
-        "kill": lambda: f"{seen.node} killed",
-        "restart": lambda: f"{seen.node} killed, then started",
-        "restart-empty": lambda: f"{seen.node} killed and started empty",
-        "pause": lambda: f"{seen.node} paused",
-        "freeze": lambda: f"{seen.node} paused, for a failover",
-        "cut": lambda: f"{_source(history, seen)} cut from {seen.node}",
-        "latency": lambda: f"{_source(history, seen)} reach {seen.node} late",
-        "lost-reply": lambda: f"answers from {seen.node} to {_source(history, seen)} lost",
-        "client-pause": lambda: "holders of locks paused",
-        "client-clock": lambda: f"clocks of {group(history, seen.node)} set ahead",
-        "client-clock-beyond": lambda: f"clocks of {group(history, seen.node)} set ahead beyond the bound",
-        "cancel-wait": lambda: f"replication from {seen.node} held back, waits for it cancelled",
+    words = _words(seen).does if seen.targets else Words().does
+    return words.format_map(_places(history, seen)).strip()
+
+
+def healed(history: History, seen: RecordedFault) -> str:
+    """Say what the healing of a fault did: "redis-1 started again"."""
+    return _words(seen).healed.format_map(_places(history, seen))
+
+
+def _words(seen: RecordedFault) -> Words:
+    """Give the words of a fault that is installed; one that is not is told by its name."""
+    return registry.load("faults", seen.name).words if seen.name in registry.names("faults") else Words()
+
+
+def _places(history: History, seen: RecordedFault) -> Mapping[str, str]:
+    return {
+        "name": seen.name,
+        "targets": ", ".join(seen.targets),
+        "node": seen.node,
+        "primary": seen.node,
+        "group": group(history, seen.node),
+        "source": listed(list(dict.fromkeys(group(history, target.partition(" -> ")[0]) for target in seen.targets))),
+        "inner": _inner(history, seen),
     }
-    return told[seen.name]() if seen.name in told and seen.targets else f"{seen.name} {', '.join(seen.targets)}".strip()
 
 
-def _inner(history: History, seen: FaultSeen) -> str:
+def _inner(history: History, seen: RecordedFault) -> str:
     sides = sorted(set(history.header.sides.values())) if history.header else []
     return f"{seen.node} and {group(history, sides[0])}" if len(sides) > 1 else seen.node
 
 
-def _source(history: History, seen: FaultSeen) -> str:
-    return listed(list(dict.fromkeys(group(history, target.partition(" -> ")[0]) for target in seen.targets)))
-
-
-def proof(seen: FaultSeen) -> str:
+def proof(seen: RecordedFault) -> str:
     """Say what the probe of a fault saw, in a few words; empty where it told nothing."""
-    if seen.failed is not None and seen.active is None:
-        return f"not proved: {seen.failed}"
     if seen.active is None:
-        return "not proved"
+        return f"not proved: {seen.reason}" if seen.reason is not None else "not proved"
     facts = _facts(seen.probe)
     return f"proved: {', '.join(facts)}" if facts else "proved"
 
@@ -132,33 +135,16 @@ def _links(links: Sequence[Mapping[str, Any]]) -> str:
     return f"{arrived} of {counted(len(links), 'marker')} arrived, {answered} answered"
 
 
-def since(history: History, seen: FaultSeen, around: Iterable[NodeSeen]) -> str:
+def since(history: History, seen: RecordedFault, around: Iterable[NodeSeen]) -> str:
     """Say a fault as what something came after: "the primary was cut off"."""
-    was = {node.name: node.role(seen.begin) for node in around}
-    was_primary = was.get(seen.node) == "primary" and len(was) > 1
-    node = "the primary" if was_primary or seen.name in ("isolate-primary", "hold-back-replication") else seen.node
-    verbs = {
-        "isolate-primary": f"{node} was cut off",
-        "hold-back-replication": "replication was held back",
-        "kill": f"{node} was killed",
-        "restart": f"{node} was killed",
-        "restart-empty": f"{node} was killed",
-        "pause": f"{node} was paused",
-        "freeze": f"{node} was paused",
-        "cut": f"{_source(history, seen)} were cut from {node}",
-        "latency": "the links were slowed",
-        "lost-reply": "answers were lost",
-        "client-pause": "the pausing of holders began",
-        "client-clock": "clocks were set ahead",
-        "client-clock-beyond": "clocks were set ahead",
-        "cancel-wait": "replication was held back",
-    }
-    return verbs.get(seen.name, f"{seen.name} began")
+    was = {node.name: node.role(seen.first.time) for node in around}
+    led = was.get(seen.node) == "primary" and len(was) > 1
+    return _words(seen).since.format_map({**_places(history, seen), **({"primary": "the primary"} if led else {})})
 
 
-def after(history: History, seen: FaultSeen, around: Iterable[NodeSeen], at: int) -> str:
+def after(history: History, seen: RecordedFault, around: Iterable[NodeSeen], at: int) -> str:
     """Say how long an instant came after the begin of a fault: "2.75 s after the primary was cut off"."""
-    took = at - seen.begin
+    took = at - seen.first.time
     return f"{f'{took / NS_PER_S:.2f} s' if took >= NS_PER_S else duration(took)} after {since(history, seen, around)}"
 
 

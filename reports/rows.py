@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
-from harness.record.history import History
+from harness.record.history import Effect, History, RecordedFault
 from reports import phrases
 from reports.frame import MARGIN, RIGHT, Frame
 from reports.groups import Board, Group, Interval, Lane, Step
@@ -46,20 +46,19 @@ from reports.marks import (
     text_width,
     triangle,
 )
-from reports.scene import FaultSeen, NodeSeen
+from reports.scene import NodeSeen
 
 FAULT_PX, NODE_PX, HEAD_PX, LANE_PX, STRIP_PX = 27, 27, 34, 25, 30
 FAULT_ROWS = 4
-PARTITIONS = frozenset({"isolate-primary", "cut"})
 DOTS = (2.0, 4.0)
 
 
-def fault_rows(history: History, seen: Sequence[FaultSeen], frame: Frame, y: float) -> tuple[list[Mark], int]:
+def fault_rows(history: History, seen: Sequence[RecordedFault], frame: Frame, y: float) -> tuple[list[Mark], int]:
     """Give a bar for each fault, from begin to healed, with its words in it or beside it; and how many rows they take."""
     marks: list[Mark] = []
     ends: list[float] = []  # where each row is free from
     for fault in seen:
-        x0, x1 = frame.x(fault.begin), max(frame.x(_until(fault, frame)), frame.x(fault.begin) + 3)
+        x0, x1 = frame.x(fault.first.time), max(frame.x(_until(fault, frame)), frame.x(fault.first.time) + 3)
         left, text = _fault_text(_fault_words(history, fault, brief=len(seen) > FAULT_ROWS), x0, x1, frame)
         right = max(x1, left + text_width(text, SMALLEST_PX, bold=True))
         row = next((n for n, end in enumerate(ends) if end < min(x0, left) - 10), len(ends))
@@ -73,11 +72,19 @@ def fault_rows(history: History, seen: Sequence[FaultSeen], frame: Frame, y: flo
     return marks, max(len(ends), 1)
 
 
-def _until(fault: FaultSeen, frame: Frame) -> int:
-    return frame.end if fault.healed is None and fault.failed is None else fault.healed or fault.healing or frame.end
+def _until(fault: RecordedFault, frame: Frame) -> int:
+    last = fault.healed or (fault.healing if fault.failed is not None else None)
+    return frame.end if last is None else last.time
 
 
-def _fault_words(history: History, fault: FaultSeen, *, brief: bool) -> list[str]:
+def _proved_on(seen: Iterable[RecordedFault], frame: Frame) -> Iterator[tuple[float, float]]:
+    """Give from where to where each fault was proved on; nothing of one that never was."""
+    for fault in seen:
+        if fault.active is not None:
+            yield frame.x(fault.active.time), frame.x(frame.end if fault.healing is None else fault.healing.time)
+
+
+def _fault_words(history: History, fault: RecordedFault, *, brief: bool) -> list[str]:
     """Give what can be said of a fault, the fullest first."""
     words, proof = phrases.fault(history, fault), phrases.proof(fault)
     if brief and fault.active is not None:
@@ -100,22 +107,18 @@ def _fault_text(choices: Sequence[str], x0: float, x1: float, frame: Frame) -> t
     return (x0 + 8 if room == x1 - x0 - 16 else x1 + 8), shorten(choices[-1], room, bold=True)
 
 
-def _fault_bar(fault: FaultSeen, frame: Frame, top: float, x0: float, x1: float) -> list[Mark]:
+def _fault_bar(fault: RecordedFault, frame: Frame, top: float, x0: float, x1: float) -> list[Mark]:
     marks: list[Mark] = [Box(x0, top, x1, top + FAULT_PX - 3, TINT, 6, edge=EDGE)]
-    if fault.active is not None:
-        on, off = frame.x(fault.active), frame.x(fault.healing if fault.healing is not None else frame.end)
+    for on, off in _proved_on([fault], frame):
         marks.append(Box(on, top + 0.5, max(off, on + 2), top + FAULT_PX - 3.5, BAR, 7))
     return marks
 
 
-def tints(seen: Iterable[FaultSeen], frame: Frame, top: float, bottom: float) -> list[Mark]:
+def tints(seen: Iterable[RecordedFault], frame: Frame, top: float, bottom: float) -> list[Mark]:
     """Give the tint over the full height while a fault was proved on, with its edges."""
     marks: list[Mark] = []
-    for fault in seen:
-        if fault.active is None:
-            continue
-        on, off = frame.x(fault.active), frame.x(fault.healing if fault.healing is not None else frame.end)
-        marks += [Box(on, top, off, bottom, TINT, 0), line(on, top, on, bottom, EDGE, 1.4, 1), line(off, top, off, bottom, EDGE, 1.4, 1)]
+    for on, off in _proved_on(seen, frame):
+        marks += [Box(on, top, off, bottom, TINT, 0), *(line((x, top), (x, bottom), EDGE, 1.4, 1) for x in (on, off))]
     return marks
 
 
@@ -153,13 +156,13 @@ def _role(role: str, text: str, x: tuple[float, float], y: float, *, turned: boo
             yield Words(after, base, text, colour=INK2, halo=True)
         dash = None if role == "replica" else DOTS
         if x1 - beyond > 1:
-            yield line(beyond, y, x1, y, PRIMARY, 2, 4, dash=dash)
+            yield Stroke(((beyond, y), (x1, y)), PRIMARY, 2, 4, dash=dash)
 
 
 def turn_lines(nodes: Iterable[NodeSeen], frame: Frame, top: float, bottom: float) -> list[Mark]:
     """Give the dotted lines through all rows where a node changed between primary and replica."""
     turns = {frame.x(at) for node in nodes for at, _ in node.changes if at > frame.start}
-    return [line(x, top, x, bottom, INK, 1.5, 4, dash=DOTS) for x in sorted(turns)]
+    return [Stroke(((x, top), (x, bottom)), INK, 1.5, 4, dash=DOTS) for x in sorted(turns)]
 
 
 def group_height(group: Group) -> int:
@@ -167,9 +170,9 @@ def group_height(group: Group) -> int:
     return HEAD_PX + LANE_PX * len(group.lanes) + 5
 
 
-def group_rows(group: Group, seen: Sequence[FaultSeen], frame: Frame, y: float) -> list[Mark]:
+def group_rows(group: Group, seen: Sequence[RecordedFault], frame: Frame, y: float) -> list[Mark]:
     """Give a heading with the count line, the lanes, and what the verdict condemned."""
-    marks: list[Mark] = [line(MARGIN, y, RIGHT, y, INK3, 1)]
+    marks: list[Mark] = [line((MARGIN, y), (RIGHT, y), INK3, 1)]
     lanes = {slot: (y + HEAD_PX + LANE_PX * n) for n, lane in enumerate(group.lanes) for slot in lane.slots}
     if group.steps is None:
         marks.append(Words(MARGIN, middle(y + 3, y + HEAD_PX), shorten(group.name, RIGHT - MARGIN, bold=True), bold=True))
@@ -212,7 +215,7 @@ def count_line(steps: Iterable[Step], frame: Frame, y: float, *, told: str = "")
 def lane_row(lane: Lane, frame: Frame, y: float) -> list[Mark]:
     """Give one lane: its name, holds, ticks, × and ?."""
     marks: list[Mark] = [frame.label(y, y + LANE_PX - 2, shorten(lane.label, frame.left - MARGIN - 8))]
-    marks.append(line(frame.left, y + LANE_PX, RIGHT, y + LANE_PX, RULE, 1, 1))
+    marks.append(line((frame.left, y + LANE_PX), (RIGHT, y + LANE_PX), RULE, 1, 1))
     for x0, x1 in _places(lane.must, frame):
         marks.append(Box(x0, y + 4, max(x1 - 0.8, x0 + 0.8), y + 18, MUST, 3))
     for x0, x1 in _places(lane.may, frame):
@@ -221,7 +224,7 @@ def lane_row(lane: Lane, frame: Frame, y: float) -> list[Mark]:
     if lane.endless is not None:
         marks += _rail(frame.x(lane.endless), y + LANE_PX - 3)
     pixels = sorted({round(frame.x(at)) for at in lane.ok if frame.start <= at <= frame.end})
-    marks += [line(x + 0.5, y + 19, x + 0.5, y + 24, OK, 1, 2) for x in pixels]
+    marks += [line((x + 0.5, y + 19), (x + 0.5, y + 24), OK, 1, 2) for x in pixels]
     for x in _spaced((frame.x(at) for at in lane.fail), 9):
         marks += cross(x, y + 11)
     marks += _infos(lane, frame, y)
@@ -240,7 +243,7 @@ def _places(holds: Iterable[Interval], frame: Frame) -> list[tuple[float, float]
 def _rail(x: float, y: float) -> list[Mark]:
     end = RIGHT - 9
     head = Shape(((end, y - 5), (RIGHT, y), (end, y + 5)), MAY, 4)
-    return [line(min(x, end - 6), y, end, y, MAY, 3, 4, dash=(3, 2.5)), head]
+    return [Stroke(((min(x, end - 6), y), (end, y)), MAY, 3, 4, dash=(3, 2.5)), head]
 
 
 def _infos(lane: Lane, frame: Frame, y: float) -> list[Mark]:
@@ -248,7 +251,7 @@ def _infos(lane: Lane, frame: Frame, y: float) -> list[Mark]:
     for start, gave_up in lane.info:
         x0, x1 = frame.x(start), frame.x(gave_up if gave_up is not None else start)
         if x1 - x0 > 14:
-            marks.append(line(x0 + 8, y + 11, x1, y + 11, INFO, 2, 6, dash=(5, 3)))
+            marks.append(Stroke(((x0 + 8, y + 11), (x1, y + 11)), INFO, 2, 6, dash=(5, 3)))
     for x in _spaced((frame.x(start) for start, _ in lane.info), 13):
         inside = min(max(x, frame.left + 6), RIGHT - 6)
         marks.append(Words(inside, y + 19, "?", 21, INFO, bold=True, align="center", halo=True, z=8))
@@ -263,13 +266,13 @@ def _spaced(places: Iterable[float], apart: float) -> list[float]:
     return found
 
 
-def _partition(seen: Iterable[FaultSeen], frame: Frame, y: float) -> list[Mark]:
-    marks: list[Mark] = []
-    for fault in seen:
-        if fault.name in PARTITIONS and fault.active is not None:
-            end = fault.healing if fault.healing is not None else frame.end
-            marks.append(line(frame.x(fault.active), y, frame.x(end), y, EDGE, 2.2, 5, dash=(9, 5)))
-    return marks
+def cuts_a_side(fault: RecordedFault) -> bool:
+    """Say whether a line between the sides tells of this fault."""
+    return Effect.CUTS_A_SIDE in fault.effects and fault.active is not None
+
+
+def _partition(seen: Iterable[RecordedFault], frame: Frame, y: float) -> list[Mark]:
+    return [Stroke(((on, y), (off, y)), EDGE, 2.2, 5, dash=(9, 5)) for on, off in _proved_on(filter(cuts_a_side, seen), frame)]
 
 
 def _joined(slots: Sequence[int], start: int, end: int | None, lanes: dict[int, float], frame: Frame) -> list[Mark]:
@@ -281,7 +284,7 @@ def _joined(slots: Sequence[int], start: int, end: int | None, lanes: dict[int, 
     for y in tops:
         marks.append(Box(x0, y + 3, x1 - 0.8 if x1 - x0 > 4 else x1, y + 19, OVERLAP, 4))
         if x1 - x0 > 2:
-            marks.append(line(x0, y + 11, x1, y + 11, PAPER, 2.4, 5))
+            marks.append(line((x0, y + 11), (x1, y + 11), PAPER, 2.4, 5))
     if len(tops) > 1:
         marks.append(Stroke(((x0, tops[0] + 11), (x0, tops[-1] + 11)), OVERLAP, 1.2, 3, opacity=0.65))
     return marks
@@ -327,7 +330,7 @@ def rest_rows(board: Board, frame: Frame, y: float) -> tuple[list[Mark], int]:
     text = f"and {phrases.counted(len(board.rest), 'more lock')}, {told}"
     steps = [step for group in board.rest for step in group.steps or ()]
     marks: list[Mark] = [
-        line(MARGIN, y, RIGHT, y, INK3, 1),
+        line((MARGIN, y), (RIGHT, y), INK3, 1),
         Words(MARGIN, middle(y, y + 30), text, colour=FLAG if wrong else INK2, bold=wrong > 0),
     ]
     return marks + count_line(steps, frame, y + (60 if wrong else 40)), 66 if wrong else 46

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 from harness.judging.kind import kind_of
 from harness.judging.verdict import Status, Verdict, of_each_kind_first
-from harness.record.history import History
+from harness.record.history import History, RecordedFault
 from reports import rows
 from reports.frame import MARGIN, RIGHT, Frame
 from reports.marks import FLAG, INK, INK2, INK3, PAPER, SMALLEST_PX, WIDTH_PX, Box, Mark, Words, line, middle, text_width, wrap
 from reports.phrases import moment
-from reports.scene import FaultSeen, has_nemesis, trial_starts
 
 TITLE_PX, SUBTITLE_PX = 26, 18
 FLAG_PX, TRIAL_PX = 32, 27
@@ -68,17 +67,17 @@ def flag(first: Flag, frame: Frame, top: float) -> Iterator[Mark]:
 
 def flag_line(first: Flag, frame: Frame, top: float, bottom: float) -> Mark:
     """Give the line of the flag."""
-    return line(frame.x(first.at), top, frame.x(first.at), bottom, FLAG, 2.6, 5)
+    return line((frame.x(first.at), top), (frame.x(first.at), bottom), FLAG, 2.6, 5)
 
 
-def surroundings(history: History, seen: Sequence[FaultSeen], frame: Frame, y: float) -> tuple[list[Mark], float]:
+def surroundings(history: History, seen: Sequence[RecordedFault], frame: Frame, y: float) -> tuple[list[Mark], float]:
     """Give the rows of trials and faults, where there are any, and where they end."""
     marks: list[Mark] = []
-    trials = trial_starts(history)
+    trials = [(mark.n, mark.moment.time) for mark in history.marks if mark.phase == "steady"]
     if len(trials) > 1:
         marks += _trials(trials, frame, y)
         y += TRIAL_PX
-    if has_nemesis(history):
+    if history.has_nemesis:
         marks.append(frame.label(y, y + rows.FAULT_PX - 3, "fault"))
         bars, count = rows.fault_rows(history, seen, frame, y)
         marks += bars if seen else [Words(frame.left + 7, middle(y, y + rows.FAULT_PX - 3), "none", colour=INK2)]
@@ -91,7 +90,7 @@ def _trials(trials: Sequence[tuple[int, int]], frame: Frame, y: float) -> Iterat
     free = 0.0
     for n, at in trials:
         x = frame.x(at)
-        yield line(x, y + 4, x, y + 24, INK3, 1.4)
+        yield line((x, y + 4), (x, y + 24), INK3, 1.4)
         if x + 5 > free and x + 5 + text_width(str(n), SMALLEST_PX) < RIGHT:
             yield Words(x + 5, middle(y, y + TRIAL_PX), str(n), colour=INK2)
             free = x + 12 + text_width(str(n), SMALLEST_PX)

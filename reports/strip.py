@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness.record.history import RecordedFault
 from reports.frame import ticks
-from reports.scene import FaultSeen, NodeSeen
+from reports.scene import NodeSeen
 
 COLUMNS = 62
 LETTERS = {"primary": "━", "replica": "─", "dead": " "}
@@ -54,7 +55,7 @@ class Strip:
     """What a strip shows; `mark` is the interval below it, with its words."""
 
     ruler: Ruler
-    faults: Sequence[FaultSeen]
+    faults: Sequence[RecordedFault]
     nodes: Sequence[NodeSeen]
     clients: Sequence[Holds]
     mark: tuple[int, int]
@@ -78,11 +79,11 @@ class Strip:
     def _fault_rows(self) -> list[tuple[str, str]]:
         rows = []
         for fault in self.faults:
-            row, end = [" "] * COLUMNS, self.ruler.end
-            off = fault.healing if fault.healing is not None else end
-            self.ruler.fill(row, fault.begin, fault.active if fault.active is not None else off, "░")
+            row = [" "] * COLUMNS
+            off = fault.healing.time if fault.healing is not None else self.ruler.end
+            self.ruler.fill(row, fault.first.time, fault.active.time if fault.active is not None else off, "░")
             if fault.active is not None:
-                self.ruler.fill(row, fault.active, off, "▒")
+                self.ruler.fill(row, fault.active.time, off, "▒")
             rows.append(("fault", "".join(row)))
         return rows
 

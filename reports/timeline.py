@@ -22,7 +22,7 @@ from reports.frame import GAP, MARGIN, RIGHT, Frame, axis
 from reports.groups import Board, board
 from reports.legend import items, legend
 from reports.marks import INK2, INK3, SMALLEST_PX, Mark, Words, line, middle, render, shorten, text_width
-from reports.scene import NodeSeen, faults, nodes, window
+from reports.scene import NodeSeen, nodes, window
 from reports.sheet import FLAG_PX, Title, flag, flag_line, flagged, heading, surroundings
 
 GUTTER = (112, 250)
@@ -50,7 +50,7 @@ def layout(history: History, verdict: Verdict, title: Title) -> Sheet:
     """Give the figure as marks."""
     start, end = window(history)
     rows_of = board(history, verdict, end)
-    seen, known = faults(history), nodes(history, end)
+    seen, known = history.faults, nodes(history, end)
     frame = Frame(start, end, _gutter(rows_of, known))
     first = flagged(verdict)
 
@@ -100,7 +100,7 @@ def _remainder(rows_of: Board, frame: Frame, y: float) -> tuple[list[Mark], floa
     marks, height = rows.rest_rows(rows_of, frame, y)
     y += height
     if rows_of.strips:
-        marks.append(line(MARGIN, y, RIGHT, y, INK3, 1))
+        marks.append(line((MARGIN, y), (RIGHT, y), INK3, 1))
     for strip in rows_of.strips:
         marks += rows.strip_row(strip, frame, y)
         y += rows.STRIP_PX

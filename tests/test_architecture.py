@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import pkgutil
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -192,5 +193,31 @@ def test_no_two_test_modules_have_one_name() -> None:
 
 
 @pytest.mark.parametrize("name", SOURCES)
+def test_no_file_has_more_than_400_lines(name: str) -> None:
+    assert len(source(name).read_text("utf-8").splitlines()) <= 400
+
+
+@pytest.mark.parametrize("name", SOURCES)
 def test_no_module_is_named_after_nothing(name: str) -> None:
     assert not set(name.split(".")) & {"util", "utils", "common", "helpers", "base", "manager", "misc"}
+
+
+HYPHENATED = sorted(name for name in registered("faults") if "-" in name)
+
+
+@pytest.mark.parametrize("name", HYPHENATED)
+def test_a_fault_is_named_by_no_module_but_its_own(name: str) -> None:
+    own = registered("faults")[name].on.__module__
+    others = [each for each in SOURCES if re.search(rf"(?<![\w-]){name}(?![\w-])", source(each).read_text("utf-8"))]
+    assert set(others) <= {own}
+
+
+def test_no_module_outside_record_reads_the_events_of_a_nemesis() -> None:
+    readers = [
+        name
+        for name in SOURCES
+        if not name.startswith("harness.record")
+        for each in ast.walk(ast.parse(source(name).read_text("utf-8")))
+        if isinstance(each, ast.Call) and isinstance(each.func, ast.Attribute) and each.func.attr == "nemesis" and not each.args
+    ]
+    assert readers == []

@@ -213,7 +213,7 @@ class Composed:
     def link(self, source: str, target: str, private: int, *, reply_budget: int | None = None) -> ProxyLink:
         """Open a link into a port of a service; for its reply budget in bytes see `harness.deploy.proxy`."""
         assert self._proxy is not None
-        made = self._proxy.link(source, target, self.link_ports.pop(0), private, upstream_host=target, listen_host="0.0.0.0")
+        made = self._proxy.link(source, target, self.link_ports.pop(0), f"{target}:{private}", listen_host="0.0.0.0")
         made.reply_budget = made.reply_budget if reply_budget is None else reply_budget
         self.links.append(made)
         return made

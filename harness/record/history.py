@@ -111,6 +111,11 @@ class History:
         """Give the events of the nemesis as they are; read them as `faults`, `roles`, `owners`, `clocks`, `overslept`, `marks`."""
         return self._nemesis
 
+    @property
+    def has_nemesis(self) -> bool:
+        """Say whether a nemesis of ours was there: a foreign history has none, and says nothing of faults."""
+        return bool(self._nemesis)
+
     @cached_property
     def faults(self) -> tuple[RecordedFault, ...]:
         """Give the faults, in order of their begin."""

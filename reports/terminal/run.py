@@ -10,11 +10,11 @@ from rich.text import Text
 
 from harness.claims.results import CheckResult, Run, TrialResult, verdict_of
 from harness.judging.verdict import Status, Verdict, of_each_kind_first
-from harness.record.history import History
+from harness.record.history import History, RecordedFault
 from harness.record.store import printable
 from reports import phrases
 from reports.explain import explain, finding
-from reports.scene import FaultSeen, NodeSeen, faults, last_proved, nodes
+from reports.scene import NodeSeen, last_proved, nodes
 from reports.terminal.lines import (
     GAP,
     INDENT,
@@ -43,18 +43,6 @@ from reports.terminal.lines import (
     wrapped,
 )
 
-HEALED = {
-    "kill": "{node} started again",
-    "restart": "{node} started again",
-    "restart-empty": "{node} left running",
-    "pause": "{node} goes on",
-    "freeze": "{node} goes on",
-    "hold-back-replication": "replication from {node} let through",
-    "cancel-wait": "replication from {node} let through",
-    "client-pause": "all clients go on",
-    "client-clock": "the clocks of {node} are set back",
-    "client-clock-beyond": "the clocks of {node} are set back",
-}
 NS_PER_S = 1_000_000_000
 
 
@@ -129,31 +117,32 @@ def _proved(proved: bool | None) -> Text:
 
 def _steps(history: History) -> Iterator[_Step]:
     last = history.events[-1].time
-    seen, around = faults(history), nodes(history, last)
-    for event in history.nemesis():
-        if event.f == "trial" and event.value["phase"] == "steady":
-            yield _Step(event.time, "steady", _roles(around, event.time), True)
-        elif event.f == "trial" and event.value["phase"] == "settled":
-            yield _Step(event.time, "settled", f"steady again{_final_reads(history, event.time)}", True)
-        elif event.f == "trial" and event.value["phase"] == "void":
-            yield _Step(event.time, "void", str(event.value.get("reason") or "no reason given"), False)
+    seen, around = history.faults, nodes(history, last)
+    for each in history.marks:
+        at = each.moment.time
+        if each.phase == "steady":
+            yield _Step(at, "steady", _roles(around, at), True)
+        elif each.phase == "settled":
+            yield _Step(at, "settled", f"steady again{_final_reads(history, at)}", True)
+        elif each.phase == "void":
+            yield _Step(at, "void", each.reason or "", False)
     for fault in seen:
         yield from _fault_steps(history, fault)
     for node in around:
         yield from _node_steps(history, node, seen, around)
 
 
-def _fault_steps(history: History, fault: FaultSeen) -> Iterator[_Step]:
-    yield _Step(fault.begin, "fault on", phrases.fault(history, fault), None)
-    yield _Step(fault.begin if fault.active is None else fault.active, "fault on", phrases.proof(fault), fault.active is not None)
+def _fault_steps(history: History, fault: RecordedFault) -> Iterator[_Step]:
+    begun = fault.first.time
+    yield _Step(begun, "fault on", phrases.fault(history, fault), None)
+    yield _Step(begun if fault.active is None else fault.active.time, "fault on", phrases.proof(fault), fault.active is not None)
     if fault.healed is not None:
-        healed = HEALED.get(fault.name, "links to {node} open again").format(node=fault.node)
-        yield _Step(fault.healed, "healed", f"{healed}; proved", True)
+        yield _Step(fault.healed.time, "healed", f"{phrases.healed(history, fault)}; proved", True)
     elif fault.healing is not None:
-        yield _Step(fault.healing, "healing", f"{fault.name}: no proof that it healed", False)
+        yield _Step(fault.healing.time, "healing", f"{fault.name}: no proof that it healed", False)
 
 
-def _node_steps(history: History, node: NodeSeen, seen: Sequence[FaultSeen], around: Sequence[NodeSeen]) -> Iterator[_Step]:
+def _node_steps(history: History, node: NodeSeen, seen: Sequence[RecordedFault], around: Sequence[NodeSeen]) -> Iterator[_Step]:
     for at, role in node.changes:
         words = f"{node.name} promoted{_after(history, at, seen, around)}" if role == "primary" else f"{node.name} becomes a {role}"
         yield _Step(at, "role", words)
@@ -163,7 +152,7 @@ def _node_steps(history: History, node: NodeSeen, seen: Sequence[FaultSeen], aro
             yield _Step(span.start, "role", f"{node.name} is {span.role}")
 
 
-def _after(history: History, at: int, seen: Sequence[FaultSeen], around: Sequence[NodeSeen]) -> str:
+def _after(history: History, at: int, seen: Sequence[RecordedFault], around: Sequence[NodeSeen]) -> str:
     fault = last_proved(seen, at)
     return f", {phrases.after(history, fault, around, at)}" if fault is not None else ""
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from harness.claims.experiment import judge_trials, write_results
 from msgspec.structs import replace as replace_fields
 from trials import Script, quiet_trial
 
-from harness.claims.experiment import judge_trials, write_results
 from harness.driving.plan import Episode, Plan
 from harness.driving.run import Ran
 from harness.record.history import UNCLASSIFIED, History

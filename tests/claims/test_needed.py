@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
 from harness.claims.experiment import needed
+
 from harness.commands.request import Request, plan
 from harness.deploy.direct import DirectLink
 from harness.driving.plan import Plan

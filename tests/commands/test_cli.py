@@ -20,9 +20,9 @@ from typing import Any
 
 import click
 import pytest
+from harness.claims.experiment import exit_code
 from third_party import PACKAGE, installed
 
-from harness.claims.experiment import exit_code
 from harness.commands.cli import cli, guarded, main
 from harness.commands.drawing import tell
 from harness.deploy import install

@@ -15,7 +15,7 @@ from harness.driving.run import HISTORY, run
 from harness.driving.system import Need
 from harness.errors import Infrastructure, UsageError
 from harness.record.format import load
-from harness.record.history import BROKEN, NEMESIS, Event
+from harness.record.history import BROKEN, NEMESIS, SPLIT_BRAIN, Event
 
 SHORT = Episode(quiet_s=0.2, after_s=0.1)
 LONGER = Episode(quiet_s=1.0, after_s=0.1)
@@ -83,17 +83,17 @@ def test_no_client_operation_comes_before_the_steady_state(tmp_path: Path) -> No
     assert first > next(event.index for event in events if event.f == "trial" and event.value["phase"] == "steady")
 
 
-def test_a_fault_that_is_not_proved_is_recorded_as_failed_and_never_active(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.driving.nemesis.PROBE_S", 0.1)
-    run(plan(CUT), fake_catalogue(FakeBackend(), cut=fault(FakeInjection(proves=False))), tmp_path)
+def test_a_fault_that_is_not_proved_is_recorded_as_failed_and_never_active(tmp_path: Path) -> None:
+    unproved = replace(fault(FakeInjection(proves=False)), proved_within_s=0.1)
+    run(plan(CUT), fake_catalogue(FakeBackend(), cut=unproved), tmp_path)
     assert phases(tmp_path, "cut") == ["begin", "failed", "healing", "healed"]
 
 
-def test_a_fault_that_does_not_heal_is_infrastructure_and_everything_is_healed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.driving.nemesis.HEAL_S", 0.1)
+def test_a_fault_that_does_not_heal_is_infrastructure_and_everything_is_healed(tmp_path: Path) -> None:
     backend = FakeBackend()
+    staying = replace(fault(FakeInjection(heals=False)), healed_within_s=0.1)
     with pytest.raises(Infrastructure, match="did not heal"):
-        run(plan(CUT), fake_catalogue(backend, cut=fault(FakeInjection(heals=False))), tmp_path)
+        run(plan(CUT), fake_catalogue(backend, cut=staying), tmp_path)
     assert backend.system.healed == 1
     assert backend.closed
     assert not load(tmp_path / HISTORY).complete
@@ -232,3 +232,13 @@ def test_lag_is_measured_where_waits_are_driven_and_nowhere_else(tmp_path: Path)
         run(plan(workloads=(name,)), fake_catalogue(FakeBackend(), (name,)), tmp_path / name)
     assert nemesis(tmp_path / "acquire", "lag")[0] == {"late_ms": 0.0}
     assert nemesis(tmp_path / "lock", "lag") == []
+
+
+def test_a_run_records_the_effects_of_its_faults_and_of_those_that_follow(tmp_path: Path) -> None:
+    follower = fault(FakeInjection(), "after")
+    cut = replace(fault(FakeInjection()), effects=SPLIT_BRAIN, follow=((0.0, follower),))
+    run(plan(CUT), fake_catalogue(FakeBackend(), cut=cut), tmp_path)
+    history = load(tmp_path / HISTORY)
+    assert history.header is not None
+    assert history.header.effects == {"cut": tuple(sorted(SPLIT_BRAIN)), "after": ()}
+    assert [each.splits_brain for each in history.faults] == [True, False]

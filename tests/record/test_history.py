@@ -292,8 +292,7 @@ READERS: list[Callable[[History], Any]] = [lease, fencing, acquire_bound, extra_
 READERS += [
     clock_sane,
     scene.window,
-    scene.trial_starts,
-    scene.faults,
+    lambda each: (each.faults, each.roles, each.owners, each.clocks, each.overslept, each.marks, each.first_act),
     lambda each: scene.nodes(each, 9),
     lambda each: late_grant(each, 10**9),
 ]

@@ -16,7 +16,7 @@ from harness.record.history import History
 from reports import phrases
 from reports.explain import explain, finding
 from reports.groups import holds
-from reports.scene import faults
+from reports.scene import nodes
 from workloads.resource.updates import resource
 
 
@@ -363,6 +363,33 @@ def test_every_fault_has_words_of_its_own(name: str) -> None:
     record = Recorder()
     record.nemesis(S, name, id=1, phase="begin", targets=["clients-b -> redis-1"], probe={})
     history = record.history()
-    (seen,) = faults(history)
+    (seen,) = history.faults
     assert phrases.fault(history, seen) != f"{name} clients-b -> redis-1"
     assert phrases.since(history, seen, ()) != f"{name} began"
+
+
+def test_a_fault_that_is_not_installed_is_told_by_its_name() -> None:
+    record = Recorder()
+    record.nemesis(S, "blackout", id=1, phase="begin", targets=["redis-1"], probe={})
+    history = record.history()
+    (seen,) = history.faults
+    assert phrases.fault(history, seen) == "blackout redis-1"
+    assert phrases.since(history, seen, ()) == "blackout began"
+    assert phrases.healed(history, seen) == "blackout is over"
+
+
+def test_a_fault_without_targets_is_told_by_its_name() -> None:
+    record = Recorder()
+    record.nemesis(S, "kill", id=1, phase="begin")
+    history = record.history()
+    assert phrases.fault(history, history.faults[0]) == "kill"
+
+
+@pytest.mark.parametrize(("known", "told"), [(2, "the primary was killed"), (1, "redis-1 was killed")])
+def test_what_was_hit_is_the_primary_where_others_could_have_been(known: int, told: str) -> None:
+    record = Recorder()
+    for node, role in [("redis-1", "primary"), ("redis-2", "replica")][:known]:
+        record.nemesis(MS, "role", node=node, role=role)
+    record.nemesis(S, "kill", id=1, phase="begin", targets=["redis-1"])
+    history = record.history()
+    assert phrases.since(history, history.faults[0], nodes(history, 2 * S)) == told

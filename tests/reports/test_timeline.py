@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 from split_brain import MS, Recorder, S, split_brain
 
 from harness.judging.checkers.lease import lease
 from harness.judging.verdict import Anomaly, Verdict, invalid, unknown, valid
-from harness.record.history import NEMESIS, Event, Header, History
+from harness.record.history import NEMESIS, Effect, Event, Header, History
 from reports import marks
 from reports.groups import LANES, Board, board
 from reports.marks import EDGE, FLAG, OVERLAP, SMALLEST_PX, WIDTH_PX, Box, Stroke, Words
 from reports.panels import Figure
-from reports.scene import faults, nodes, window
+from reports.scene import nodes, window
 from reports.sheet import Title
 from reports.timeline import Sheet, draw, layout
 
@@ -173,8 +175,9 @@ def test_the_fault_says_what_is_cut_and_how_it_was_proved(cut: tuple[History, Ve
 
 
 def test_tint_lasts_from_active_to_healing(cut: tuple[History, Verdict]) -> None:
-    (fault,) = faults(cut[0])
-    assert (fault.begin, fault.active, fault.healing, fault.healed) == (1_500 * MS, 1_810 * MS, 8_500 * MS, 8_540 * MS)
+    (fault,) = cut[0].faults
+    times = {phase: moment.time // MS for phase, moment in fault.moments.items()}
+    assert times == {"begin": 1_500, "active": 1_810, "healing": 8_500, "healed": 8_540}
     tint = [mark for mark in sheet(cut).marks if isinstance(mark, Box) and mark.z == 0]
     assert len(tint) == 1
 
@@ -195,6 +198,18 @@ def test_the_partition_runs_between_the_sides_of_each_lock(cut: tuple[History, V
     for group in of.board.groups:
         sides = [lane.side for lane in group.lanes]
         assert sides == sorted(sides, key=str)
+
+
+@pytest.mark.parametrize(("effects", "lines"), [((Effect.CUTS_A_SIDE,), True), ((Effect.CUTS_REPLICATION,), False)])
+def test_a_partition_is_drawn_where_a_fault_cuts_a_side_whatever_its_name(
+    cut: tuple[History, Verdict], effects: tuple[Effect, ...], lines: bool
+) -> None:
+    history, verdict = cut
+    assert history.header is not None
+    events = tuple(structs.replace(each, f="blackout") if each.f == "isolate-primary" else each for each in history.events)
+    renamed = replace(history, events=events, header=structs.replace(history.header, effects={"blackout": effects}))
+    marks = layout(renamed, verdict, TITLE).marks
+    assert any(isinstance(mark, Stroke) and mark.colour == EDGE and bool(mark.dash) for mark in marks) is lines
 
 
 def test_two_primaries_at_once_are_two_bars(cut: tuple[History, Verdict]) -> None:

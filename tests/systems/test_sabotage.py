@@ -38,7 +38,6 @@ def test_toxiproxy_calls_that_do_nothing_leave_every_claim_of_the_split_brain_in
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("harness.deploy.proxy.ProxyLink.cut", lambda link: None)
-    monkeypatch.setattr("harness.driving.nemesis.PROBE_S", 0.6)
     loaded = shortened()
     chosen = [claim for claim in loaded.claims if claim.id in CHOSEN]
     settings = documented.Settings("quick", 5, tmp_path, trials=1)
@@ -51,7 +50,6 @@ def test_toxiproxy_calls_that_do_nothing_leave_every_claim_of_the_split_brain_in
 
 def test_a_run_whose_fault_is_not_proved_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.deploy.proxy.ProxyLink.cut", lambda link: None)
-    monkeypatch.setattr("harness.driving.nemesis.PROBE_S", 0.6)
     options = ("quiet_s=0.5", "fault_s=0.5", "after_s=0.2")
     plan = request.plan(request.Request("lock", "redis", 5, "cut", options=options))
     results = experiment.carry_out_and_judge(plan, tmp_path, Silent(), "a test")

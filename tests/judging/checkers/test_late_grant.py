@@ -12,7 +12,7 @@ from trials import Script
 
 from harness.judging.checkers.late_grant import late_grant, staying_side
 from harness.judging.verdict import Status, Verdict
-from harness.record.history import Header, History
+from harness.record.history import SPLIT_BRAIN, Effect, Header, History
 
 NS_PER_MS = 1_000_000
 BOUND_NS = 3_000 * NS_PER_MS
@@ -201,3 +201,12 @@ def test_a_wider_interval_and_a_later_bound_never_make_a_grant_late(
         return 0 if verdict.status is Status.UNKNOWN else verdict.numbers["late"]
 
     assert late(wider, longer_ms) <= late(0, 0)
+
+
+@pytest.mark.parametrize(("effects", "status"), [(tuple(SPLIT_BRAIN), Status.INVALID), ((Effect.CUTS_A_SIDE,), Status.UNKNOWN)])
+def test_a_split_brain_is_told_by_its_effects_and_not_by_its_name(effects: tuple[Effect, ...], status: Status) -> None:
+    script = Script()
+    script.fault("blackout", PHASES, changes_roles=True)
+    acquire(script, 4600, 4601)
+    header = Header(faults=("blackout",), concurrency=4, sides=SIDES, effects={"blackout": effects})
+    assert late_grant(replace(script.history(), header=header), BOUND_NS).status is status

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from trials import Script
 
 from harness.judging.checkers.survival import Survival, attempted_while_cut, survival
 from harness.record.format import load
+from harness.record.history import Effect, Header
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "examples/histories/dedup-survival").glob("*/*.jsonl"))
 NONE = Survival()
@@ -384,3 +386,15 @@ def test_a_history_without_events_has_no_crash() -> None:
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: "/".join(path.parts[-2:]))
 def test_examples(path: Path) -> None:
     assert survival(load(path)).dedup_lost == (path.parts[-2] == "bad")
+
+
+@pytest.mark.parametrize(("effects", "acknowledged"), [((Effect.CUTS_REPLICATION,), 1), ((), 0)])
+def test_a_fault_that_cuts_replication_crashes_nobody_before_another_is_promoted(effects: tuple[Effect, ...], acknowledged: int) -> None:
+    script = Script()
+    script.role(1, "n1", "primary")
+    script.role(2, "n2", "replica")
+    script.fault("blackout", {"begin": 1000, "active": 1300, "healing": 8000, "healed": 9100}, changes_roles=True)
+    script.role(4000, "n2", "primary")
+    win(script, 2000, node="n1")
+    history = replace(script.history(), header=Header(effects={"blackout": effects}))
+    assert survival(history).dedup_acknowledged == acknowledged

@@ -1,8 +1,8 @@
 """Split brain: {primary, first client side} cut from {replicas, sentinels, other client side}.
 
-Links point into nodes; cut are those of the peers and of the other side into the primary, those of
-the first side into everything else, and those that the primary itself has to others (to where its manager keeps
-who leads), so that this divides the two groups in both directions.
+A link points into a node. Cut are the links of the peers and of the other side into the primary, the links of the
+first side into every other node, and the primary's own links to others: to where its manager keeps who leads.
+So nothing passes between the two groups, in either direction.
 """
 
 from __future__ import annotations

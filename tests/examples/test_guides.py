@@ -102,6 +102,7 @@ def verified(holdwater: Holdwater) -> tuple[int, dict[str, Any], Path]:
         ("backends", "a rollback journal, as the library is shipped"),
         ("faults", "no client reaches the server; the servers reach each other"),
         ("workloads", "timers in the index of timeouts: set, listed once due, taken away"),
+        ("checks", "every timer that is set and due is listed until it is taken away; none before, none again"),
         ("models", "an index of timeouts: timers that are set, listed and taken away"),
         ("mutants", "a client that answers before it sends, and forgets every 8th timer"),
         ("reports", "timers.png: each timer of that trial, and where it was missing"),

@@ -23,7 +23,7 @@ from harness.claims import results
 from harness.claims.claim import Word
 from harness.claims.counting import numbers, together, worst
 from harness.claims.judging import MOST_SHOWN, missing, rate_of, said, word
-from harness.claims.results import FORMAT, Cell, Judgement, Plain, TableRow, Verify, exit_of
+from harness.claims.results import FORMAT, Account, Cell, Judgement, Plain, TableRow, Verify, exit_of
 from harness.claims.results import Shard as Part
 from harness.claims.table import cell, exit_code, headline
 from harness.errors import UsageError
@@ -76,7 +76,7 @@ def merge(shards: Sequence[Shard], *, directory: Path, command: str) -> Verify:
     if not there:
         raise UsageError(f"no shard has results: {shards[0].failure if shards else 'none was named'}")
     _check_same_settings(there)
-    judgements = {name: _joined_claim(name, parts) for name, parts in _parts(there).items()}
+    judgements = {name: _joined_claim(parts) for name, parts in _parts(there).items()}
     rows = _rows([each.results for each in there], judgements)
     failures = _failures(shards, there)
     every = [each.results for each in there]
@@ -219,21 +219,16 @@ def _check_same_definition(first: tuple[There, Judgement], other: tuple[There, J
             raise UsageError(f"{other[0].path}: claim {other[1].id} has {name} {found!r}, expected {expected!r} as in {first[0].path}")
 
 
-def _joined_claim(name: str, parts: Sequence[tuple[There, Judgement]]) -> Judgement:
+def _joined_claim(parts: Sequence[tuple[There, Judgement]]) -> Judgement:
     """Give a claim joined from all shards that judged it."""
     every = [claim for _, claim in parts]
     if len(every) == 1:
         return every[0]
     there = [(shard, claim) for shard, claim in parts if not claim.absent]
-    judged = [claim for _, claim in there if claim.verdict is not Word.UNAVAILABLE]
-    if not judged:
+    if all(claim.verdict is Word.UNAVAILABLE for _, claim in there):
         return _evidence_of(every, _unavailable(every))
-    for shard, claim in there:
-        if claim.account is None and claim.verdict is not Word.UNAVAILABLE:
-            again = program.command("judge", str(shard.directory), "--save")
-            raise UsageError(f"{shard.path}: claim {name} has no account, an earlier version wrote it; judge it again first: {again}")
-    counted = together([claim.account for claim in judged if claim.account is not None])
-    first = judged[0]
+    counted = together([_account(shard, claim) for shard, claim in there])
+    first = there[0][1]
     concluded = word(first.document, counted)
     differ = {str(claim.verdict) for claim in every} != {str(concluded)}
     shares = ", ".join(f"{shard.directory}: {claim.verdict}" for shard, claim in parts)
@@ -249,6 +244,16 @@ def _joined_claim(name: str, parts: Sequence[tuple[There, Judgement]]) -> Judgem
         account=counted,
     )
     return _evidence_of(every, joined)
+
+
+def _account(shard: There, claim: Judgement) -> Account:
+    """Give what a shard counted; raise UsageError where an earlier version wrote no account."""
+    if claim.account is not None:
+        return claim.account
+    if claim.verdict is Word.UNAVAILABLE:
+        return Account(unknown=claim.missing)
+    again = program.command("judge", str(shard.directory), "--save")
+    raise UsageError(f"{shard.path}: claim {claim.id} has no account, an earlier version wrote it; judge it again first: {again}")
 
 
 def _unavailable(every: Sequence[Judgement]) -> Judgement:

@@ -292,7 +292,11 @@ def convert(value: Any) -> Results:
 
 def read(directory: Path) -> Results:
     """Read the results of a run directory; raise UsageError that names the file where there are none, or wrong ones."""
-    return _read(directory / store.RESULTS, "expected the results of a run")
+    path = directory / store.RESULTS
+    try:
+        return convert(store.read(path))
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{path}: {error}; expected the results of a run") from None
 
 
 def read_verify(directory: Path) -> Verify:
@@ -301,15 +305,8 @@ def read_verify(directory: Path) -> Verify:
     wanted = "expected the results of a verify"
     if not store.is_plain(path, directory):
         raise UsageError(f"{path} is not there, {wanted}")
-    found = _read(path, wanted)
-    if not isinstance(found, Verify):
-        raise UsageError(f"{path}: kind {kind(found)!r}, {wanted}")
-    return found
-
-
-def _read(path: Path, wanted: str) -> Results:
     try:
-        return convert(store.read(path))
+        return msgspec.convert(store.read(path), Verify)
     except msgspec.ValidationError as error:
         raise UsageError(f"{path}: {error}; {wanted}") from None
 

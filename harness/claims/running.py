@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Protocol
 
 from msgspec.structs import replace as changed
@@ -19,10 +20,12 @@ from harness.claims.asked import CLAIMS, Lack, Settings, VerifyRecord, experimen
 from harness.claims.bench import (
     EXPERIMENTS,
     Bench,
+    JudgedRun,
     by_experiment,
     by_mutant,
     control_directory,
     judge_claim,
+    judge_run,
     judged_by,
     no_control,
     results_of,
@@ -52,6 +55,15 @@ class Listener(Progress, Protocol):
     def experiment(self, name: str, number: int, of: int, trials: int) -> None: ...
 
     def judged(self, judgement: Judgement) -> None: ...
+
+
+def run_plan(plan: Plan, directory: Path, progress: Progress, command: str) -> JudgedRun:
+    """Run a plan into a directory, judge its trials, and write results.json (docs/results.md)."""
+    launch.carry_out(plan, directory, progress, command)
+    progress.step("judging")
+    judged = judge_run(directory)
+    store.write(directory / store.RESULTS, judged.results)
+    return judged
 
 
 def carry_out(claims: Claims, chosen: Sequence[Claim], settings: Settings, listener: Listener) -> Verify:

@@ -81,7 +81,7 @@ class AskedRun:
 def run(asked: AskedRun) -> int:
     """One experiment: a run directory, a verdict, and the command that repeats it."""
     with heartbeat.doing("reading the plan"):
-        from harness.claims import bench, plans
+        from harness.claims import plans, running
         from harness.deploy import launch
 
         plan = request.plan(asked.request())
@@ -93,10 +93,7 @@ def run(asked: AskedRun) -> int:
     directory = store.create(asked.out, f"{'-'.join(plan.workloads)}-{plan.backend}-{plan.seed}")
     with kept(directory), screens.live(len(plan.episodes)) as live:
         live.experiment(f"{asked.workload} on {asked.backend}", 1, 1, len(plan.episodes))
-        launch.carry_out(plan, directory, live, repeating(plan.seed))
-        live.step("judging")
-        judged = bench.judge_run(directory)
-        store.write(directory / store.RESULTS, judged.results)
+        judged = running.run_plan(plan, directory, live, repeating(plan.seed))
 
     def outcome(told: Run) -> str:
         return screens.terminal().outcome(told, judged.history, colour=screens.colour())

@@ -181,7 +181,7 @@ class HasPeers(HasLinks, HasMarkers, Protocol):
 
 @runtime_checkable
 class HasSynchronousWaits(HasPeers, Protocol):
-    """A deployment whose primary waits for its standbys at a commit: what a fault that cancels these waits asks of it."""
+    """A deployment whose primary waits for its standbys at a commit: what a fault on those waits asks of it."""
 
     def cancel_waits(self, node: str) -> int:
         """Cancel every statement of this node that waits for a standby; give how many. 0 where the node does not answer."""
@@ -190,7 +190,7 @@ class HasSynchronousWaits(HasPeers, Protocol):
 
 @runtime_checkable
 class HasClientClocks(HasSides, Protocol):
-    """A deployment whose clients' clocks decide what has expired: what a fault on these clocks asks of it."""
+    """A deployment whose clients' clocks decide what has expired: what a fault on them asks of it."""
 
     @property
     def clock_bound_ms(self) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from verified import claim, verified, written
 
-from harness.claims import shapes
+from harness.claims import results as stored
 from harness.claims.claim import Word
 from harness.claims.merging import joined_word, merge, read
 from harness.commands.cli import guarded
@@ -262,7 +262,7 @@ def test_merge_prints_one_table_and_writes_what_ci_reads(
     assert "seeds 1 and 2" in out
     latest = Path("merged/latest")
     assert {path.name for path in latest.iterdir()} == {"results.json", "junit.xml", "summary.md"}
-    assert shapes.read_verify(latest)["exit"] == 1
+    assert stored.read_verify(latest).exit == 1
 
 
 def test_shards_that_do_not_belong_together_leave_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

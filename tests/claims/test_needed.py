@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from harness.claims.experiment import needed
 
 from harness.commands.request import Request, plan
 from harness.deploy.direct import DirectLink
+from harness.deploy.launch import needed
 from harness.driving.plan import Plan
 from harness.errors import Infrastructure
 

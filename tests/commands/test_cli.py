@@ -28,6 +28,7 @@ from harness.commands.drawing import tell
 from harness.deploy import install
 from harness.deploy.ports import HOST, Ports
 from harness.errors import Infrastructure
+from harness.judging.trials import exit_code
 from harness.judging.verdict import Status
 from harness.record.format import load
 from harness.record.history import BROKEN, Event, History, MalformedHistory
@@ -614,6 +615,15 @@ def test_a_report_that_fails_takes_no_other_away(call: Call, others_report: Call
     code, out, _ = call("report runs/latest")
     assert (code, out.splitlines()[-1]) == (70, "runs/latest/summary.md")
     assert Path("runs/latest/summary.md").exists()
+
+
+def test_a_night_is_kept_also_where_a_report_of_its_verify_failed(call: Call, others_report: Callable[[str], None]) -> None:
+    others_report("broken = BROKEN")
+    Path("mine.toml").write_text(CLAIMS)
+    code, _, err = call("nightly --store nights --claims mine.toml --seed 1")
+    assert (code, err.splitlines()[-1].endswith("(report broken)")) == (70, True)
+    assert len(list(Path("nights/nights").iterdir())) == 1
+    assert Path("nights/index.html").exists()
 
 
 def test_an_entry_point_that_is_no_report_is_named(call: Call, others_report: Callable[[str], None]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from verified import verified, written
 
-from harness.claims import shapes
+from harness.claims import results as stored
 from harness.errors import UsageError
 from harness.record import store
 
@@ -109,7 +109,7 @@ def test_the_results_of_the_experiments_are_asked_too(tmp_path: Path) -> None:
     (tmp_path / "experiments" / "quiet").mkdir(parents=True)
     (tmp_path / "experiments" / "quiet" / "results.json").write_text("{}")
     with pytest.raises(UsageError, match=r"experiments/quiet/results\.json: .*missing required field"):
-        shapes.check_results(tmp_path)
+        stored.check_results(tmp_path)
 
 
 def test_data_directories_go_and_logs_stay(tmp_path: Path) -> None:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness.claims.experiment import judge_trials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from split_brain import MS, Recorder, S, split_brain
 
 from harness.claims.claim import Word
+from harness.judging.trials import judge_trials
 from harness.judging.verdict import Anomaly, combine, invalid, unknown, valid
 from harness.record.history import History
 from harness.record.store import plain

@@ -20,7 +20,6 @@ from typing import Any
 
 import click
 import pytest
-from harness.claims.experiment import exit_code
 from third_party import PACKAGE, installed
 
 from harness.commands.cli import cli, guarded, main

@@ -69,5 +69,6 @@ CAS = Workload(
     counted=frozenset({"compare_and_swap", "get_versioned"}),
     checks=("linearizable",),
     options={"keys": 3},
+    least={"keys": 1},
     generator=_generator,
 )

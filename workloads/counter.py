@@ -47,5 +47,6 @@ COUNTER = Workload(
     counted=frozenset({"increment"}),
     checks=("linearizable",),
     options={"keys": 2, "delta": 1},
+    least={"keys": 1, "delta": 1},
     generator=_generator,
 )

@@ -54,5 +54,6 @@ DEDUP = Workload(
     counted=frozenset({"check_and_set"}),
     checks=("dedup", "late-grant"),
     options={"keys_per_s": 20},
+    least={"keys_per_s": 1},
     generator=_generator,
 )

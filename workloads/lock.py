@@ -130,6 +130,7 @@ LOCK = Workload(
     counted=frozenset({"try_acquire", "acquire_within", "extend", "release", "is_held"}),
     checks=("lease", "fencing", "extra-holders", "late-grant"),
     options={"anchors": 2, "anchor_ttl_ms": 12_000, "churn": 3, "churn_ttl_ms": 800, "fresh": 2, "strays": 1},
+    least={"anchor_ttl_ms": 1, "churn_ttl_ms": 2},  # a lock is also extended by half of its churn_ttl_ms
     generator=_generator,
     anchors=_anchors,
 )

@@ -95,9 +95,9 @@ def _options() -> list[tuple[str, ...]]:
     every = {"variant": "one of the backend's, see: list backends", "mutant": "one of the backend's or a workload's, see: list mutants"}
     every |= {name: str(bounds) for name, bounds in request.TRIAL_OPTIONS.items()}
     own = [
-        (f"{name}, {option}", f"{request.bounds(option, default)}; default {default}")
-        for name in registry.names("workloads")
-        for option, default in registry.load("workloads", name).options.items()
+        (f"{workload.name}, {option}", f"{request.bounds(workload, option)}; default {default}")
+        for workload in (registry.load("workloads", name) for name in registry.names("workloads"))
+        for option, default in workload.options.items()
     ]
     return [*((f"any, {name}", said) for name, said in every.items()), *own]
 

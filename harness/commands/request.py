@@ -72,9 +72,6 @@ WEIGHT = Range(float, "a number", 0, 1000, open=True)
 RUN_OPTIONS = {"rate": RATE, "concurrency": CONCURRENCY, "deadline_s": DEADLINE}
 """What an experiment of a claims file may say beside its workloads' options."""
 
-LEAST = {"churn_ttl_ms": 2, "anchor_ttl_ms": 1, "ttl_ms": 1, "names": 1, "keys": 1, "keys_per_s": 1, "delta": 1}
-"""The least value of a workload's option, 0 where it is not here. A lock is also extended by half of its churn_ttl_ms."""
-MOST_OF = {"left_percent": 100, "fenced": 1}
 MOST_MS, MOST = 86_400_000, 1_000_000
 
 
@@ -146,7 +143,7 @@ def check_options(workloads: Mapping[str, Workload], options: Mapping[str, Any])
     for workload in workloads.values():
         own = options.get(workload.name, {})
         for name, value in own.items():
-            ranges = {"weight": WEIGHT} | {each: bounds(each, default) for each, default in workload.options.items()}
+            ranges = {"weight": WEIGHT} | {each: bounds(workload, each) for each in workload.options}
             if name not in ranges:
                 raise UsageError(f"unknown option {name!r} of {workload.name}, {registry.nearest(name, ranges)}")
             ranges[name].check(f"option {name}", value)
@@ -167,7 +164,7 @@ def _timeline(limit_s: float | None, lasts_s: float) -> Mapping[str, float]:
 def _options(texts: tuple[str, ...], backend: Any, workloads: Mapping[str, Workload]) -> dict[str, Any]:
     ranges = dict(TRIAL_OPTIONS)
     for workload in workloads.values():
-        ranges |= {name: bounds(name, default) for name, default in workload.options.items()}
+        ranges |= {name: bounds(workload, name) for name in workload.options}
     names: Mapping[str, Mapping[str, str]] = {"variant": backend.variants, "mutant": planted_bugs(backend, workloads.values())}
     given: dict[str, Any] = {}
     for text in texts:
@@ -184,10 +181,10 @@ def _options(texts: tuple[str, ...], backend: Any, workloads: Mapping[str, Workl
     return given
 
 
-def bounds(name: str, default: Any) -> Range:
+def bounds(workload: Workload, name: str) -> Range:
     """Give the numbers that a workload's option may be."""
-    kind, what = (float, "a number") if isinstance(default, float) else (int, "a whole number")
-    return Range(kind, what, LEAST.get(name, 0), MOST_OF.get(name, MOST_MS if name.endswith("_ms") else MOST))
+    kind, what = (float, "a number") if isinstance(workload.options[name], float) else (int, "a whole number")
+    return Range(kind, what, workload.least.get(name, 0), workload.most.get(name, MOST_MS if name.endswith("_ms") else MOST))
 
 
 def _draw(workload: Workload, given: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -218,35 +218,36 @@ class _Run:
         self.anchors = 0
 
     def all_trials(self) -> None:
-        self.watcher.start()
-        for attendant in self.attendants:
-            attendant.start()
-        self.journal.listen(self._count)
-        for worker in self.workers:
-            worker.thread.start()
-        try:
-            planned = list(self.plan.episodes)
-            while planned:
-                episode = planned[0]
-                self.ran.trials += 1
-                void = self._trial(self.ran.trials, episode)
-                if void is None:
-                    planned.pop(0)
-                    self.progress.trial_done()
-                else:
-                    self._void(void)
-        except BaseException:
-            self._end_workers()
-            with suppress(Infrastructure):  # the first error is the one to tell
-                self.nemesis.abandon()
-            raise
-        finally:
-            self._end_workers()
-            self.watcher.stop()
+        with ExitStack() as stack:
+            stack.callback(self.watcher.stop)
+            self.watcher.start()
             for attendant in self.attendants:
-                attendant.stop()
+                stack.callback(attendant.stop)
+                attendant.start()
+            self.journal.listen(self._count)
+            stack.callback(self._end_workers)
+            for worker in self.workers:
+                worker.thread.start()
+            try:
+                self._each_trial()
+            except BaseException:
+                self._end_workers()
+                with suppress(Infrastructure):  # the first error is the one to tell
+                    self.nemesis.abandon()
+                raise
         self._look_after_threads()
         self.ran.late_us = _late(self.workers)
+
+    def _each_trial(self) -> None:
+        planned = list(self.plan.episodes)
+        while planned:
+            self.ran.trials += 1
+            void = self._trial(self.ran.trials, planned[0])
+            if void is None:
+                planned.pop(0)
+                self.progress.trial_done()
+            else:
+                self._void(void)
 
     def _trial(self, n: int, episode: Episode) -> str | None:
         label = " + ".join(str(spec) for spec in episode.faults) or "no fault"

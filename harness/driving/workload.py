@@ -70,8 +70,9 @@ class Workload:
     """A generator for each slot, and the checks that judge what it drove, by name.
 
     It drives its `functions`, and those `optional` ones that the backend offers; `answers` are those of its functions that its attendant
-    answers, and no backend. `options` are its options with their defaults, which are of their type. `generator` gives what a slot begins
-    a trial with, of the options and the functions that there are.
+    answers, and no backend. `options` are its options with their defaults, which are of their type; `least` and `most` bound them where
+    0 and a million (of milliseconds, a day) do not. `generator` gives what a slot begins a trial with, of the options and the functions
+    that there are.
 
     `counted` are the functions by which its share of a trial is counted (default: all of its own). `anchors` says whether a completion
     is one for which a fault may be made to wait (`Episode.grants`). `offers` is what faults need and its attendant has.
@@ -84,6 +85,8 @@ class Workload:
     checks: tuple[str, ...]
     generator: Callable[[Mapping[str, Any], frozenset[str]], Generator]
     options: Mapping[str, Any] = field(default_factory=dict)
+    least: Mapping[str, float] = field(default_factory=dict)
+    most: Mapping[str, float] = field(default_factory=dict)
     optional: frozenset[str] = frozenset()
     answers: frozenset[str] = frozenset()
     counted: frozenset[str] = frozenset()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from itertools import compress
 
 from harness import registry
@@ -98,6 +99,7 @@ def _refuse_unknown(history: History) -> None:
             raise MalformedHistory(f"unknown f {alien.f!r} {place}, {nearest(alien.f, known | _offered())}", event=alien.index)
 
 
+@cache
 def _offered() -> frozenset[str]:
     """Give the functions that some backend offers: one that no family knows is not malformed, and never valid."""
     return frozenset().union(*(registry.load("backends", name).functions for name in registry.names("backends")))

@@ -9,7 +9,7 @@ Found through the entry points `holdwater.models`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 from harness import registry
@@ -17,6 +17,8 @@ from harness.judging.model import Model
 from harness.record.history import Event
 
 LAST = 1000
+Fields = tuple[tuple[str, ...], tuple[str, ...]]
+"""Of a function: the names of what it is asked with, and of what it answers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +27,8 @@ class Family:
 
     `marked` recognises a key by an event of it where no function does. `model` is the sequential specification in its initial state;
     unless a check of its own decides it (`searched` false) it is judged for linearizability. `node` is the name under which a workload
-    answers its functions itself, so that nobody asks for that node's role; None where servers answer.
+    answers its functions itself, so that nobody asks for that node's role; None where servers answer. `fields` are those of functions
+    that are nobody else's (`harness.judging.vocabulary` has the interface's): in a stored history a field that is none of them is an error.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Family:
     searched: bool = True
     node: str | None = None
     marked: Callable[[Event], bool] | None = None
+    fields: Mapping[str, Fields] = field(default_factory=dict)
 
     @property
     def linearizable(self) -> bool:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from harness.judging.family import Fields, every_family
 from harness.record.fields import canonical, malformed
 from harness.record.history import NEMESIS, History, MalformedHistory, Operation
 from harness.registry import nearest
 
-FIELDS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+FIELDS: Mapping[str, Fields] = {
     "try_acquire": (("owner", "ttl_ms"), ("granted", "fencing_token")),
     "acquire_within": (("owner", "ttl_ms", "timeout_ms"), ("granted", "fencing_token")),
     "extend": (("owner", "duration_ms"), ("held",)),
@@ -25,10 +26,8 @@ FIELDS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "get_versioned": ((), ("value", "version")),
     "compare_and_swap": (("expected", "value", "ttl_ms"), ("swapped", "version", "value")),
     "increment": (("delta", "ttl_ms"), ("value",)),
-    "resource_read": (("lock", "fencing_token"), ("value", "token")),
-    "resource_write": (("lock", "value", "fencing_token", "checked"), ("written",)),
 }
-"""By function: the fields of its invocation, and of its answer. What is not here has values that are no objects."""
+"""By function: the fields of its invocation, and of its answer. What neither this nor a family says has values that are no objects."""
 
 
 def refuse_unfit(history: History) -> None:
@@ -52,10 +51,11 @@ def _refuse_other_answer(operation: Operation) -> None:
 
 
 def _refuse_misspelt(history: History) -> None:
+    fields = {**FIELDS, **{f: told for family in every_family().values() for f, told in family.fields.items()}}
     for event in history.events:
-        if event.process == NEMESIS or event.f not in FIELDS or not isinstance(event.value, Mapping):
+        if event.process == NEMESIS or event.f not in fields or not isinstance(event.value, Mapping):
             continue
-        asked, answered = FIELDS[event.f]
+        asked, answered = fields[event.f]
         known, part = (asked, "argument") if event.type == "invoke" else (answered, "result")
         for name in event.value:
             if name not in known:

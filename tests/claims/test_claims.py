@@ -154,6 +154,13 @@ def test_a_claim_whose_experiment_has_no_trials_in_a_profile_is_judged_elsewhere
         ("quick = 8", "quick = 0", 14, ["faults", "quick"]),
         ("fault_s = 2.0", "faults_s = 2.0", 13, ["'faults_s'", "did you mean 'fault_s'"]),
         ('check = "lease", mutant', 'check = "leases", mutant', 15, ["did you mean 'lease'"]),
+        (
+            'check = "lease", mutant = "release-unchecked"',
+            'check = "late-grant", mutant = "release-unchecked"',
+            15,
+            ["mutant release-unchecked runs without a fault, and late-grant judges nothing there"],
+        ),
+        ('check = "lease", mutant = "rel', 'check = "extra-holders", mutant = "rel', 15, ["expected a control with an experiment"]),
         ('check = "lease", experiment = "faults"', 'check = "lease"', 20, ["needs a mutant or an experiment"]),
         ('check = "lease", experiment = "faults"', 'check = "lease", experiment = "failover"', 20, ["does not stand above it"]),
         ("format = 1", "format = 2", 1, ["format 2, expected 1"]),

@@ -58,6 +58,7 @@ def test_every_backend_that_a_claim_needs_names_its_row(name: str) -> None:
 def test_every_option_of_a_workload_is_listed_with_bounds_that_hold_its_default() -> None:
     listed = dict(inventory.rows("options"))
     for name in registry.names("workloads"):
-        for option, default in registry.load("workloads", name).options.items():
+        workload = registry.load("workloads", name)
+        for option, default in workload.options.items():
             assert listed[f"{name}, {option}"].endswith(f"; default {default}")
-            request.bounds(option, default).check(option, default)
+            request.bounds(workload, option).check(option, default)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -239,3 +239,9 @@ DIVIDES = Workload(
 def test_a_third_partys_workload_that_cannot_draw_is_refused_too() -> None:
     with pytest.raises(UsageError, match="workload divides has nothing to do with parts=0"):
         check_options({"divides": DIVIDES}, {"divides": {"parts": 0}})
+
+
+def test_a_third_partys_option_is_held_to_the_bounds_that_it_states() -> None:
+    bounded = replace(DIVIDES, least={"parts": 2}, most={"parts": 5})
+    with pytest.raises(UsageError, match="option parts 6, expected a whole number from 2 to 5"):
+        check_options({"divides": bounded}, {"divides": {"parts": 6}})

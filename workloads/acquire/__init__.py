@@ -63,6 +63,7 @@ ACQUIRE = Workload(
     counted=frozenset({"acquire_within"}),
     checks=("acquire-bound", "lease", "fencing"),
     options={"names": 3, "timeout_ms": 300, "ttl_ms": 150, "hold_ms": 500},
+    least={"names": 1, "ttl_ms": 1},
     generator=_generator,
     attend=_attend,
 )

@@ -26,6 +26,10 @@ RECORDS = Family(
     marks=FUNCTIONS,
     rank=20,
     node="resource",
+    fields={
+        "resource_read": (("lock", "fencing_token"), ("value", "token")),
+        "resource_write": (("lock", "value", "fencing_token", "checked"), ("written",)),
+    },
 )
 
 

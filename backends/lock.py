@@ -10,7 +10,7 @@ import time
 import uuid
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from backends.interface import KEY_LIMIT_BYTES, LockExpired, LockTimeout, check_text, check_ttl
@@ -73,21 +73,23 @@ def guard(commands: LockCommands, name: str, owner: str) -> Guard:
     return Guard(commands, name, owner)
 
 
-def try_acquire(commands: LockCommands, name: str, ttl_ms: int, owner: str | None = None, within_s: float | None = None) -> Guard | None:
+def claim(commands: LockCommands, name: str, owner: str | None) -> Guard:
+    """Give the guard of a lock that is yet to be taken, with an owner token of its own where none is given."""
+    return guard(commands, name, uuid.uuid4().hex if owner is None else owner)
+
+
+def try_acquire(claimed: Guard, ttl_ms: int, within_s: float | None = None) -> Guard | None:
     """Take the lock if it is free."""
-    free = guard(commands, name, uuid.uuid4().hex if owner is None else owner)
     check_ttl(ttl_ms, required=True)
-    token = commands.grant(name, free.owner, ttl_ms, within_s)
-    return None if token is None else Guard(commands, name, free.owner, token)
+    token = claimed.commands.grant(claimed.name, claimed.owner, ttl_ms, within_s)
+    return None if token is None else replace(claimed, fencing_token=token)
 
 
 def acquire(
-    commands: LockCommands,
-    name: str,
+    claimed: Guard,
     ttl_ms: int,
     timeout_ms: int,
     *,
-    owner: str | None = None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Guard:
@@ -98,18 +100,17 @@ def acquire(
     """
     if not isinstance(timeout_ms, int) or isinstance(timeout_ms, bool) or timeout_ms < 0:
         raise ValueError(f"timeout_ms {timeout_ms!r}, expected a whole number of milliseconds >= 0")
-    owner = uuid.uuid4().hex if owner is None else owner
     deadline = clock() + timeout_ms / 1000
     poll, last = 0, False
     while True:
-        granted = try_acquire(commands, name, ttl_ms, owner, max(0.0, deadline - clock()) + GRACE_S)
+        granted = try_acquire(claimed, ttl_ms, max(0.0, deadline - clock()) + GRACE_S)
         if granted is not None:
             return granted
         left_s = deadline - clock()
         if last or left_s <= 0:
-            raise LockTimeout(f"lock {name!r} was not granted within {timeout_ms} ms")
+            raise LockTimeout(f"lock {claimed.name!r} was not granted within {timeout_ms} ms")
         poll += 1
-        pause_s = _pause_s(owner, poll)
+        pause_s = _pause_s(claimed.owner, poll)
         last = pause_s >= left_s
         sleep(min(pause_s, left_s))
 

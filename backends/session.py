@@ -195,7 +195,7 @@ class CheckedSession:
 
     def try_acquire(self, name: str, ttl_ms: int, *, owner: str | None = None) -> lock.Guard | None:
         """Take the lock if it is free."""
-        return lock.try_acquire(self._commands, name, ttl_ms, owner)
+        return lock.try_acquire(lock.claim(self._commands, name, owner), ttl_ms)
 
     def guard(self, name: str, owner: str) -> lock.Guard:
         """Rebuild a guard from its token."""
@@ -203,4 +203,4 @@ class CheckedSession:
 
     def acquire(self, name: str, ttl_ms: int, timeout_ms: int, *, owner: str | None = None) -> lock.Guard:
         """Poll `try_acquire`; raise LockTimeout at the deadline."""
-        return lock.acquire(self._commands, name, ttl_ms, timeout_ms, owner=owner)
+        return lock.acquire(lock.claim(self._commands, name, owner), ttl_ms, timeout_ms)

@@ -7,6 +7,10 @@ class UsageError(ValueError):
     """A user's mistake: one line that names the value and what was expected. Exit 64."""
 
 
+class NotWritable(UsageError):
+    """A folder that the user chose and that cannot be written: another one can. Exit 64."""
+
+
 class Infrastructure(Exception):
     """The machine or a server failed us: exit 3, worth a retry, never a verdict."""
 

@@ -1,4 +1,4 @@
-"""Plug-ins by name, from entry points: backends, workloads, faults, checks, models, reports, and the servers that backends need.
+"""Plug-ins by name, from entry points: backends, workloads, faults, checks, models, reports, servers that backends need, and screens.
 
 A plug-in is loaded when it is first asked for: no driver is imported for a backend that is not run.
 """
@@ -13,6 +13,10 @@ from typing import Any
 from harness.errors import UsageError
 
 KINDS = ("backends", "workloads", "faults", "checks", "models", "reports", "servers")
+"""What a user names."""
+SCREENS = ("progress", "terminal", "nights")
+"""What a command shows its result with (harness.commands.screens); nobody names them."""
+OURS = "holdwater"
 
 
 def names(kind: str) -> list[str]:
@@ -35,6 +39,22 @@ def nearest(name: str, known: Any) -> str:
     return f"did you mean {near[0]!r}? T{there_are}" if near else f"t{there_are}"
 
 
+def package(kind: str, name: str) -> str:
+    """Name the package that a plug-in comes from."""
+    return _package(_points(kind)[name])
+
+
+def _package(point: EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else OURS
+
+
 @cache
 def _points(kind: str) -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=f"holdwater.{kind}")}
+    found: dict[str, EntryPoint] = {}
+    for point in entry_points(group=f"holdwater.{kind}"):
+        other = found.setdefault(point.name, point)
+        if _package(other) != _package(point):
+            raise UsageError(
+                f"{kind} {point.name!r} is in two packages, {_package(other)} and {_package(point)}; expected one of them installed"
+            )
+    return found

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import msgspec
-
-from harness.judging.verdict import Anomaly, Status, Verdict, combine, of_each_kind_first
+from harness.claims.results import Run, read, verdict_of
+from harness.judging.verdict import Anomaly, Verdict, of_each_kind_first
 from harness.record import store
 from harness.record.format import encode, load
 from harness.record.history import History, Trial
+from harness.report import Report
 from reports import latency as latency_figure
 from reports import rate as rate_figure
 from reports.explain import explain, finding
@@ -63,12 +62,12 @@ def anomalies(directory: Path) -> list[Path]:
     return paths
 
 
-def subtitle(results: dict[str, Any], n: int) -> str:
+def subtitle(results: Run, n: int) -> str:
     """Say what was run, in the words of the command line."""
-    plan = results["plan"]
-    parts = [plan["backend"], plan["variant"], f"{plan['concurrency']} clients", " + ".join(plan["workloads"])]
-    parts += [f"mutant {plan['mutant']}"] if plan.get("mutant") else []
-    return " · ".join([*parts, f"trial {n}", f"seed {plan['seed']}"])
+    plan = results.plan
+    parts = [plan.backend, plan.variant, f"{plan.concurrency} clients", " + ".join(plan.workloads)]
+    parts += [f"mutant {plan.mutant}"] if plan.mutant else []
+    return " · ".join([*parts, f"trial {n}", f"seed {plan.seed}"])
 
 
 def _panels(directory: Path, name: str, draw_to: Callable[[History, Verdict, Path, str], None]) -> list[Path]:
@@ -80,27 +79,18 @@ def _panels(directory: Path, name: str, draw_to: Callable[[History, Verdict, Pat
     return [directory / name]
 
 
-def drawn(directory: Path) -> tuple[dict[str, Any], Trial, Verdict] | None:
+def drawn(directory: Path) -> tuple[Run, Trial, Verdict] | None:
     """Give what pictures and texts show of a run directory: the first trial with an anomaly, else the first; None where there is none."""
-    results = store.read(directory / store.RESULTS)
+    results = read(directory)
     path = directory / store.HISTORY
-    if results.get("kind") != "run" or not path.exists():
+    if not isinstance(results, Run) or not path.exists():
         return None
     trials = {trial.n: trial for trial in load(path).trials()}
-    judged = [(trials[each["n"]], _verdict(each["checks"])) for each in results["trials"] if each["n"] in trials]
+    judged = [(trials[each.n], verdict_of(each.checks)) for each in results.trials if each.n in trials]
     if not judged:
         return None
     trial, verdict = next(((trial, verdict) for trial, verdict in judged if verdict.all_anomalies()), judged[0])
     return results, trial, verdict
-
-
-def _verdict(checks: dict[str, Any]) -> Verdict:
-    return combine({name: _part(check) for name, check in checks.items()})
-
-
-def _part(check: dict[str, Any]) -> Verdict:
-    found = tuple(msgspec.convert(anomaly, Anomaly) for anomaly in check["anomalies"])
-    return Verdict(Status[check["status"].upper()], check["summary"], found, numbers=check["numbers"])
 
 
 def _events(history: History, anomaly: Anomaly) -> bytes:
@@ -108,3 +98,13 @@ def _events(history: History, anomaly: Anomaly) -> bytes:
     named = set(anomaly.operations)
     ends = {operation.end_index for operation in history.operations() if operation.index in named}
     return b"".join(encode(event) for event in history.events if event.index in named or event.index in ends)
+
+
+ANOMALIES = Report(
+    name="anomalies", sentence="anomalies/N.txt and N.jsonl: what was found, in English and as events", draw=anomalies, place=10
+)
+TIMELINE = Report(
+    name="timeline", sentence="timeline.png: the trial with the anomaly, client by client, under its faults", draw=timeline, place=20
+)
+LATENCY = Report(name="latency", sentence="latency.png: how long operations of that trial took", draw=latency, place=30)
+RATE = Report(name="rate", sentence="rate.png: operations a second of that trial, by outcome", draw=rate, place=40)

@@ -55,10 +55,10 @@ def _round_numbers() -> Iterator[int]:
 
 def grid(frame: Frame, top: float, bottom: float) -> list[Mark]:
     """Give the axis without its numbers: the line at `bottom` with its ticks, and the faint lines up to `top`."""
-    marks: list[Mark] = [line(frame.left, bottom, RIGHT, bottom, INK3, 1.4)]
+    marks: list[Mark] = [line((frame.left, bottom), (RIGHT, bottom), INK3, 1.4)]
     for time in ticks(frame.start, frame.end, RIGHT - frame.left)[0]:
         x = frame.x(time)
-        marks += [line(x, top, x, bottom, RULE, 1, 1), line(x, bottom, x, bottom + 5, INK3, 1.4)]
+        marks += [line((x, top), (x, bottom), RULE, 1, 1), line((x, bottom), (x, bottom + 5), INK3, 1.4)]
     return marks
 
 

@@ -13,7 +13,8 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from harness.judging.checkers.grants import Grant, grants, skew_of
+from harness.judging.checkers.grants import Grant, grants
+from harness.judging.checkers.skew import skew_of
 from harness.judging.kind import kind_of
 from harness.judging.verdict import Anomaly, Verdict
 from harness.record.history import History, MalformedHistory, Operation, split

@@ -14,13 +14,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
-import msgspec
-
-from harness.judging.verdict import Anomaly, of_each_kind_first
+from harness.claims.results import CheckResult, Judgement, Run, SelfTest, TrialResult, Verify, kind, read
+from harness.judging.verdict import of_each_kind_first
 from harness.record import store
+from harness.report import Report
 from reports.phrases import counted
 from reports.terminal.lines import clean
 
@@ -42,80 +41,79 @@ class _Case:
 
 def junit(directory: Path) -> list[Path]:
     """Write junit.xml of a run directory; give its path, nothing where it holds neither a run nor a verify."""
-    results = store.read(directory / store.RESULTS)
-    made = {"run": _of_run, "verify": _of_verify}.get(results["kind"])
-    if made is None:
+    results = read(directory)
+    if isinstance(results, SelfTest):
         return []
     path = directory / "junit.xml"
-    store.save(path, _xml(results, _with_exit_code(results, made(results))))
+    cases = _of_run(results) if isinstance(results, Run) else _of_verify(results)
+    store.save(path, _xml(results, _with_exit_code(results, cases)))
     return [path]
 
 
-def _of_verify(results: Mapping[str, Any]) -> list[_Case]:
-    cases = [_claim(claim, strict=bool(results.get("strict"))) for claim in results["claims"]]
-    told = [str(claim.get("infrastructure") or "") for claim in results["claims"]]
-    for name, reason in results.get("failures", {}).items():
+def _of_verify(results: Verify) -> list[_Case]:
+    cases = [_claim(claim, strict=bool(results.strict)) for claim in results.claims]
+    told = [str(claim.infrastructure or "") for claim in results.claims]
+    for name, reason in results.failures.items():
         if not any(each.startswith(f"{name}: ") for each in told):  # else its claim is the error
             cases.append(_Case("machine", name, "error", "infrastructure", reason))
     return cases
 
 
-def _claim(claim: Mapping[str, Any], *, strict: bool) -> _Case:
-    word, said = claim["verdict"], claim["said"]
-    place = ", ".join(claim["cell"])
-    expected = " or ".join(claim["expect"])
+def _claim(claim: Judgement, *, strict: bool) -> _Case:
+    word, said = claim.verdict, claim.said
+    place = ", ".join(claim.cell)
+    expected = " or ".join(claim.expect)
     told = _told(claim)
-    if claim.get("bug"):
-        return _Case(place, claim["id"], "error", "bug", f"a bug of ours: {claim['bug']}", told)
-    if not claim["expected"] and word not in DOUBT:
-        return _Case(place, claim["id"], "failure", word, f"{word}, expected {expected}: {said}", told)
+    if claim.bug:
+        return _Case(place, claim.id, "error", "bug", f"a bug of ours: {claim.bug}", told)
+    if not claim.expected and word not in DOUBT:
+        return _Case(place, claim.id, "failure", word, f"{word}, expected {expected}: {said}", told)
     if strict and word == "violated":
-        return _Case(place, claim["id"], "failure", word, f"contradicts its document, and --strict was given: {said}", told)
-    if claim.get("infrastructure"):
-        return _Case(place, claim["id"], "error", "infrastructure", claim["infrastructure"], told)
+        return _Case(place, claim.id, "failure", word, f"contradicts its document, and --strict was given: {said}", told)
+    if claim.infrastructure:
+        return _Case(place, claim.id, "error", "infrastructure", claim.infrastructure, told)
     if word == "unavailable":
-        surprise = "" if claim["expected"] else f", expected {expected}"
-        return _Case(place, claim["id"], "skipped", word, f"{word}{surprise}: {said}", told)
-    if not claim["expected"]:
-        return _Case(place, claim["id"], "failure", word, f"{word}, expected {expected}: {said}", told)
-    return _Case(place, claim["id"], None, word, f"{word}: {said}", told)
+        surprise = "" if claim.expected else f", expected {expected}"
+        return _Case(place, claim.id, "skipped", word, f"{word}{surprise}: {said}", told)
+    if not claim.expected:
+        return _Case(place, claim.id, "failure", word, f"{word}, expected {expected}: {said}", told)
+    return _Case(place, claim.id, None, word, f"{word}: {said}", told)
 
 
-def _told(claim: Mapping[str, Any]) -> list[str]:
-    quote = f" The document: “{claim['quote']}”." if claim.get("quote") else ""
-    anomalies = [f"{each['experiment']}, trial {each['trial']}: {each['kind']}: {each['message']}" for each in claim["anomalies"]]
-    lines = [f"{claim['sentence']}{quote}", f"Under: {claim['conditions']}."]
-    lines += [*_some("Missing: ", claim["missing"]), *_some("", anomalies)]
-    lines += [f"Evidence: {path}" for path in claim["evidence"]]
-    lines += [f"Remedy: {claim['remedy']}"] if claim.get("remedy") else []
-    return lines + ([f"Repeat: {claim['repeat']}"] if claim.get("repeat") else [])
+def _told(claim: Judgement) -> list[str]:
+    quote = f" The document: “{claim.quote}”." if claim.quote else ""
+    anomalies = [f"{each.experiment}, trial {each.trial}: {each.kind}: {each.message}" for each in claim.anomalies]
+    lines = [f"{claim.sentence}{quote}", f"Under: {claim.conditions}."]
+    lines += [*_some("Missing: ", claim.missing), *_some("", anomalies)]
+    lines += [f"Evidence: {path}" for path in claim.evidence]
+    lines += [f"Remedy: {claim.remedy}"] if claim.remedy else []
+    return lines + ([f"Repeat: {claim.repeat}"] if claim.repeat else [])
 
 
-def _of_run(results: Mapping[str, Any]) -> list[_Case]:
-    cases = [_trial(results, trial) for trial in results["trials"]]
-    if results.get("broken"):
-        cases.append(_Case("machine", "run", "error", "infrastructure", results["broken"]))
-    if results.get("exit") == 70:
+def _of_run(results: Run) -> list[_Case]:
+    cases = [_trial(results, trial) for trial in results.trials]
+    if results.broken:
+        cases.append(_Case("machine", "run", "error", "infrastructure", results.broken))
+    if results.exit == 70:
         cases.append(_Case("machine", "holdwater", "error", "bug", "a bug of ours; it says nothing of the system"))
     return cases
 
 
-def _trial(results: Mapping[str, Any], trial: Mapping[str, Any]) -> _Case:
-    plan, checks = results["plan"], trial["checks"]
-    status = trial.get("status") or _worst(checks)
-    faults = "".join(f", {fault}" for fault in trial.get("faults", ()))
-    summaries = [f"{name}: {check['summary']}" for name, check in checks.items() if check["status"] == status]
+def _trial(results: Run, trial: TrialResult) -> _Case:
+    plan, checks = results.plan, trial.checks
+    status = trial.status or _worst(checks)
+    faults = "".join(f", {fault}" for fault in trial.faults)
+    summaries = [f"{name}: {check.summary}" for name, check in checks.items() if check.status == status]
     said = f"{status}: {'; '.join(summaries) or 'nothing was checked'}"
-    found = {name: [msgspec.convert(each, Anomaly) for each in check["anomalies"]] for name, check in checks.items()}
-    told = [f"{name}: {each.kind}: {each.message}" for name, anomalies in found.items() for each in of_each_kind_first(anomalies)]
-    lines = [*_some("", told), f"Repeat: {results['command']}"]
-    place = f"{plan['backend']}, {plan['variant']}, {' + '.join(plan['workloads'])}"
-    return _Case(place, f"trial {trial['n']}{faults}", None if status == "valid" else "failure", status, said, lines)
+    told = [f"{name}: {each.kind}: {each.message}" for name, check in checks.items() for each in of_each_kind_first(check.anomalies)]
+    lines = [*_some("", told), f"Repeat: {results.command}"]
+    place = f"{plan.backend}, {plan.variant}, {' + '.join(plan.workloads)}"
+    return _Case(place, f"trial {trial.n}{faults}", None if status == "valid" else "failure", status, said, lines)
 
 
-def _worst(checks: Mapping[str, Any]) -> str:
+def _worst(checks: Mapping[str, CheckResult]) -> str:
     order = ("valid", "unknown", "invalid")
-    return max((check["status"] for check in checks.values()), key=order.index, default="unknown")
+    return max((check.status for check in checks.values()), key=order.index, default="unknown")
 
 
 def _some(label: str, lines: Sequence[str]) -> list[str]:
@@ -123,17 +121,17 @@ def _some(label: str, lines: Sequence[str]) -> list[str]:
     return [*(label + line for line in lines[:MOST_TOLD]), *more]
 
 
-def _with_exit_code(results: Mapping[str, Any], cases: list[_Case]) -> list[_Case]:
-    code = results.get("exit", 0)
+def _with_exit_code(results: Run | Verify, cases: list[_Case]) -> list[_Case]:
+    code = results.exit
     if not code or any(case.outcome in ("failure", "error") for case in cases):
         return cases
     why = "nothing was judged" if not cases else f"{counted(sum(case.outcome == 'skipped' for case in cases), 'claim')} could not be tested"
     return [*cases, _Case("machine", "exit code", "error" if code in (3, 70) else "failure", f"exit {code}", f"exit {code}: {why}")]
 
 
-def _xml(results: Mapping[str, Any], cases: Sequence[_Case]) -> bytes:
+def _xml(results: Run | Verify, cases: Sequence[_Case]) -> bytes:
     places = dict.fromkeys(case.place for case in cases)
-    root = ElementTree.Element("testsuites", {"name": f"holdwater {results['kind']}", **_counts(cases, "tests", "failures", "errors")})
+    root = ElementTree.Element("testsuites", {"name": f"holdwater {kind(results)}", **_counts(cases, "tests", "failures", "errors")})
     root.set("time", _seconds(results))
     for number, place in enumerate(places):
         mine = [case for case in cases if case.place == place]
@@ -141,11 +139,11 @@ def _xml(results: Mapping[str, Any], cases: Sequence[_Case]) -> bytes:
         for name, value in _counts(mine, "tests", "failures", "errors", "skipped").items():
             suite.set(name, value)
         suite.set("time", _seconds(results) if len(places) == 1 else "0")
-        if results.get("finished"):
-            suite.set("timestamp", _line(results["finished"]).removesuffix("Z"))
+        if results.finished:
+            suite.set("timestamp", _line(results.finished).removesuffix("Z"))
         properties = ElementTree.SubElement(suite, "properties")
-        for name in ("command", "directory"):
-            ElementTree.SubElement(properties, "property", name=name, value=_line(results.get(name, "")))
+        for name, value in (("command", results.command), ("directory", results.directory)):
+            ElementTree.SubElement(properties, "property", name=name, value=_line(value))
         for case in mine:
             _test(suite, case)
     ElementTree.indent(root)
@@ -171,10 +169,13 @@ def _counts(cases: Sequence[_Case], *names: str) -> dict[str, str]:
     return {name: str(len(cases) if name == "tests" else sum(case.outcome == outcomes[name] for case in cases)) for name in names}
 
 
-def _seconds(results: Mapping[str, Any]) -> str:
-    return f"{results.get('seconds') or 0:.1f}"
+def _seconds(results: Run | Verify) -> str:
+    return f"{results.seconds or 0:.1f}"
 
 
 def _line(text: object) -> str:
     """Give a text on one line, with what XML has no letter for spelt out."""
     return clean(text)
+
+
+JUNIT = Report(name="junit", sentence="junit.xml: each claim or trial as a test, for a CI", draw=junit, place=50)

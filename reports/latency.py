@@ -214,7 +214,7 @@ class Dots:
         marks: list[Mark] = []
         for ns, name in self.scale.decades():
             y = self.scale.y(ns, bottom)
-            marks += [line(frame.left, y, RIGHT, y, RULE, 1, 1), frame.label(y, y, name)]
+            marks += [line((frame.left, y), (RIGHT, y), RULE, 1, 1), frame.label(y, y, name)]
         places: dict[str, list[tuple[float, float]]] = {"ok": [], "fail": [], "info": []}
         for each in self.operations:
             places[each.status].append((frame.x(each.start), self.scale.y(took(each, frame.end), bottom)))

@@ -23,6 +23,7 @@ from reports.marks import (
     Box,
     Mark,
     Shape,
+    Stroke,
     Words,
     cross,
     diamond,
@@ -93,11 +94,11 @@ def _may(x: float, y: float) -> list[Mark]:
 
 
 def _endless(x: float, y: float) -> list[Mark]:
-    return [line(x, y, x + 30, y, MAY, 3, 4, dash=(3, 2.5)), Shape(((x + 29, y - 5), (x + 38, y), (x + 29, y + 5)), MAY, 4)]
+    return [Stroke(((x, y), (x + 30, y)), MAY, 3, 4, dash=(3, 2.5)), Shape(((x + 29, y - 5), (x + 38, y), (x + 29, y + 5)), MAY, 4)]
 
 
 def _overlap(x: float, y: float) -> list[Mark]:
-    return [Box(x, y - 8, x + 34, y + 8, OVERLAP, 4), line(x, y, x + 34, y, PAPER, 2.4, 5)]
+    return [Box(x, y - 8, x + 34, y + 8, OVERLAP, 4), line((x, y), (x + 34, y), PAPER, 2.4, 5)]
 
 
 def _seen(x: float, y: float) -> list[Mark]:
@@ -105,7 +106,7 @@ def _seen(x: float, y: float) -> list[Mark]:
 
 
 def _ok(x: float, y: float) -> list[Mark]:
-    return [line(x + n, y - 4, x + n, y + 4, OK, 1.4) for n in (2, 7, 12)]
+    return [line((x + n, y - 4), (x + n, y + 4), OK, 1.4) for n in (2, 7, 12)]
 
 
 def _fail(x: float, y: float) -> list[Mark]:
@@ -117,7 +118,7 @@ def _info(x: float, y: float) -> list[Mark]:
 
 
 def _cut(x: float, y: float) -> list[Mark]:
-    return [line(x, y, x + 32, y, EDGE, 2.2, 5, dash=(9, 5))]
+    return [Stroke(((x, y), (x + 32, y)), EDGE, 2.2, 5, dash=(9, 5))]
 
 
 def _turn(x: float, y: float) -> list[Mark]:
@@ -125,7 +126,11 @@ def _turn(x: float, y: float) -> list[Mark]:
 
 
 def _tinted(x: float, y: float) -> list[Mark]:
-    return [Box(x, y - 9, x + 30, y + 9, TINT, 2), line(x, y - 9, x, y + 9, EDGE, 1.4), line(x + 30, y - 9, x + 30, y + 9, EDGE, 1.4)]
+    return [
+        Box(x, y - 9, x + 30, y + 9, TINT, 2),
+        line((x, y - 9), (x, y + 9), EDGE, 1.4),
+        line((x + 30, y - 9), (x + 30, y + 9), EDGE, 1.4),
+    ]
 
 
 FAIL: Item = (_fail, 14, "fail: no effect", "fail")

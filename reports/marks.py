@@ -33,6 +33,9 @@ TINT, EDGE, BAR, BAR_TEXT = "#f6edd9", "#8a6a1f", "#efdcb0", "#5c4508"
 OK, INFO, PRIMARY = "#7b848f", "#a1246f", "#3d4650"
 
 
+Point = tuple[float, float]
+
+
 @dataclass(frozen=True, slots=True)
 class Box:
     """A filled rectangle, with an outline where `edge` is given."""
@@ -50,7 +53,7 @@ class Box:
 class Stroke:
     """A line through points; `dash` is lengths of ink and gap in pixels."""
 
-    points: tuple[tuple[float, float], ...]
+    points: tuple[Point, ...]
     colour: str
     px: float = 1
     z: int = 3
@@ -62,7 +65,7 @@ class Stroke:
 class Shape:
     """A filled polygon with a halo of the paper's colour."""
 
-    points: tuple[tuple[float, float], ...]
+    points: tuple[Point, ...]
     colour: str
     z: int = 6
 
@@ -71,7 +74,7 @@ class Shape:
 class Points:
     """Many equal marks, drawn as one: dots, × or ? of `px` pixels, each around its point."""
 
-    points: tuple[tuple[float, float], ...]
+    points: tuple[Point, ...]
     shape: Literal["dot", "cross", "question"]
     colour: str
     px: float
@@ -109,9 +112,9 @@ class Words:
 Mark = Box | Stroke | Shape | Points | Words
 
 
-def line(x0: float, y0: float, x1: float, y1: float, colour: str, px: float = 1, z: int = 3, **more: Any) -> Stroke:
+def line(start: Point, end: Point, colour: str, px: float = 1, z: int = 3) -> Stroke:
     """Give a straight stroke."""
-    return Stroke(((x0, y0), (x1, y1)), colour, px, z, **more)
+    return Stroke((start, end), colour, px, z)
 
 
 def middle(y0: float, y1: float, px: float = SMALLEST_PX) -> float:
@@ -126,15 +129,15 @@ def hatch(x0: float, y0: float, x1: float, y1: float, z: int = 3) -> list[Mark]:
     for total in range(first, int(x1 + y1) + 1, step):  # along each line x + y is the same
         low, high = max(x0, total - y1), min(x1, total - y0)
         if high - low > 0.5:
-            marks.append(line(low, total - low, high, total - high, MAY, 1.3, z))
+            marks.append(line((low, total - low), (high, total - high), MAY, 1.3, z))
     return marks
 
 
 def cross(x: float, y: float, half: float = 5.5, z: int = 7, colour: str = INK) -> list[Mark]:
     """Give a × with a halo."""
     arms = ((-half, -half, half, half), (-half, half, half, -half))
-    halo: list[Mark] = [line(x + a, y + b, x + c, y + d, PAPER, 6.5, z - 1) for a, b, c, d in arms]
-    return halo + [line(x + a, y + b, x + c, y + d, colour, 2.8, z) for a, b, c, d in arms]
+    halo: list[Mark] = [line((x + a, y + b), (x + c, y + d), PAPER, 6.5, z - 1) for a, b, c, d in arms]
+    return halo + [line((x + a, y + b), (x + c, y + d), colour, 2.8, z) for a, b, c, d in arms]
 
 
 def triangle(x: float, bottom: float, colour: str = INK, half: float = 8, z: int = 7) -> Shape:

@@ -15,19 +15,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
-from harness.commands import nights
-from harness.commands.nights import Night
+from harness.claims import nights
+from harness.claims.nights import Night
+from harness.claims.results import Judgement
 from harness.judging.statistics import Rate
 from harness.judging.statistics import rate as pooled_rate
 from harness.record import store
 from reports.phrases import counted, listed
 from reports.terminal.lines import MARKS, versions_said
-from reports.terminal.verify import meaning, rate, seeds
+from reports.terminal.verify import meaning, seeds
 
 COLUMNS, NARROW = 30, 20
 """Nights of the matrix, and those of them that a narrow screen has room for."""
@@ -45,7 +45,6 @@ LEGEND = (
     ("as-documented", "warned of; seen"),
     ("holds", "no violation, every gate met"),
 )
-Claim = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +72,7 @@ class _Cell:
 class _History:
     """A claim through all nights: its cells, its trials together, the points of its rate."""
 
-    claim: Claim
+    claim: Judgement
     number: int
     cells: tuple[_Cell, ...]
     pooled: Rate | None
@@ -135,7 +134,7 @@ def index(directory: Path) -> list[Path]:
         "tonight": every[-1],
         "results": every[-1].results,
         "ended": _ended(every[-1]),
-        "tally": [(word, count) for word in MARKS if (count := Counter(each["verdict"] for each in every[-1].results["claims"])[word])],
+        "tally": [(word, count) for word in MARKS if (count := Counter(str(each.verdict) for each in every[-1].results.claims)[word])],
         "meaning": meaning(every[-1].results),
         "seeds": seeds(every[-1].results),
         "summary": store.is_plain(every[-1].directory / "summary.md", every[-1].directory),
@@ -160,8 +159,8 @@ def _shown(value: object) -> object:
 def _page(every: Sequence[Night], unreadable: Mapping[str, str]) -> _Page:
     columns = _columns(every)
     rows: dict[str, list[_History]] = {}
-    for number, claim in enumerate(every[-1].results["claims"]):
-        rows.setdefault(claim["cell"][0], []).append(_history(number, claim, every, columns))
+    for number, claim in enumerate(every[-1].results.claims):
+        rows.setdefault(claim.cell[0], []).append(_history(number, claim, every, columns))
     histories = [history for group in rows.values() for history in group]
     changes = sorted((change for each in histories if (change := _change(each, every)) is not None), key=_worst_first)
     return _Page(every, columns, rows, changes, _notes(every, changes), _title(every, changes), _contradiction(every), unreadable)
@@ -204,13 +203,13 @@ def _ended(night: Night) -> str:
     return f"{day.day} {MONTHS[day.month - 1]} {day.year}, {day:%H:%M} UTC"
 
 
-def _history(number: int, claim: Claim, every: Sequence[Night], columns: Sequence[_Column]) -> _History:
-    judged = [_of(night, claim["id"]) for night in every]
+def _history(number: int, claim: Judgement, every: Sequence[Night], columns: Sequence[_Column]) -> _History:
+    judged = [_of(night, claim.id) for night in every]
     same = [found if found and _is_same(found, claim) else None for found in judged]
-    rates = [rate(found) if found else None for found in same]
+    rates = [found.rate if found else None for found in same]
     n = sum(each.n for each in rates if each)
     cells: dict[str, _Cell] = {}
-    last: Claim | None = None
+    last: Judgement | None = None
     for night, found in zip(every, judged, strict=True):
         if found is not None:
             cells[night.directory.name] = _cell(found, last, _day(night), reworded=not _is_same(found, claim))
@@ -220,31 +219,31 @@ def _history(number: int, claim: Claim, every: Sequence[Night], columns: Sequenc
         number=number,
         cells=tuple(cells.get(column.night.directory.name if column.night else "") or _empty(claim, column) for column in columns),
         pooled=pooled_rate(sum(each.k for each in rates if each), n) if n else None,
-        points=tuple((found["verdict"] if found else None, each) for found, each in zip(same, rates, strict=True)),
+        points=tuple((found.verdict if found else None, each) for found, each in zip(same, rates, strict=True)),
         evidence=_evidence(every[-1], number),
     )
 
 
-def _of(night: Night, name: str) -> Claim | None:
-    return next((claim for claim in night.results["claims"] if claim["id"] == name), None)
+def _of(night: Night, name: str) -> Judgement | None:
+    return next((claim for claim in night.results.claims if claim.id == name), None)
 
 
-def _is_same(one: Claim, other: Claim) -> bool:
-    return all(one.get(name) == other.get(name) for name in SAME)
+def _is_same(one: Judgement, other: Judgement) -> bool:
+    return all(getattr(one, name) == getattr(other, name) for name in SAME)
 
 
-def _cell(found: Claim, last: Claim | None, day: str, *, reworded: bool) -> _Cell:
-    counts = rate(found)
-    parts = [found["id"], day, found["verdict"]]
-    parts += [f"{counts} {found['unit']}"] if counts else []
-    parts += [] if found["expected"] else [f"not expected: {' or '.join(found['expect'])}"]
+def _cell(found: Judgement, last: Judgement | None, day: str, *, reworded: bool) -> _Cell:
+    counts = found.rate
+    parts = [found.id, day, found.verdict]
+    parts += [f"{counts} {found.unit}"] if counts else []
+    parts += [] if found.expected else [f"not expected: {' or '.join(found.expect)}"]
     parts += ["worded otherwise, not counted"] if reworded else []
-    changed = last is not None and last["verdict"] != found["verdict"]
-    return _Cell(found["verdict"], " · ".join(parts), changed=changed, surprising=not found["expected"])
+    changed = last is not None and last.verdict != found.verdict
+    return _Cell(found.verdict, " · ".join(parts), changed=changed, surprising=not found.expected)
 
 
-def _empty(claim: Claim, column: _Column) -> _Cell:
-    return _Cell(None, f"{claim['id']} · {column.day} · {'not judged' if column.night else 'no night'}")
+def _empty(claim: Judgement, column: _Column) -> _Cell:
+    return _Cell(None, f"{claim.id} · {column.day} · {'not judged' if column.night else 'no night'}")
 
 
 def _evidence(night: Night, number: int) -> tuple[str, ...]:
@@ -258,30 +257,30 @@ def _evidence(night: Night, number: int) -> tuple[str, ...]:
 
 def _change(history: _History, every: Sequence[Night]) -> _Change | None:
     claim = history.claim
-    earlier = [(night, found) for night in every[:-1] if (found := _of(night, claim["id"])) is not None]
+    earlier = [(night, found) for night in every[:-1] if (found := _of(night, claim.id)) is not None]
     if not earlier and len(every) > 1:
-        return _Change(history, "not judged", claim["verdict"], f"new. {claim['said']}")
+        return _Change(history, "not judged", claim.verdict, f"new. {claim.said}")
     if not earlier:
-        return _Change(history, claim["verdict"], claim["verdict"], claim["said"]) if not claim["expected"] else None
+        return _Change(history, claim.verdict, claim.verdict, claim.said) if not claim.expected else None
     night, last = earlier[-1]
     when = "last night" if night is every[-2] else f"on {_day(night)}"
-    if claim["verdict"] != last["verdict"]:
-        return _Change(history, last["verdict"], claim["verdict"], _compared(claim, last, when))
-    moved = _moved(history) or ("" if claim["expected"] else f"as {when}. {claim['said']}")
-    return _Change(history, last["verdict"], claim["verdict"], moved) if moved else None
+    if claim.verdict != last.verdict:
+        return _Change(history, last.verdict, claim.verdict, _compared(claim, last, when))
+    moved = _moved(history) or ("" if claim.expected else f"as {when}. {claim.said}")
+    return _Change(history, last.verdict, claim.verdict, moved) if moved else None
 
 
-def _compared(claim: Claim, last: Claim, when: str) -> str:
-    now, then = rate(claim), rate(last)
-    if not now or not then or claim["verdict"] == "inconclusive":
-        return str(claim["said"])
-    if last["verdict"] == "inconclusive":
-        return f"{claim['said']}. {when.capitalize()} {last['said']}"
-    numbers = f"{then} {when}, {now} {claim['unit']} tonight"
-    if claim["verdict"] in ("violated", "finding"):
+def _compared(claim: Judgement, last: Judgement, when: str) -> str:
+    now, then = claim.rate, last.rate
+    if not now or not then or claim.verdict == "inconclusive":
+        return str(claim.said)
+    if last.verdict == "inconclusive":
+        return f"{claim.said}. {when.capitalize()} {last.said}"
+    numbers = f"{then} {when}, {now} {claim.unit} tonight"
+    if claim.verdict in ("violated", "finding"):
         return f"{numbers}: one counterexample is enough"
     apart = now.low > then.high or now.high < then.low
-    chance = "it may still be there" if last["verdict"] in ("violated", "finding") else "it may be chance"
+    chance = "it may still be there" if last.verdict in ("violated", "finding") else "it may be chance"
     return f"{numbers}: {'the intervals are apart' if apart else f'the intervals overlap, {chance}'}"
 
 
@@ -294,31 +293,31 @@ def _moved(history: _History) -> str:
     before = pooled_rate(sum(each.k for each in earlier), sum(each.n for each in earlier))
     if now.low <= before.high and now.high >= before.low:
         return ""
-    return f"{now} {history.claim['unit']} tonight, {before} in all nights before: the intervals are apart"
+    return f"{now} {history.claim.unit} tonight, {before} in all nights before: the intervals are apart"
 
 
 def _worst_first(change: _Change) -> tuple[int, int, str]:
     order = list(MARKS)
-    return (order.index(change.after), int(not change.turned), str(change.history.claim["id"]))
+    return (order.index(change.after), int(not change.turned), str(change.history.claim.id))
 
 
 def _notes(every: Sequence[Night], changes: Sequence[_Change]) -> list[str]:
     """Say what else a reader must know: what stayed, what was not judged tonight, servers, an old surprise."""
     tonight = every[-1].results
     turned = [change.after for change in changes if change.turned]
-    same = len(tonight["claims"]) - len(turned)
-    wrong = sum(claim["verdict"] == "violated" for claim in tonight["claims"]) - turned.count("violated")
+    same = len(tonight.claims) - len(turned)
+    wrong = sum(claim.verdict == "violated" for claim in tonight.claims) - turned.count("violated")
     of_them = f", {wrong} of them violated" if wrong else ""
     notes = [
         f"{counted(same, 'verdict')} {'is' if same == 1 else 'are'} the same{of_them}." if len(every) > 1 else "There is no night before."
     ]
     if len(every) > 1:
-        judged = {claim["id"] for claim in tonight["claims"]}
-        gone = [claim["id"] for claim in every[-2].results["claims"] if claim["id"] not in judged]
+        judged = {claim.id for claim in tonight.claims}
+        gone = [claim.id for claim in every[-2].results.claims if claim.id not in judged]
         notes += [f"Judged last night and not tonight: {', '.join(gone)}."] if gone else []
         before, after = versions_said(every[-2].results), versions_said(tonight)
         notes += [f"Servers: {after or 'none'}; last night {before or 'none'}."] if before != after else []
-    notes += [f"The machine failed: {name}: {reason}" for name, reason in tonight.get("failures", {}).items()]
+    notes += [f"The machine failed: {name}: {reason}" for name, reason in tonight.failures.items()]
     last = next((night for night in reversed(every) if night.surprises), None)
     if last is not None and last is not every[-1]:
         notes.append(f"The last contradiction that was not expected was on {_day(last)}: {', '.join(last.surprises)}.")
@@ -348,14 +347,14 @@ def _contradiction(every: Sequence[Night]) -> str:
 
 
 def _contradicting(night: Night) -> list[str]:
-    return list(dict.fromkeys(claim["cell"][0] for claim in night.results["claims"] if claim["verdict"] == "violated"))
+    return list(dict.fromkeys(claim.cell[0] for claim in night.results.claims if claim.verdict == "violated"))
 
 
 # Rates and bounds
 
 
 def _weakest_first(history: _History) -> tuple[float, str]:
-    return (-history.pooled.upper if history.pooled else 0, str(history.claim["id"]))
+    return (-history.pooled.bound if history.pooled else 0, str(history.claim.id))
 
 
 def _y(share: float) -> str:

@@ -31,24 +31,17 @@ REDRAWN_A_SECOND = 4
 STAMP = len("00:00:00  ")
 
 
-class Named(Protocol):
-    """A claim, as far as progress names it."""
-
-    @property
-    def id(self) -> str: ...
-
-
 class Judged(Protocol):
     """A judgement, as far as progress tells it."""
 
     @property
-    def claim(self) -> Named: ...
+    def id(self) -> str: ...
 
     @property
     def verdict(self) -> str: ...
 
     @property
-    def sentence(self) -> str: ...
+    def said(self) -> str: ...
 
 
 class Live:
@@ -118,7 +111,7 @@ class Live:
         """Say what was concluded of a claim."""
         word = str(judgement.verdict)
         self._counts[word] += 1
-        self._print(Text.assemble(mark(word), f"  {clean(judgement.claim.id)}  {clean(judgement.sentence)}"))
+        self._print(Text.assemble(mark(word), f"  {clean(judgement.id)}  {clean(judgement.said)}"))
 
     # Elsewhere
 

@@ -251,7 +251,7 @@ class Bars:
 
     def _cut_bars(self, over: Sequence[tuple[float, float, float]], frame: Frame, top: float) -> list[Mark]:
         """Give a light line through each, and its number: in it, or that of the highest beside bars that are too narrow."""
-        marks: list[Mark] = [line(x0, top + 8, x1, top + 4, PAPER, 3, 3) for x0, x1, _ in over]
+        marks: list[Mark] = [line((x0, top + 8), (x1, top + 4), PAPER, 3, 3) for x0, x1, _ in over]
         widest = max((text_width(self._said(value), SMALLEST_PX, bold=True) + 8 for _, _, value in over), default=0)
         if all(widest <= x1 - x0 for x0, x1, _ in over):
             return marks + [

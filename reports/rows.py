@@ -118,7 +118,7 @@ def tints(seen: Iterable[RecordedFault], frame: Frame, top: float, bottom: float
     """Give the tint over the full height while a fault was proved on, with its edges."""
     marks: list[Mark] = []
     for on, off in _proved_on(seen, frame):
-        marks += [Box(on, top, off, bottom, TINT, 0), line(on, top, on, bottom, EDGE, 1.4, 1), line(off, top, off, bottom, EDGE, 1.4, 1)]
+        marks += [Box(on, top, off, bottom, TINT, 0), *(line((x, top), (x, bottom), EDGE, 1.4, 1) for x in (on, off))]
     return marks
 
 
@@ -156,13 +156,13 @@ def _role(role: str, text: str, x: tuple[float, float], y: float, *, turned: boo
             yield Words(after, base, text, colour=INK2, halo=True)
         dash = None if role == "replica" else DOTS
         if x1 - beyond > 1:
-            yield line(beyond, y, x1, y, PRIMARY, 2, 4, dash=dash)
+            yield Stroke(((beyond, y), (x1, y)), PRIMARY, 2, 4, dash=dash)
 
 
 def turn_lines(nodes: Iterable[NodeSeen], frame: Frame, top: float, bottom: float) -> list[Mark]:
     """Give the dotted lines through all rows where a node changed between primary and replica."""
     turns = {frame.x(at) for node in nodes for at, _ in node.changes if at > frame.start}
-    return [line(x, top, x, bottom, INK, 1.5, 4, dash=DOTS) for x in sorted(turns)]
+    return [Stroke(((x, top), (x, bottom)), INK, 1.5, 4, dash=DOTS) for x in sorted(turns)]
 
 
 def group_height(group: Group) -> int:
@@ -172,7 +172,7 @@ def group_height(group: Group) -> int:
 
 def group_rows(group: Group, seen: Sequence[RecordedFault], frame: Frame, y: float) -> list[Mark]:
     """Give a heading with the count line, the lanes, and what the verdict condemned."""
-    marks: list[Mark] = [line(MARGIN, y, RIGHT, y, INK3, 1)]
+    marks: list[Mark] = [line((MARGIN, y), (RIGHT, y), INK3, 1)]
     lanes = {slot: (y + HEAD_PX + LANE_PX * n) for n, lane in enumerate(group.lanes) for slot in lane.slots}
     if group.steps is None:
         marks.append(Words(MARGIN, middle(y + 3, y + HEAD_PX), shorten(group.name, RIGHT - MARGIN, bold=True), bold=True))
@@ -215,7 +215,7 @@ def count_line(steps: Iterable[Step], frame: Frame, y: float, *, told: str = "")
 def lane_row(lane: Lane, frame: Frame, y: float) -> list[Mark]:
     """Give one lane: its name, holds, ticks, × and ?."""
     marks: list[Mark] = [frame.label(y, y + LANE_PX - 2, shorten(lane.label, frame.left - MARGIN - 8))]
-    marks.append(line(frame.left, y + LANE_PX, RIGHT, y + LANE_PX, RULE, 1, 1))
+    marks.append(line((frame.left, y + LANE_PX), (RIGHT, y + LANE_PX), RULE, 1, 1))
     for x0, x1 in _places(lane.must, frame):
         marks.append(Box(x0, y + 4, max(x1 - 0.8, x0 + 0.8), y + 18, MUST, 3))
     for x0, x1 in _places(lane.may, frame):
@@ -224,7 +224,7 @@ def lane_row(lane: Lane, frame: Frame, y: float) -> list[Mark]:
     if lane.endless is not None:
         marks += _rail(frame.x(lane.endless), y + LANE_PX - 3)
     pixels = sorted({round(frame.x(at)) for at in lane.ok if frame.start <= at <= frame.end})
-    marks += [line(x + 0.5, y + 19, x + 0.5, y + 24, OK, 1, 2) for x in pixels]
+    marks += [line((x + 0.5, y + 19), (x + 0.5, y + 24), OK, 1, 2) for x in pixels]
     for x in _spaced((frame.x(at) for at in lane.fail), 9):
         marks += cross(x, y + 11)
     marks += _infos(lane, frame, y)
@@ -243,7 +243,7 @@ def _places(holds: Iterable[Interval], frame: Frame) -> list[tuple[float, float]
 def _rail(x: float, y: float) -> list[Mark]:
     end = RIGHT - 9
     head = Shape(((end, y - 5), (RIGHT, y), (end, y + 5)), MAY, 4)
-    return [line(min(x, end - 6), y, end, y, MAY, 3, 4, dash=(3, 2.5)), head]
+    return [Stroke(((min(x, end - 6), y), (end, y)), MAY, 3, 4, dash=(3, 2.5)), head]
 
 
 def _infos(lane: Lane, frame: Frame, y: float) -> list[Mark]:
@@ -251,7 +251,7 @@ def _infos(lane: Lane, frame: Frame, y: float) -> list[Mark]:
     for start, gave_up in lane.info:
         x0, x1 = frame.x(start), frame.x(gave_up if gave_up is not None else start)
         if x1 - x0 > 14:
-            marks.append(line(x0 + 8, y + 11, x1, y + 11, INFO, 2, 6, dash=(5, 3)))
+            marks.append(Stroke(((x0 + 8, y + 11), (x1, y + 11)), INFO, 2, 6, dash=(5, 3)))
     for x in _spaced((frame.x(start) for start, _ in lane.info), 13):
         inside = min(max(x, frame.left + 6), RIGHT - 6)
         marks.append(Words(inside, y + 19, "?", 21, INFO, bold=True, align="center", halo=True, z=8))
@@ -272,7 +272,7 @@ def cuts_a_side(fault: RecordedFault) -> bool:
 
 
 def _partition(seen: Iterable[RecordedFault], frame: Frame, y: float) -> list[Mark]:
-    return [line(on, y, off, y, EDGE, 2.2, 5, dash=(9, 5)) for on, off in _proved_on(filter(cuts_a_side, seen), frame)]
+    return [Stroke(((on, y), (off, y)), EDGE, 2.2, 5, dash=(9, 5)) for on, off in _proved_on(filter(cuts_a_side, seen), frame)]
 
 
 def _joined(slots: Sequence[int], start: int, end: int | None, lanes: dict[int, float], frame: Frame) -> list[Mark]:
@@ -284,7 +284,7 @@ def _joined(slots: Sequence[int], start: int, end: int | None, lanes: dict[int, 
     for y in tops:
         marks.append(Box(x0, y + 3, x1 - 0.8 if x1 - x0 > 4 else x1, y + 19, OVERLAP, 4))
         if x1 - x0 > 2:
-            marks.append(line(x0, y + 11, x1, y + 11, PAPER, 2.4, 5))
+            marks.append(line((x0, y + 11), (x1, y + 11), PAPER, 2.4, 5))
     if len(tops) > 1:
         marks.append(Stroke(((x0, tops[0] + 11), (x0, tops[-1] + 11)), OVERLAP, 1.2, 3, opacity=0.65))
     return marks
@@ -330,7 +330,7 @@ def rest_rows(board: Board, frame: Frame, y: float) -> tuple[list[Mark], int]:
     text = f"and {phrases.counted(len(board.rest), 'more lock')}, {told}"
     steps = [step for group in board.rest for step in group.steps or ()]
     marks: list[Mark] = [
-        line(MARGIN, y, RIGHT, y, INK3, 1),
+        line((MARGIN, y), (RIGHT, y), INK3, 1),
         Words(MARGIN, middle(y, y + 30), text, colour=FLAG if wrong else INK2, bold=wrong > 0),
     ]
     return marks + count_line(steps, frame, y + (60 if wrong else 40)), 66 if wrong else 46

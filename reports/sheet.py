@@ -67,7 +67,7 @@ def flag(first: Flag, frame: Frame, top: float) -> Iterator[Mark]:
 
 def flag_line(first: Flag, frame: Frame, top: float, bottom: float) -> Mark:
     """Give the line of the flag."""
-    return line(frame.x(first.at), top, frame.x(first.at), bottom, FLAG, 2.6, 5)
+    return line((frame.x(first.at), top), (frame.x(first.at), bottom), FLAG, 2.6, 5)
 
 
 def surroundings(history: History, seen: Sequence[RecordedFault], frame: Frame, y: float) -> tuple[list[Mark], float]:
@@ -90,7 +90,7 @@ def _trials(trials: Sequence[tuple[int, int]], frame: Frame, y: float) -> Iterat
     free = 0.0
     for n, at in trials:
         x = frame.x(at)
-        yield line(x, y + 4, x, y + 24, INK3, 1.4)
+        yield line((x, y + 4), (x, y + 24), INK3, 1.4)
         if x + 5 > free and x + 5 + text_width(str(n), SMALLEST_PX) < RIGHT:
             yield Words(x + 5, middle(y, y + TRIAL_PX), str(n), colour=INK2)
             free = x + 12 + text_width(str(n), SMALLEST_PX)

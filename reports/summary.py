@@ -9,75 +9,74 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
-import msgspec
-
+from harness.claims.results import Cell, Judgement, Run, SelfTest, Shard, TableRow, TrialResult, Verify, read
+from harness.judging.gates import Gate
 from harness.judging.statistics import Rate
 from harness.judging.verdict import Anomaly, of_each_kind_first
 from harness.record import store
+from harness.report import Report
 from reports.phrases import counted
 from reports.terminal.lines import MARKS, clean, gate_words, lasting, little, versions_said
-from reports.terminal.verify import left_out, meaning, rate, seeds
+from reports.terminal.verify import left_out, meaning, seeds
 
 MOST_TOLD = 20  # reasons or anomalies; all are in results.json
-Results = Mapping[str, Any]
 
 
 def summary(directory: Path) -> list[Path]:
     """Write summary.md of a run directory; give its path, nothing where it holds neither a run nor a verify."""
-    results = store.read(directory / store.RESULTS)
-    made = {"run": _of_run, "verify": _of_verify}.get(results["kind"])
-    if made is None:
+    results = read(directory)
+    if isinstance(results, SelfTest):
         return []
     path = directory / "summary.md"
-    store.save(path, ("\n\n".join(filter(None, made(results))) + "\n").encode("utf-8", "backslashreplace"))
+    made = _of_run(results) if isinstance(results, Run) else _of_verify(results)
+    store.save(path, ("\n\n".join(filter(None, made)) + "\n").encode("utf-8", "backslashreplace"))
     return [path]
 
 
 # The main job
 
 
-def _of_verify(results: Results) -> list[str]:
-    claims = sorted(results["claims"], key=lambda claim: list(MARKS).index(claim["verdict"]))
-    words = Counter(claim["verdict"] for claim in claims)
+def _of_verify(results: Verify) -> list[str]:
+    claims = sorted(results.claims, key=lambda claim: list(MARKS).index(claim.verdict))
+    words = Counter(str(claim.verdict) for claim in claims)
     tally = " · ".join(f"{MARKS[word][0]} {words[word]} {word}" for word in MARKS if words[word])
     return [
-        f"## {'✗ ' if results['contradicts'] else ''}{_md(results['headline'])}",
-        f"**exit {results['exit']}**: {_md(meaning(results))}  \n{tally}",
+        f"## {'✗ ' if results.contradicts else ''}{_md(results.headline)}",
+        f"**exit {results.exit}**: {_md(meaning(results))}  \n{tally}",
         _list("Left out on this machine", [_md(said) for said in left_out(claims)]),
-        _section("Not as expected", [_claim(claim, results) for claim in claims if not claim["expected"]]),
-        _list("The machine failed", [f"{_code(name)}: {_md(reason)}" for name, reason in results.get("failures", {}).items()]),
+        _section("Not as expected", [_claim(claim, results) for claim in claims if not claim.expected]),
+        _list("The machine failed", [f"{_code(name)}: {_md(reason)}" for name, reason in results.failures.items()]),
         _section(
             "Contradicts the document, as expected",
-            [_claim(claim, results) for claim in claims if claim["verdict"] == "violated" and claim["expected"]],
+            [_claim(claim, results) for claim in claims if claim.verdict == "violated" and claim.expected],
         ),
         "### The documented table",
-        _documented(results["rows"], claims),
+        _documented(results.rows, claims),
         _folded(f"All {counted(len(claims), 'claim')}", _claims(claims)),
         _folded("Findings, of which the document is silent", _each(claims, results, "finding")),
         _folded("In doubt or unavailable, as expected", _each(claims, results, "inconclusive", "unavailable")),
-        _shards(results.get("shards") or ()),
+        _shards(results.shards),
         _end(results),
     ]
 
 
-def _documented(rows: Sequence[Results], claims: Sequence[Results]) -> str:
-    columns = list(dict.fromkeys(cell["column"] for row in rows for cell in row["cells"]))
+def _documented(rows: Sequence[TableRow], claims: Sequence[Judgement]) -> str:
+    columns = list(dict.fromkeys(cell.column for row in rows for cell in row.cells))
     lines = []
     for row in rows:
-        cells = {cell["column"]: cell for cell in row["cells"]}
-        lines.append([_md(row["name"]), *(_cell(cells[name], claims) if name in cells else "" for name in columns)])
+        cells = {cell.column: cell for cell in row.cells}
+        lines.append([_md(row.name), *(_cell(cells[name], claims) if name in cells else "" for name in columns)])
     return _table(["Backend", *map(_md, columns)], lines) if rows else ""
 
 
-def _cell(cell: Results, claims: Sequence[Results]) -> str:
-    word = cell["verdict"]
-    quote = f"“{_md(cell['quote'])}”<br>" if cell["quote"] else ""
-    mine = [claim for claim in claims if claim["id"] in cell["claims"]]
-    beside = sum(claim["verdict"] == "unavailable" != word for claim in mine)
+def _cell(cell: Cell, claims: Sequence[Judgement]) -> str:
+    word = cell.verdict
+    quote = f"“{_md(cell.quote)}”<br>" if cell.quote else ""
+    mine = [claim for claim in claims if claim.id in cell.claims]
+    beside = sum(claim.verdict == "unavailable" != word for claim in mine)
     return quote + _mark(word) + (f"<br>– unavailable {beside}" if beside else "")
 
 
@@ -85,18 +84,18 @@ def _mark(word: str) -> str:
     return f"{MARKS[word][0]} **{word}**" if word == "violated" else f"{MARKS[word][0]} {word}"
 
 
-def _claims(claims: Sequence[Results]) -> str:
+def _claims(claims: Sequence[Judgement]) -> str:
     lines = []
     for claim in claims:
-        found = rate(claim)
-        of = f"{found} {_md(claim['unit'])}" if found else "–"
+        found = claim.rate
+        of = f"{found} {_md(claim.unit)}" if found else "–"
         lines.append(
             [
-                _mark(claim["verdict"]),
-                _cell_code(claim["id"]),
+                _mark(claim.verdict),
+                _cell_code(claim.id),
                 of,
                 _interval(found),
-                "" if claim["expected"] else "**not expected**",
+                "" if claim.expected else "**not expected**",
             ]
         )
     return _table(["Verdict", "Claim", "Broken in", "95 % interval", ""], lines) if lines else ""
@@ -106,37 +105,37 @@ def _interval(found: Rate | None) -> str:
     return found.interval if found else ""
 
 
-def _each(claims: Sequence[Results], results: Results, *words: str) -> str:
-    return "\n".join(_claim(claim, results) for claim in claims if claim["verdict"] in words and claim["expected"])
+def _each(claims: Sequence[Judgement], results: Verify, *words: str) -> str:
+    return "\n".join(_claim(claim, results) for claim in claims if claim.verdict in words and claim.expected)
 
 
-def _claim(claim: Results, results: Results) -> str:
+def _claim(claim: Judgement, results: Verify) -> str:
     """Give a claim as an item of a list: verdict, cell, sentence, what was observed, evidence, what repeats it."""
-    row, column = claim["cell"]
-    quote = f", “{_md(claim['quote'])}”" if claim.get("quote") else ""
-    surprise = "" if claim["expected"] else f", expected {' or '.join(claim['expect'])}"
-    lines = [f"* {_mark(claim['verdict'])}{surprise}: {_code(claim['id'])} ({_md(row)}, {_md(column.lower())}{quote})  "]
-    lines += [f"  {_md(claim['sentence'])}  ", f"  *under* {_md(claim['conditions'])}  ", f"  *observed* {_md(claim['said'])}"]
-    more = [f"*first* {_md(each['kind'])} in trial {each['trial']}: {_md(each['message'])}" for each in claim["anomalies"][:1]]
-    more += [f"*missing* {_md(reason)}" for reason in _some(claim["missing"])]
-    more += [f"*remedy* {_md(claim['remedy'])}"] if claim.get("remedy") else []
-    more += [f"*evidence* {_code(_below(path, results['directory']))}" for path in claim["evidence"]]
+    row, column = claim.cell
+    quote = f", “{_md(claim.quote)}”" if claim.quote else ""
+    surprise = "" if claim.expected else f", expected {' or '.join(claim.expect)}"
+    lines = [f"* {_mark(claim.verdict)}{surprise}: {_code(claim.id)} ({_md(row)}, {_md(column.lower())}{quote})  "]
+    lines += [f"  {_md(claim.sentence)}  ", f"  *under* {_md(claim.conditions)}  ", f"  *observed* {_md(claim.said)}"]
+    more = [f"*first* {_md(each.kind)} in trial {each.trial}: {_md(each.message)}" for each in claim.anomalies[:1]]
+    more += [f"*missing* {_md(reason)}" for reason in _some(claim.missing)]
+    more += [f"*remedy* {_md(claim.remedy)}"] if claim.remedy else []
+    more += [f"*evidence* {_code(_below(path, results.directory))}" for path in claim.evidence]
     lines += [f"  * {each}" for each in more]
-    return "\n".join(lines) + (_fenced(claim["repeat"], "  ") if claim.get("repeat") else "")
+    return "\n".join(lines) + (_fenced(claim.repeat, "  ") if claim.repeat else "")
 
 
 def _below(path: str, directory: str) -> str:
     return str(Path(path).relative_to(directory)) if Path(path).is_relative_to(directory) else path
 
 
-def _shards(shards: Sequence[Results]) -> str:
+def _shards(shards: Sequence[Shard]) -> str:
     lines = [
         [
-            _cell_code(each["directory"]),
-            str(each["exit"]),
-            str(each["seed"]),
-            str(len(each["claims"])),
-            lasting(each["seconds"]),
+            _cell_code(each.directory),
+            str(each.exit),
+            str(each.seed),
+            str(len(each.claims)),
+            lasting(each.seconds),
         ]
         for each in shards
     ]
@@ -148,52 +147,52 @@ def _shards(shards: Sequence[Results]) -> str:
 # A run
 
 
-def _of_run(results: Results) -> list[str]:
-    plan, trials = results["plan"], results["trials"]
-    what = f"{' + '.join(plan['workloads'])} on {plan['backend']}, variant {plan['variant']}"
-    what += f", mutant {plan['mutant']}" if plan.get("mutant") else ""
-    found = [(trial["n"], each) for trial in trials for each in of_each_kind_first(_anomalies(trial))]
+def _of_run(results: Run) -> list[str]:
+    plan, trials = results.plan, results.trials
+    what = f"{' + '.join(plan.workloads)} on {plan.backend}, variant {plan.variant}"
+    what += f", mutant {plan.mutant}" if plan.mutant else ""
+    found = [(trial.n, each) for trial in trials for each in of_each_kind_first(_anomalies(trial))]
     told = [f"trial {n}, {_md(each.kind)} on {_code(each.key or 'the object')}: {_md(each.message)}" for n, each in found]
-    gates = [(trial["n"], gate) for trial in trials for gate in trial.get("gates", ()) if not gate["met"]]
-    unmet = [f"trial {n}, {_md(gate_words(gate['name']))}: {gate['measured']}, needed {gate['needed']}{_detail(gate)}" for n, gate in gates]
+    gates = [(trial.n, gate) for trial in trials for gate in trial.gates if not gate.met]
+    unmet = [f"trial {n}, {_md(gate_words(gate.name))}: {gate.measured}, needed {gate.needed}{_detail(gate)}" for n, gate in gates]
     return [
-        f"## {MARKS[results['status']][0]} {results['status']}{_md(little(results))}: {_md(what)}",
-        f"**exit {results['exit']}**: {counted(len(trials), 'trial')}, {_md(lasting(results['seconds']))}",
-        _list("The machine failed", [_md(results["broken"])] if results.get("broken") else []),
+        f"## {MARKS[results.status][0]} {results.status}{_md(little(results))}: {_md(what)}",
+        f"**exit {results.exit}**: {counted(len(trials), 'trial')}, {_md(lasting(results.seconds))}",
+        _list("The machine failed", [_md(results.broken)] if results.broken else []),
         _trials(trials),
         _list("Anomalies", _some(told)),
         _list("Gates that were not met", _some(unmet)),
-        _list("Void trials, repeated", [_md(each) for each in _some(results.get("voids") or ())]),
+        _list("Void trials, repeated", [_md(each) for each in _some(results.voids)]),
         _end(results),
     ]
 
 
-def _anomalies(trial: Results) -> list[Anomaly]:
-    found = [msgspec.convert(each, Anomaly) for check in trial["checks"].values() for each in check["anomalies"]]
+def _anomalies(trial: TrialResult) -> list[Anomaly]:
+    found = [each for check in trial.checks.values() for each in check.anomalies]
     return sorted(found, key=lambda each: (each.at, each.operations))
 
 
-def _detail(gate: Results) -> str:
-    return f" ({_md(gate['detail'])})" if gate.get("detail") else ""
+def _detail(gate: Gate) -> str:
+    return f" ({_md(gate.detail)})" if gate.detail else ""
 
 
-def _trials(trials: Sequence[Results]) -> str:
-    names = list(dict.fromkeys(name for trial in trials for name in trial["checks"]))
+def _trials(trials: Sequence[TrialResult]) -> str:
+    names = list(dict.fromkeys(name for trial in trials for name in trial.checks))
     lines = []
     for trial in trials:
-        status = [_mark(trial["checks"][name]["status"]) if name in trial["checks"] else "" for name in names]
-        lines.append([str(trial["n"]), _md(", ".join(trial.get("faults", ())) or "none"), *status])
+        status = [_mark(trial.checks[name].status) if name in trial.checks else "" for name in names]
+        lines.append([str(trial.n), _md(", ".join(trial.faults) or "none"), *status])
     return _table(["Trial", "Faults", *map(_md, names)], lines) if lines else ""
 
 
 # Markdown
 
 
-def _end(results: Results) -> str:
-    facts = [f"took {lasting(results['seconds'])}"]
-    facts += [f"profile {results['profile']}, {seeds(results)}"] if results.get("profile") else []
-    facts += [_md(versions_said(results))] if results.get("versions") else []
-    return f"{' · '.join(facts)} · {_code(results['directory'])}{_fenced(results['command'])}"
+def _end(results: Run | Verify) -> str:
+    facts = [f"took {lasting(results.seconds)}"]
+    facts += [f"profile {results.profile}, {seeds(results)}"] if isinstance(results, Verify) else []
+    facts += [_md(versions_said(results))] if results.versions else []
+    return f"{' · '.join(facts)} · {_code(results.directory)}{_fenced(results.command)}"
 
 
 def _section(title: str, items: Sequence[str]) -> str:
@@ -240,3 +239,6 @@ def _fenced(command: str, indent: str = "") -> str:
     plain = clean(command)
     fence = "`" * max(3, max((len(run) for run in re.findall("`+", plain)), default=0) + 1)
     return f"\n\n{indent}{fence}sh\n{indent}{plain}\n{indent}{fence}"
+
+
+SUMMARY = Report(name="summary", sentence="summary.md: the result in Markdown, for a CI's page", draw=summary, place=60)

@@ -100,7 +100,7 @@ def _remainder(rows_of: Board, frame: Frame, y: float) -> tuple[list[Mark], floa
     marks, height = rows.rest_rows(rows_of, frame, y)
     y += height
     if rows_of.strips:
-        marks.append(line(MARGIN, y, RIGHT, y, INK3, 1))
+        marks.append(line((MARGIN, y), (RIGHT, y), INK3, 1))
     for strip in rows_of.strips:
         marks += rows.strip_row(strip, frame, y)
         y += rows.STRIP_PX

@@ -33,8 +33,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 PACKAGES = (harness, backends, workloads, faults, reports)
 KINDS = ("backends", "workloads", "faults", "checks", "models", "reports")
-SAY = ("workloads", "faults", "checks", "models")
-POINTS = [(kind, name, value) for kind in KINDS for name, value in PROJECT["entry-points"][f"holdwater.{kind}"].items()]
+SAY = ("workloads", "faults", "checks", "models", "reports")
+SCREENS = ("progress", "terminal", "nights")
+POINTS = [(kind, name, value) for kind in (*KINDS, *SCREENS) for name, value in PROJECT["entry-points"][f"holdwater.{kind}"].items()]
 EXPERIMENTS = list(shipped().experiments.values())
 
 
@@ -81,7 +82,7 @@ def is_backend(candidate: object) -> bool:
 @pytest.mark.parametrize(("kind", "name", "value"), POINTS, ids=lambda each: str(each))
 def test_every_entry_point_exists(kind: str, name: str, value: str) -> None:
     assert load(value) is not None
-    assert value.split(".")[0] == kind or kind in ("checks", "models")
+    assert value.split(".")[0] == ("reports" if kind in SCREENS else kind) or kind in ("checks", "models")
 
 
 @pytest.mark.parametrize(
@@ -109,7 +110,7 @@ def test_every_file_is_one_plugin_or_says_that_it_is_none(package: ModuleType) -
 def test_what_is_installed_is_what_is_written() -> None:
     from harness import registry
 
-    for kind in KINDS:
+    for kind in (*KINDS, *SCREENS):
         assert registry.names(kind) == sorted(name for each, name, _ in POINTS if each == kind), "install again: pip install -e ."
 
 
@@ -189,6 +190,11 @@ def test_no_two_test_modules_have_one_name() -> None:
     """They are imported by their bare names, so that the second of two would not be run."""
     names = [Path(path).name for path in TESTS if not path.endswith("conftest.py")]
     assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_no_file_has_more_than_400_lines(name: str) -> None:
+    assert len(source(name).read_text("utf-8").splitlines()) <= 400
 
 
 @pytest.mark.parametrize("name", SOURCES)

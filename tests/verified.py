@@ -18,23 +18,26 @@ DOCUMENTS = {"violated": "promises", "holds": "promises", "inconclusive": "promi
 def claim(name: str, word: str, k: int = 0, n: int = 0, **more: Any) -> dict[str, Any]:
     """Give a claim; `n` = 0 is no trial."""
     found = rate(k, n) if n else None
+    doubt = ["settled: 0, needed 1"] if word in DOUBT else []
+    document = more.get("document", DOCUMENTS.get(word, "warns"))
     return {
         "id": name,
         "cell": ["Redis (Sentinel)", "Failover safety"],
         "quote": "Lock may be lost",
         "sentence": f"The sentence of {name}.",
         "conditions": "primary cut off",
-        "document": DOCUMENTS.get(word, "warns"),
+        "document": document,
         "verdict": word,
         "expected": True,
         "expect": [word],
         "unit": "failovers",
         "rate": found and {"k": k, "n": n, "low": found.low, "high": found.high, "upper": found.upper},
         "said": f"said of {name}",
-        "missing": ["settled: 0, needed 1"] if word in ("inconclusive", "unavailable") else [],
+        "missing": doubt,
         "remedy": "run it again" if word in ("inconclusive", "unavailable") else None,
         "infrastructure": None,
         "bug": None,
+        "absent": False,
         "gates": [{"name": "settled", "needed": 1, "measured": 1, "met": True, "detail": ""}],
         "numbers": {"anomalies": {"two-holders": k} if k else {}, "excused": {}},
         "anomalies": [{"experiment": "split-brain", "trial": 2, "kind": "two-holders", "key": "k", "message": "both held k"}] if k else [],
@@ -44,8 +47,16 @@ def claim(name: str, word: str, k: int = 0, n: int = 0, **more: Any) -> dict[str
         "experiments": ["runs/1/experiments/split-brain"],
         "evidence": ["runs/1/experiments/split-brain/anomalies/1.txt"] if k else [],
         "repeat": "holdwater run lock --backend redis-sentinel --fault isolate-primary --seed 7",
+        "account": None if word == "unavailable" else account(word, k, n, doubt),
         **more,
     }
+
+
+def account(word: str, k: int, n: int, unknown: Sequence[str] = ()) -> dict[str, Any]:
+    """Give what was counted for a claim that came to a word."""
+    seen = {"two-holders": k} if k else {}
+    counts = {"counted": {} if word == "violated" else seen, "contradicting": seen if word == "violated" else {}}
+    return {"n": n, "hits": k, **counts, "unknown": list(unknown)}
 
 
 def verified(*claims: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -99,7 +110,7 @@ def rows(claims: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def run(*trials: dict[str, Any], **more: Any) -> dict[str, Any]:
     """Give the results of a run with these trials."""
-    plan = {"backend": "redis", "variant": "default", "workloads": ["lock"], "seed": 7, "concurrency": 8, "rate": 15.0, "mutant": None}
+    plan = {"backend": "redis", "variant": "default", "workloads": ["lock"], "episodes": [{}], "seed": 7, "concurrency": 8, "rate": 15.0}
     return {
         "holdwater": 1,
         "kind": "run",

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any
 
-from backends.mutant import get_then_set, lasting_grant, stale_cas, waiting_grant
+from backends.mutant import Right, Step, bound, get_then_set, lasting_grant, stale_cas, waiting_grant
 from backends.session import Commands
-
-Step = Callable[..., Any]  # (commands, yield_, *arguments of the operation) -> its result
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,19 +19,17 @@ class Mutant:
 
     def steps(self, commands: Commands, yield_: Callable[[], None]) -> dict[str, Step]:
         """Give the operations that take several requests."""
-        return {name: partial(step, commands, yield_) for name, step in self.replaced.items()}
+        return bound(self.replaced, Right(commands, yield_))
 
 
-def _increment_twice(commands: Commands, yield_: Callable[[], None], key: str, delta: int, ttl_ms: int | None) -> int | None:
-    first = commands.increment(key, delta, ttl_ms)
-    commands.increment(key, delta, ttl_ms)
+def _increment_twice(right: Right[Commands], key: str, delta: int, ttl_ms: int | None) -> int | None:
+    first = right.commands.increment(key, delta, ttl_ms)
+    right.commands.increment(key, delta, ttl_ms)
     return first
 
 
-def _grant_repeating(
-    commands: Commands, yield_: Callable[[], None], name: str, owner: str, ttl_ms: int, within_s: float | None = None
-) -> int | None:
-    token = commands.grant(name, owner, ttl_ms, within_s)
+def _grant_repeating(right: Right[Commands], name: str, owner: str, ttl_ms: int, within_s: float | None = None) -> int | None:
+    token = right.commands.grant(name, owner, ttl_ms, within_s)
     return None if token is None else (token + 1) // 2
 
 

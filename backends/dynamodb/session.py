@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from backends.dynamodb.mutants import MUTANTS
@@ -33,6 +34,7 @@ MISSING = "attribute_not_exists(pk) OR e < :dead"
 LIVE = "attribute_exists(pk) AND (attribute_not_exists(e) OR e >= :dead)"
 FREE = "attribute_not_exists(o) OR e < :dead"
 HELD = "o = :o AND e > :now"
+MUTANT_PAUSE_S = 0.004  # between the steps of a mutant, so that its race is met
 
 
 def wall_ms() -> int:
@@ -40,10 +42,30 @@ def wall_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+@dataclass(frozen=True, slots=True)
+class ClientClock:
+    """A client's clock in Unix ms; `bound_ms` is b."""
+
+    bound_ms: int = 0
+    now: Callable[[], int] = wall_ms
+
+    def dead(self) -> int:
+        """Give the time before which an end is over for everybody."""
+        return self.now() - self.bound_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A condition or an update, and the values that it names."""
+
+    text: str
+    values: Item = field(default_factory=dict)
+
+
 class DynamoSession(CheckedSession):
     """A private session: connects when first used, to where `resolve` says; each operation ends within `deadline_s`.
 
-    `bound_ms` is b, `clock` this client's clock in Unix ms. `mutant` plants a known bug. `table` is the table's name.
+    `mutant` plants a known bug. `table` is the table's name.
     """
 
     def __init__(
@@ -51,26 +73,24 @@ class DynamoSession(CheckedSession):
         resolve: Resolve,
         deadline_s: float = 0.5,
         *,
-        bound_ms: int = 0,
-        clock: Callable[[], int] = wall_ms,
+        clock: ClientClock = ClientClock(),
         mutant: str | None = None,
-        yield_: Callable[[], None] = lambda: time.sleep(0),
         table: str = NAME,
     ) -> None:
         store = Table(Transport(resolve, deadline_s), table)
         if mutant is None:
-            super().__init__(DynamoCommands(store, bound_ms, clock))
+            super().__init__(DynamoCommands(store, clock))
             return
         bug = choose(MUTANTS, mutant)
-        commands: Commands = DynamoCommands(store, bound_ms, clock, bug.words)
-        super().__init__(altered(commands, bug.steps(commands, yield_)))
+        commands: Commands = DynamoCommands(store, clock, bug.words)
+        super().__init__(altered(commands, bug.steps(commands, lambda: time.sleep(MUTANT_PAUSE_S))))
 
 
 class DynamoCommands:
     """The commands of `backends.session`. `words` replaces parts of conditions and updates, for mutants."""
 
-    def __init__(self, table: Table, bound_ms: int, clock: Callable[[], int], words: Mapping[str, tuple[str, str]] | None = None) -> None:
-        self._table, self._bound_ms, self._clock, self._words = table, bound_ms, clock, dict(words or {})
+    def __init__(self, table: Table, clock: ClientClock, words: Mapping[str, tuple[str, str]] | None = None) -> None:
+        self._table, self._clock, self._words = table, clock, dict(words or {})
 
     @property
     def node(self) -> str | None:
@@ -83,7 +103,7 @@ class DynamoCommands:
 
     def check_and_set(self, key: str, value: str, ttl_ms: int | None) -> bool:
         self._table.begin()
-        return not isinstance(self._create(key, value, self._now(), ttl_ms), Refused)
+        return not isinstance(self._create(key, value, self._clock.now(), ttl_ms), Refused)
 
     def get(self, key: str) -> str | None:
         found = self.get_versioned(key)
@@ -91,29 +111,30 @@ class DynamoCommands:
 
     def get_versioned(self, key: str) -> tuple[str, int] | None:
         self._table.begin()
-        dead = self._now() - self._bound_ms  # before the read: what is extended after it is not missed
+        dead = self._clock.dead()  # before the read: what is extended after it is not missed
         found = self._table.read(*_place(key))
         return None if found is None or _is_dead(found, dead) else (_text(found, "v"), _number(found, "n"))
 
     def set(self, key: str, value: str, ttl_ms: int | None) -> None:
         self._table.begin()
         while True:
-            now = self._now()
-            if not isinstance(self._update(key, value, now, ttl_ms, LIVE, {":dead": _n(now - self._bound_ms)}), Refused):
+            now = self._clock.now()
+            live = Expression(LIVE, {":dead": _n(now - self._clock.bound_ms)})
+            if not isinstance(self._update(key, value, _until(now, ttl_ms), live), Refused):
                 return
             if not isinstance(self._create(key, value, now, ttl_ms), Refused):
                 return
 
     def delete(self, key: str) -> bool:
         self._table.begin()
-        dead = {":dead": _n(self._now() - self._bound_ms)}
+        dead = {":dead": _n(self._clock.dead())}
         answer = self._table.write("delete_item", LIVE, Key=_key_of(key), ExpressionAttributeValues=dead)
         return not isinstance(answer, Refused)
 
     def increment(self, key: str, delta: int, ttl_ms: int | None) -> int | None:
         self._table.begin()
         while True:
-            now = self._now()
+            now = self._clock.now()
             refused = self._create(key, str(delta), now, ttl_ms)
             if not isinstance(refused, Refused):
                 return delta
@@ -126,22 +147,21 @@ class DynamoCommands:
                 return None
             same = "v = :old AND n = :n AND " + ("e = :e" if "e" in found else "attribute_not_exists(e)")
             values = {":old": {"S": text}, ":n": _n(version), **({":e": found["e"]} if "e" in found else {})}
-            keeps = ttl_ms is None
-            answer = self._update(key, str(number + delta), now, ttl_ms, same, values, keeps_expiry=keeps)
+            answer = self._update(key, str(number + delta), _until(now, ttl_ms), Expression(same, values), keeps_expiry=ttl_ms is None)
             if not isinstance(answer, Refused):
                 return number + delta
 
     def compare_and_swap(self, key: str, expected_version: int, value: str, ttl_ms: int | None) -> Swapped | Conflict:
         self._table.begin()
-        now = self._now()
+        now = self._clock.now()
         if expected_version == 0:
             answer = self._create(key, value, now, ttl_ms)
         else:
-            values = {":dead": _n(now - self._bound_ms), ":n": _n(expected_version)}
-            answer = self._update(key, value, now, ttl_ms, f"n = :n AND ({LIVE})", values)
+            values = {":dead": _n(now - self._clock.bound_ms), ":n": _n(expected_version)}
+            answer = self._update(key, value, _until(now, ttl_ms), Expression(f"n = :n AND ({LIVE})", values))
         if not isinstance(answer, Refused):
             return Swapped(expected_version + 1)
-        if answer.item is None or _is_dead(answer.item, now - self._bound_ms):
+        if answer.item is None or _is_dead(answer.item, now - self._clock.bound_ms):
             return Conflict(None, 0)
         return Conflict(_text(answer.item, "v"), _number(answer.item, "n"))
 
@@ -158,7 +178,7 @@ class DynamoCommands:
 
     def _live(self, operation: str, **request: Any) -> list[tuple[str, str]]:
         self._table.begin()
-        dead = self._now() - self._bound_ms
+        dead = self._clock.dead()
         found = [item for item in self._table.pages(operation, **request) if not _is_dead(item, dead)]
         return [(f"{_text(item, 'pk').removeprefix('s#')}:{_text(item, 'sk')}", _text(item, "v")) for item in found]
 
@@ -188,7 +208,7 @@ class DynamoCommands:
 
     def grant(self, name: str, owner: str, ttl_ms: int, within_s: float | None) -> int | None:
         self._table.begin(within_s)
-        now = self._now()
+        now = self._clock.now()
         answer = self._table.write(
             "update_item",
             FREE,
@@ -198,26 +218,26 @@ class DynamoCommands:
                 ":o": {"S": owner},
                 ":e": _n(now + self._lasts(ttl_ms)),
                 ":one": _n(1),
-                ":dead": _n(now - self._bound_ms),
+                ":dead": _n(now - self._clock.bound_ms),
             },
             ReturnValues="ALL_NEW",
         )
         return None if isinstance(answer, Refused) else _number(answer, "t")
 
     def extend(self, name: str, owner: str, duration_ms: int) -> bool:
-        now = self._now()
-        return self._if_held("extend", name, owner, now, "SET e = :e", {":e": _n(now + self._lasts(duration_ms))})
+        now = self._clock.now()
+        return self._if_held("extend", name, owner, now, Expression("SET e = :e", {":e": _n(now + self._lasts(duration_ms))}))
 
     def release(self, name: str, owner: str) -> bool:
-        return self._if_held("release", name, owner, self._now(), "REMOVE o, e", {})
+        return self._if_held("release", name, owner, self._clock.now(), Expression("REMOVE o, e"))
 
     def is_held(self, name: str, owner: str) -> bool:
         self._table.begin()
-        now = self._now()
+        now = self._clock.now()
         found = self._table.read(f"l#{name}", "lock")
         return found is not None and "o" in found and _text(found, "o") == owner and _number(found, "e") > now
 
-    def _if_held(self, step: str, name: str, owner: str, now: int, update: str, values: Item) -> bool:
+    def _if_held(self, step: str, name: str, owner: str, now: int, update: Expression) -> bool:
         self._table.begin()
         condition = self._said(step, HELD)
         named = {":o": {"S": owner}} if ":o" in condition else {}
@@ -225,15 +245,12 @@ class DynamoCommands:
             "update_item",
             condition,
             Key=_lock(name),
-            UpdateExpression=update,
-            ExpressionAttributeValues={**named, ":now": _n(now), **values},
+            UpdateExpression=update.text,
+            ExpressionAttributeValues={**named, ":now": _n(now), **update.values},
         )
         return not isinstance(answer, Refused)
 
     # Steps
-
-    def _now(self) -> int:
-        return self._clock()
 
     def _lasts(self, ms: int) -> int:
         return max(1, ms // 2) if "half" in self._words else ms
@@ -245,24 +262,22 @@ class DynamoCommands:
         return text.replace(old, new) if old else text
 
     def _create(self, key: str, value: str, now: int, ttl_ms: int | None) -> Item | Refused:
-        item = {**_key_of(key), "k": {"S": key.split(":", 3)[2]}, "v": {"S": value}, "n": _n(1), **_expiry(now, ttl_ms, "e")}
-        dead = {":dead": _n(now - self._bound_ms)}
+        item = {**_key_of(key), "k": {"S": key.split(":", 3)[2]}, "v": {"S": value}, "n": _n(1), **_expiry(_until(now, ttl_ms), "e")}
+        dead = {":dead": _n(now - self._clock.bound_ms)}
         return self._table.write("put_item", MISSING, Item=item, ExpressionAttributeValues=dead)
 
-    def _update(
-        self, key: str, value: str, now: int, ttl_ms: int | None, condition: str, values: Item, *, keeps_expiry: bool = False
-    ) -> Item | Refused:
-        expiry = "" if keeps_expiry else ", e = :until" if ttl_ms is not None else " REMOVE e"
+    def _update(self, key: str, value: str, until: int | None, only_if: Expression, *, keeps_expiry: bool = False) -> Item | Refused:
+        expiry = "" if keeps_expiry else ", e = :until" if until is not None else " REMOVE e"
         return self._table.write(
             "update_item",
-            condition,
+            only_if.text,
             Key=_key_of(key),
             UpdateExpression=f"SET v = :v, n = n + :by{expiry}",
             ExpressionAttributeValues={
-                **values,
+                **only_if.values,
                 ":v": {"S": value},
                 ":by": _n(2 if "skip" in self._words else 1),
-                **_expiry(now, ttl_ms, ":until"),
+                **_expiry(until, ":until"),
             },
         )
 
@@ -297,8 +312,12 @@ def _number(item: Item, name: str) -> int:
     return int(item[name]["N"])
 
 
-def _expiry(now: int, ttl_ms: int | None, name: str) -> Item:
-    return {} if ttl_ms is None else {name: _n(now + ttl_ms)}
+def _until(now: int, ttl_ms: int | None) -> int | None:
+    return None if ttl_ms is None else now + ttl_ms
+
+
+def _expiry(until: int | None, name: str) -> Item:
+    return {} if until is None else {name: _n(until)}
 
 
 def _is_dead(item: Item, dead: int) -> bool:

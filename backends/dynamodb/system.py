@@ -16,7 +16,7 @@ from backends.client import FUNCTIONS, StateClient
 from backends.dynamodb import emulators
 from backends.dynamodb.emulators import DURABLE, IN_MEMORY, NOT_OURS, Emulator
 from backends.dynamodb.mutants import MUTANTS
-from backends.dynamodb.session import DynamoSession, wall_ms
+from backends.dynamodb.session import ClientClock, DynamoSession, wall_ms
 from backends.dynamodb.table import NAME, Item, Refused, Table, key
 from backends.dynamodb.transport import Transport
 from backends.target import Target
@@ -36,7 +36,6 @@ NODE, PRIVATE_PORT = "dynamodb-1", 8000
 SIDES = ("clients-a", "clients-b")
 BOUND_MS = 100
 ADMIN_S, PASSAGE_S, START_S = 1.0, 0.6, 30.0
-MUTANT_PAUSE_S = 0.004  # between the steps of a mutant, so that its race is met
 # What a connection may pass of answers before the rest is cut: that of GET / and of one or two requests are about 260 bytes each.
 REPLY_BUDGET_BYTES = 500
 PADDING = "x" * 1000  # an answer long enough to be cut by a link that drops replies
@@ -198,10 +197,8 @@ class DynamoSystem:
             DynamoSession(
                 lambda: target,
                 deadline_s,
-                bound_ms=BOUND_MS,
-                clock=self._clocks[side],
+                clock=ClientClock(BOUND_MS, self._clocks[side]),
                 mutant=self._mutant,
-                yield_=lambda: time.sleep(MUTANT_PAUSE_S),
                 table=self._table,
             )
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import boto3
@@ -30,7 +31,6 @@ CREATE: Mapping[str, Any] = {
 Item = dict[str, Any]
 
 _making = threading.Lock()  # a boto3 session may be used by one thread at a time
-_session: list[boto3.Session] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +40,17 @@ class Refused:
     item: Item | None
 
 
+@cache
+def _session() -> boto3.Session:
+    """Make the one session: making one takes long."""
+    return boto3.Session("holdwater", "holdwater", region_name="us-east-1")
+
+
 def _client(transport: Transport) -> Any:
     """Make a client that sends nothing itself and tries nothing twice."""
     with _making:
-        if not _session:
-            _session.append(boto3.Session("holdwater", "holdwater", region_name="us-east-1"))
         config = Config(retries={"mode": "standard", "total_max_attempts": 1}, parameter_validation=False, user_agent="holdwater")
-        made = _session[0].client("dynamodb", endpoint_url="http://dynamodb.invalid", config=config)
+        made = _session().client("dynamodb", endpoint_url="http://dynamodb.invalid", config=config)
 
     def send(request: Any, **_: Any) -> AWSResponse:
         body = request.body.encode() if isinstance(request.body, str) else bytes(request.body or b"")

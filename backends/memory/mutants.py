@@ -2,58 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from backends.memory.store import MemoryStore
-from backends.mutant import get_then_set, lasting_grant, stale_cas, waiting_grant
-
-Yield = Callable[[], None]
+from backends.mutant import Right, Step, get_then_set, lasting_grant, stale_cas, waiting_grant
 
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """A bug in one sentence, and the operations it replaces: (store, yield_, *arguments) -> result."""
+    """A bug in one sentence, and the operations it replaces."""
 
     sentence: str
-    steps: Mapping[str, Callable[..., Any]]
+    steps: Mapping[str, Step]
 
 
-def _release_unchecked(store: MemoryStore, yield_: Yield, name: str, owner: str) -> bool:
+def _release_unchecked(right: Right[MemoryStore], name: str, owner: str) -> bool:
+    store = right.commands
     with store.mutex:
         found = store.lease(name)
         return found is not None and store.release(name, found.owner)
 
 
-def _extend_unchecked(store: MemoryStore, yield_: Yield, name: str, owner: str, duration_ms: int) -> bool:
+def _extend_unchecked(right: Right[MemoryStore], name: str, owner: str, duration_ms: int) -> bool:
+    store = right.commands
     with store.mutex:
         found = store.lease(name)
         return found is not None and store.extend(name, found.owner, duration_ms)
 
 
-def _increment_twice(store: MemoryStore, yield_: Yield, key: str, delta: int, ttl_ms: int | None) -> int | None:
+def _increment_twice(right: Right[MemoryStore], key: str, delta: int, ttl_ms: int | None) -> int | None:
+    store = right.commands
     with store.mutex:
         first = store.increment(key, delta, ttl_ms)
         store.increment(key, delta, ttl_ms)
         return first
 
 
-def _grant_half(store: MemoryStore, yield_: Yield, name: str, owner: str, ttl_ms: int, within_s: float | None = None) -> int | None:
-    return store.grant(name, owner, max(1, ttl_ms // 2), within_s)
+def _grant_half(right: Right[MemoryStore], name: str, owner: str, ttl_ms: int, within_s: float | None = None) -> int | None:
+    return right.commands.grant(name, owner, max(1, ttl_ms // 2), within_s)
 
 
-def _extend_half(store: MemoryStore, yield_: Yield, name: str, owner: str, duration_ms: int) -> bool:
-    return store.extend(name, owner, max(1, duration_ms // 2))
+def _extend_half(right: Right[MemoryStore], name: str, owner: str, duration_ms: int) -> bool:
+    return right.commands.extend(name, owner, max(1, duration_ms // 2))
 
 
-def _grant_repeating(store: MemoryStore, yield_: Yield, name: str, owner: str, ttl_ms: int, within_s: float | None = None) -> int | None:
+def _grant_repeating(right: Right[MemoryStore], name: str, owner: str, ttl_ms: int, within_s: float | None = None) -> int | None:
+    store = right.commands
     with store.mutex:
         token = store.grant(name, owner, ttl_ms, within_s)
         return None if token is None else (token + 1) // 2
 
 
-def _set_skipping(store: MemoryStore, yield_: Yield, key: str, value: str, ttl_ms: int | None) -> None:
+def _set_skipping(right: Right[MemoryStore], key: str, value: str, ttl_ms: int | None) -> None:
+    store = right.commands
     with store.mutex:
         store.set(key, value, ttl_ms)
         store.entries[key] = replace(store.entries[key], version=store.entries[key].version + 1)
@@ -63,7 +65,8 @@ def _ghost(key: str) -> str:
     return f"::\0:{key}"  # of a kind that no key has, so that scans pass it by
 
 
-def _delete_for_now(store: MemoryStore, yield_: Yield, key: str) -> bool:
+def _delete_for_now(right: Right[MemoryStore], key: str) -> bool:
+    store = right.commands
     with store.mutex:
         found = store.entry(key)
         if found is not None:
@@ -71,7 +74,8 @@ def _delete_for_now(store: MemoryStore, yield_: Yield, key: str) -> bool:
         return store.delete(key)
 
 
-def _get_versioned_reviving(store: MemoryStore, yield_: Yield, key: str) -> tuple[str, int] | None:
+def _get_versioned_reviving(right: Right[MemoryStore], key: str) -> tuple[str, int] | None:
+    store = right.commands
     with store.mutex:
         found = store.get_versioned(key)
         if found is None and store.entry(_ghost(key)) is not None:
@@ -79,24 +83,25 @@ def _get_versioned_reviving(store: MemoryStore, yield_: Yield, key: str) -> tupl
         return found
 
 
-def _get_reviving(store: MemoryStore, yield_: Yield, key: str) -> str | None:
-    found = _get_versioned_reviving(store, yield_, key)
+def _get_reviving(right: Right[MemoryStore], key: str) -> str | None:
+    found = _get_versioned_reviving(right, key)
     return found[0] if found else None
 
 
-def _get_versioned_evicting(store: MemoryStore, yield_: Yield, key: str) -> tuple[str, int] | None:
+def _get_versioned_evicting(right: Right[MemoryStore], key: str) -> tuple[str, int] | None:
+    store = right.commands
     found = store.entries.get(key)
     if found is None:
         return None
     if store.passed(found.expires_at_ns):
-        yield_()
+        right.yield_()
         store.entries.pop(key, None)  # whatever stands there by now
         return None
     return found.value, found.version
 
 
-def _get_evicting(store: MemoryStore, yield_: Yield, key: str) -> str | None:
-    found = _get_versioned_evicting(store, yield_, key)
+def _get_evicting(right: Right[MemoryStore], key: str) -> str | None:
+    found = _get_versioned_evicting(right, key)
     return found[0] if found else None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from backends.memory.mutants import MUTANTS
 from backends.memory.store import MemoryStore
-from backends.mutant import altered, choose
+from backends.mutant import Right, altered, bound, choose
 from backends.session import OPERATIONS, CheckedSession, Commands
 
 
@@ -26,9 +26,9 @@ class MemorySession(CheckedSession):
 
 def commands(store: MemoryStore, mutant: str | None, yield_: Callable[[], None]) -> Commands:
     """Give the store's commands, those of the mutant replaced, with a yield before each."""
-    steps = choose(MUTANTS, mutant).steps if mutant is not None else {}
-    bound = {name: partial(steps[name], store, yield_) if name in steps else getattr(store, name) for name in OPERATIONS}
-    return altered(store, {name: partial(_after, yield_, do) for name, do in bound.items()})
+    wrong = bound(choose(MUTANTS, mutant).steps, Right(store, yield_)) if mutant is not None else {}
+    steps = {name: wrong.get(name) or getattr(store, name) for name in OPERATIONS}
+    return altered(store, {name: partial(_after, yield_, do) for name, do in steps.items()})
 
 
 def _after(yield_: Callable[[], None], do: Callable[..., Any], *arguments: Any) -> Any:

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any
 
-from backends.mutant import get_then_set, lasting_grant, stale_cas, waiting_grant
+from backends.mutant import Right, Step, bound, get_then_set, lasting_grant, stale_cas, waiting_grant
 from backends.session import Commands
 
-Step = Callable[..., Any]  # (commands, yield_, *arguments of the operation) -> its result
 Edit = tuple[str, str, str]  # function, old text, new text
 
 
@@ -39,7 +36,7 @@ class Mutant:
 
     def steps(self, commands: Commands, yield_: Callable[[], None]) -> dict[str, Step]:
         """Give the operations that take several round trips."""
-        return {name: partial(step, commands, yield_) for name, step in self.replaced.items()}
+        return bound(self.replaced, Right(commands, yield_))
 
 
 TTL, DURATION = "ttl_ms * interval '1 millisecond'", "duration_ms * interval '1 millisecond'"

@@ -32,7 +32,7 @@ from backends.postgres.binaries import prefix, program
 from backends.postgres.composed import SERVER_PORT, ComposedServer
 from backends.postgres.finder import Finder
 from backends.postgres.mutants import MUTANTS
-from backends.postgres.servers import PEERS, SETTINGS, SIDES, PostgresNode, PostgresServers, open_links
+from backends.postgres.servers import PEERS, SETTINGS, SIDES, PostgresServers, open_links, role_of, silent
 from backends.target import Target
 from harness.deploy.compose import Composed
 from harness.deploy.ground import Topology, open_ground
@@ -41,7 +41,7 @@ from harness.deploy.local import Local, LocalNode
 from harness.deploy.ports import HOST
 from harness.driving.backend import Deployment
 from harness.driving.client import Client
-from harness.driving.system import Need, System
+from harness.driving.system import Need, Role, System
 from harness.waiting import wait_for
 
 BACKEND = "postgres-patroni"
@@ -70,22 +70,21 @@ TIMING: Mapping[bool, Mapping[str, int]] = {
 }
 
 
-class Member(PostgresNode):
+class Member(LocalNode):
     """Patroni and the server that it keeps, as one node: they live, stop and die together."""
 
-    def __init__(self, local: Local, name: str, port: int, rest_port: int) -> None:
-        self._local, self._name = local, name
-        self.port, self.rest_port, self.admin = port, rest_port, Admin(port, name)
+    def __init__(self, local: Local, name: str, *, patched: bool) -> None:
+        self.port, self.rest_port = local.ports.reserve(), local.ports.reserve()
+        self.admin = Admin(self.port, name)
         self._home = local.processes.home(name)
-        self.data = self._home / "data"
-
-    def configure_member(self, settings: Mapping[str, Any], *, patched: bool) -> None:
-        """Write what Patroni reads, and say how it is run. JSON is YAML."""
-        file = self._home / "patroni.yml"
-        file.write_text(json.dumps(settings, indent=1), "utf-8")
+        self.data, self._file = self._home / "data", self._home / "patroni.yml"
         how = [str(Path(patroni_launcher.__file__))] if patched else ["-m", "patroni"]
         # -P: else the folder of this file stands first on the path, with modules called patroni and operator.
-        LocalNode.__init__(self, self._local, self._name, [*prefix(), sys.executable, "-P", *how, str(file)], self._missing)
+        super().__init__(local, name, [*prefix(), sys.executable, "-P", *how, str(self._file)], lambda: silent(self.admin))
+
+    def configure(self, settings: Mapping[str, Any]) -> None:
+        """Write what Patroni reads when it starts. JSON is YAML."""
+        self._file.write_text(json.dumps(settings, indent=1), "utf-8")
 
     def start(self) -> None:
         self.resume()
@@ -104,6 +103,10 @@ class Member(PostgresNode):
 
     def resume(self) -> None:
         self._local.processes.resume(self.name, self._naming)
+
+    def role(self) -> Role:
+        """Ask the server for its role."""
+        return role_of(self.admin)
 
     def cluster(self) -> list[dict[str, Any]]:
         """Give the members as this one's Patroni knows them; none where it does not answer."""
@@ -152,13 +155,13 @@ class PostgresPatroni(PostgresServers):
     def _start(self, local: Local) -> str:
         """Start etcd and the first member, then the others, which copy it; give the first one."""
         etcd_port = self._start_etcd(local)
-        made = {name: Member(local, name, local.ports.reserve(), local.ports.reserve()) for name in NODES}
+        made = {name: Member(local, name, patched=self._patched) for name in NODES}
         for name, member in made.items():
             self.nodes[name] = self._members[name] = member
             open_links(local, (PEERS, *SIDES), name, member.port)
             rest = local.link(REST, name, member.rest_port).port
             dcs = local.link(name, ETCD, etcd_port).port
-            member.configure_member(self._settings(member, rest, dcs), patched=self._patched)
+            member.configure(self._settings(member, rest, dcs))
         first, *others = made.values()
         first.launch()
         wait_for(lambda: self._leads(local, first.name), STEADY_S, "the first member leads", 0.1)

@@ -1,39 +1,43 @@
-"""Shards of the main job into one table: each verify judged some rows, or some trials of the same claims.
+"""Shards of the main job joined into one table: each verify judged some rows, or some trials of the same claims.
 
 Only results.json files are read, and no history is judged again. A claim of one shard is taken as it is. Of a claim
-of several the trials add up, and the verdict follows the rules of `judge` as far as words allow: a counterexample
-stands, then whatever was in doubt in any shard is in doubt, and only what all shards found quiet is quiet.
-That is the worst of their verdicts but for two: a finding, or what a document warns of, is not taken back by a shard
-that did not see it.
+of several the accounts add up, and word, sentence and cell are made of the sum by the functions that judge: as if all
+trials had run on one machine. A machine that lacked what a claim needs adds no trial and no doubt.
 
-Trials must be different ones to add up: a shard twice, or two of one seed, is refused. A shard that is not there or
-not readable is named among the failures and makes the exit code 3, since what it would have found is not known.
+Trials must be different ones to add up: a shard twice, or two of one seed, is refused. So is a claim of several shards of
+which one has no account, since an earlier version wrote it. A shard that is not there or not readable is named among the
+failures and makes the exit code 3: what it would have found is not known.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-import msgspec
+from msgspec.structs import replace
 
-from harness.claims import shapes
-from harness.claims.file import Claim, Word
-from harness.claims.judging import Cell, Judgement, TableRow, exit_code, headline
+from harness import program
+from harness.claims import results
+from harness.claims.claim import Word
+from harness.claims.counting import numbers, together, worst
+from harness.claims.judging import MOST_SHOWN, missing, rate_of, said, word
+from harness.claims.results import FORMAT, Account, Cell, Judgement, Plain, TableRow, Verify, exit_of
+from harness.claims.results import Shard as Part
+from harness.claims.table import cell, exit_code, headline
 from harness.errors import UsageError
-from harness.judging.statistics import Rate, rate
 from harness.record import store
 
 PASSED_ON = (130, 70, 3)
 """Exit codes of a shard that stand whatever the others found; 1, 2 and 0 are made anew from the claims."""
 PRECEDENCE = (130, 64, 70, 1, 3, 2, 0)
 DEFINITION = ("cell", "quote", "sentence", "conditions", "document", "unit", "expect")
-MOST_SHOWN = 50
 EVIDENCE = "evidence"
-Results = Mapping[str, Any]
+UNKNOWN = ("another claim of this cell",)
+"""What an earlier version's cell lacks where it is in doubt, and none of its claims is."""
+V = TypeVar("V")
+P = TypeVar("P", bound=Plain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,287 +45,292 @@ class Shard:
     """What a directory held: its results, or why there are none."""
 
     directory: Path
-    results: Results | None
+    results: Verify | None
     failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class There:
+    """A shard that has results."""
+
+    directory: Path
+    results: Verify
+
+    @property
+    def path(self) -> Path:
+        """Give the file that they are in."""
+        return self.directory / store.RESULTS
 
 
 def read(directory: Path) -> Shard:
     """Read a shard; what is missing or broken is told and not raised."""
     try:
-        return Shard(directory, shapes.read_verify(directory))
+        return Shard(directory, results.read_verify(directory))
     except UsageError as error:
         return Shard(directory, None, str(error))
 
 
-def merge(shards: Sequence[Shard], *, directory: Path, command: str) -> dict[str, Any]:
+def merge(shards: Sequence[Shard], *, directory: Path, command: str) -> Verify:
     """Join shards into the results of one verify; raise UsageError where they do not belong together, or none is there."""
-    there = [(shard, shard.results) for shard in shards if shard.results is not None]
+    there = [There(shard.directory, shard.results) for shard in shards if shard.results is not None]
     if not there:
         raise UsageError(f"no shard has results: {shards[0].failure if shards else 'none was named'}")
     _check_same_settings(there)
-    parts = _parts(there)
-    claims = [_claim(found) for found in parts.values()]
-    judgements = {claim["id"]: _judgement(claim) for claim in claims}
-    rows = _rows([results for _, results in there], judgements)
+    judgements = {name: _joined_claim(parts) for name, parts in _parts(there).items()}
+    rows = _rows([each.results for each in there], judgements)
+    failures = _failures(shards, there)
+    every = [each.results for each in there]
+    return Verify(
+        holdwater=FORMAT,
+        profile=every[0].profile,
+        seed=_joined(each.seed for each in every),
+        on=str(_joined(each.on for each in every)),
+        strict=any(each.strict for each in every),
+        seconds=max(each.seconds for each in every),
+        finished=max(each.finished or "" for each in every),
+        exit=exit_of(_exit(every, list(judgements.values()), failures)),
+        headline=_headline(rows, judgements, shards),
+        contradicts=any(each.verdict is Word.VIOLATED for each in judgements.values()),
+        command=command,
+        directory=str(directory),
+        claims_file=every[0].claims_file,
+        claims_sha256=every[0].claims_sha256,
+        rows=rows,
+        claims=tuple(judgements.values()),
+        elsewhere=tuple(sorted({name for each in every for name in each.elsewhere} - set(judgements))),
+        failures=failures,
+        versions={name: str(value) for name, value in _joined_values(each.versions for each in every).items()},
+        environment=_joined_values(each.environment for each in every),
+        shards=tuple(part for each in there for part in _described(each)),
+    )
+
+
+def _failures(shards: Sequence[Shard], there: Sequence[There]) -> dict[str, str]:
     failures = {str(shard.directory): shard.failure for shard in shards if shard.failure is not None}
-    for shard, results in there:
-        for name, reason in results.get("failures", {}).items():
+    for shard in there:
+        for name, reason in shard.results.failures.items():
             failures[f"{name} in {shard.directory}" if name in failures else name] = reason
-    strict = any(results.get("strict") for _, results in there)
-    codes = [
-        exit_code(list(judgements.values()), strict=strict),
-        *(results["exit"] for _, results in there if results["exit"] in PASSED_ON),
-    ]
+    return failures
+
+
+def _exit(every: Sequence[Verify], judgements: Sequence[Judgement], failures: Mapping[str, str]) -> int:
+    codes = [exit_code(judgements, strict=any(each.strict for each in every))]
+    codes += [each.exit for each in every if each.exit in PASSED_ON]
     codes += [3] if failures else []
-    said = headline(rows)
+    return min(codes, key=PRECEDENCE.index)
+
+
+def _headline(rows: Sequence[TableRow], judgements: Mapping[str, Judgement], shards: Sequence[Shard]) -> str:
+    text = headline(rows, judgements)
     absent = [str(shard.directory) for shard in shards if shard.failure is not None]
-    return {
-        "holdwater": 1,
-        "kind": "verify",
-        "profile": there[0][1]["profile"],
-        "seed": _joined(results.get("seed") for _, results in there),
-        "on": _joined(results["on"] for _, results in there),
-        "strict": strict,
-        "seconds": max(results["seconds"] for _, results in there),
-        "finished": max((str(results.get("finished") or "") for _, results in there), default=""),
-        "exit": min(codes, key=PRECEDENCE.index),
-        "headline": f"{said} {len(absent)} of {len(shards)} shards left no results: {', '.join(absent)}." if absent else said,
-        "contradicts": any(claim["verdict"] == Word.VIOLATED for claim in claims),
-        "command": command,
-        "directory": str(directory),
-        "claims_file": there[0][1].get("claims_file"),
-        "claims_sha256": there[0][1].get("claims_sha256"),
-        "rows": [{"name": row.name, "cells": [_plain(cell) for cell in row.cells]} for row in rows],
-        "claims": claims,
-        "elsewhere": sorted({name for _, results in there for name in results.get("elsewhere", ())} - set(judgements)),
-        "failures": failures,
-        "versions": _joined_values(results.get("versions", {}) for _, results in there),
-        "environment": _joined_values(results.get("environment", {}) for _, results in there),
-        "shards": [each for shard, results in there for each in _described(shard, results)],
-    }
+    return f"{text} {len(absent)} of {len(shards)} shards left no results: {', '.join(absent)}." if absent else text
 
 
-def _described(shard: Shard, results: Results) -> list[dict[str, Any]]:
+def _described(shard: There) -> tuple[Part, ...]:
     """Say what a shard was; one that was joined from others is as many as these."""
-    if results.get("shards"):
-        return [dict(each) for each in results["shards"]]
-    named = ("seed", "exit", "command", "seconds", "finished", "versions", "environment")
-    claims = [claim["id"] for claim in results["claims"]]
-    return [{"directory": str(shard.directory), **{name: results.get(name) for name in named}, "claims": claims}]
+    found = shard.results
+    if found.shards:
+        return found.shards
+    return (
+        Part(
+            directory=str(shard.directory),
+            seed=found.seed,
+            exit=found.exit,
+            command=found.command,
+            seconds=found.seconds,
+            finished=found.finished,
+            versions=found.versions,
+            environment=found.environment,
+            claims=tuple(claim.id for claim in found.claims),
+        ),
+    )
 
 
-def _check_same_settings(there: Sequence[tuple[Shard, Results]]) -> None:
-    first, expected = there[0]
-    for shard, results in there[1:]:
-        if results["profile"] != expected["profile"]:
-            told = f"profile {results['profile']!r}, expected {expected['profile']!r} as in {first.directory / store.RESULTS}"
-            raise UsageError(f"{shard.directory / store.RESULTS}: {told}")
-        if results.get("claims_sha256") != expected.get("claims_sha256"):
-            told = f"judged {_document(results)}, expected {_document(expected)} as in {first.directory / store.RESULTS}: one document"
-            raise UsageError(f"{shard.directory / store.RESULTS}: {told}")
-    seen: dict[tuple[str, Any], Path] = {}
-    for shard, results in there:
-        for each in _described(shard, results):
-            for name in each["claims"]:
-                if (before := seen.setdefault((name, each["seed"]), shard.directory)) is not shard.directory:
-                    told = f"claim {name} of seed {each['seed']} is in {before / store.RESULTS} too, expected another seed or other rows"
-                    raise UsageError(f"{shard.directory / store.RESULTS}: {told}: trials must not count twice")
+def _check_same_settings(there: Sequence[There]) -> None:
+    first = there[0]
+    for shard in there[1:]:
+        if shard.results.profile != first.results.profile:
+            told = f"profile {shard.results.profile!r}, expected {first.results.profile!r} as in {first.path}"
+            raise UsageError(f"{shard.path}: {told}")
+        if shard.results.claims_sha256 != first.results.claims_sha256:
+            told = f"judged {_document(shard.results)}, expected {_document(first.results)} as in {first.path}: one document"
+            raise UsageError(f"{shard.path}: {told}")
+    seen: dict[tuple[str, int | str | None], Path] = {}
+    for shard in there:
+        for part in _described(shard):
+            for name in part.claims:
+                if (before := seen.setdefault((name, part.seed), shard.directory)) is not shard.directory:
+                    told = f"claim {name} of seed {part.seed} is in {before / store.RESULTS} too, expected another seed or other rows"
+                    raise UsageError(f"{shard.path}: {told}: trials must not count twice")
 
 
-def _document(results: Results) -> str:
-    digest = results.get("claims_sha256")
-    return f"{results.get('claims_file')} (SHA-256 {digest[:12]}...)" if digest else "a claims file that it does not name"
+def _document(found: Verify) -> str:
+    digest = found.claims_sha256
+    return f"{found.claims_file} (SHA-256 {digest[:12]}...)" if digest else "a claims file that it does not name"
 
 
-def texts(shards: Sequence[Shard], results: Results) -> dict[str, str]:
+def texts(shards: Sequence[Shard], joined: Verify) -> dict[str, str]:
     """Give the evidence of what was joined that is a plain file inside its shard, each path with its name in the folder of all.
 
     Raises UsageError where a link leads to one.
     """
     found: dict[str, str] = {}
-    for number, claim in enumerate(results["claims"]):
-        for n, path in enumerate(claim["evidence"]):
+    for number, claim in enumerate(joined.claims):
+        for n, path in enumerate(claim.evidence):
             if path.endswith(".txt") and any(store.is_plain(Path(path), shard.directory) for shard in shards):
                 found[path] = f"{EVIDENCE}/{number}-{n}.txt"
     return found
 
 
-def gather(results: dict[str, Any], found: Mapping[str, str], directory: Path) -> dict[str, Any]:
+def gather(joined: Verify, found: Mapping[str, str], directory: Path) -> Verify:
     """Copy these texts into the folder of what was joined, which then goes from machine to machine as one."""
     for path, name in found.items():
         (directory / name).parent.mkdir(exist_ok=True)
         store.save(directory / name, store.read_text(Path(path)))
     moved = {path: str(directory / name) for path, name in found.items()}
-    claims = [{**claim, "evidence": [moved.get(path, path) for path in claim["evidence"]]} for claim in results["claims"]]
-    return {**results, "claims": claims}
+    claims = (replace(claim, evidence=tuple(moved.get(path, path) for path in claim.evidence)) for claim in joined.claims)
+    return replace(joined, claims=tuple(claims))
 
 
 # Claims
 
 
-def _parts(there: Sequence[tuple[Shard, Results]]) -> dict[str, list[dict[str, Any]]]:
+def _parts(there: Sequence[There]) -> dict[str, list[tuple[There, Judgement]]]:
     """Give each claim as its shards hold it, with the paths as they are now; raise UsageError where two define it differently."""
-    parts: dict[str, list[dict[str, Any]]] = {}
-    where: dict[str, Path] = {}
-    for shard, results in there:
-        path = shard.directory / store.RESULTS
-        for claim in results["claims"]:
-            moved = {**claim, "shard": str(shard.directory)}
-            for name in ("evidence", "experiments"):
-                moved[name] = [str(store.moved(each, results["directory"], shard.directory)) for each in claim.get(name, ())]
-            for before in parts.get(claim["id"], [])[:1]:
-                for name in DEFINITION:
-                    if claim.get(name) != before.get(name):
-                        told = f"claim {claim['id']} has {name} {claim.get(name)!r}, expected {before.get(name)!r}"
-                        raise UsageError(f"{path}: {told} as in {where[claim['id']]}")
-            where.setdefault(claim["id"], path)
-            parts.setdefault(claim["id"], []).append(moved)
+    parts: dict[str, list[tuple[There, Judgement]]] = {}
+    for shard in there:
+        for claim in shard.results.claims:
+            mine = replace(claim, evidence=_moved(claim.evidence, shard), experiments=_moved(claim.experiments, shard))
+            of = parts.setdefault(claim.id, [])
+            if of:
+                _check_same_definition(of[0], (shard, claim))
+            of.append((shard, mine))
     return parts
 
 
-def _claim(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _moved(paths: Iterable[str], shard: There) -> tuple[str, ...]:
+    return tuple(str(store.moved(each, shard.results.directory, shard.directory)) for each in paths)
+
+
+def _check_same_definition(first: tuple[There, Judgement], other: tuple[There, Judgement]) -> None:
+    for name in DEFINITION:
+        found, expected = getattr(other[1], name), getattr(first[1], name)
+        if found != expected:
+            raise UsageError(f"{other[0].path}: claim {other[1].id} has {name} {found!r}, expected {expected!r} as in {first[0].path}")
+
+
+def _joined_claim(parts: Sequence[tuple[There, Judgement]]) -> Judgement:
     """Give a claim joined from all shards that judged it."""
-    plain = [{name: value for name, value in part.items() if name != "shard"} for part in parts]
-    if len(parts) == 1:
-        return plain[0]
-    there = [part for part in parts if not part.get("absent")] or parts  # a machine that lacks its servers adds no trial and no doubt
-    word = joined_word([Word(part["verdict"]) for part in there])
-    rates = [part["rate"] for part in parts if part["rate"]]
-    counted = rate(sum(each["k"] for each in rates), sum(each["n"] for each in rates)) if rates else None
-    differ = {part["verdict"] for part in parts} != {str(word)}
-    shares = [f"{part['shard']}: {part['verdict']}" for part in parts]
-    missing = [reason for part in parts for reason in part["missing"]]
-    return {
-        **plain[0],
-        "verdict": str(word),
-        "expected": str(word) in parts[0]["expect"] or (there is parts and all(part["expected"] for part in parts)),
-        "rate": counted and {"k": counted.k, "n": counted.n, "low": counted.low, "high": counted.high, "upper": counted.upper},
-        "said": _said(word, parts[0]["unit"], counted, parts) + (f"; shards differ: {', '.join(shares)}" if differ else ""),
-        "missing": list(dict.fromkeys(missing)),
-        "remedy": next((part["remedy"] for part in parts if part["verdict"] == word and part["remedy"]), None),
-        "absent": all(part.get("absent", False) for part in parts),
-        "infrastructure": next((part["infrastructure"] for part in parts if part.get("infrastructure")), None),
-        "bug": next((part["bug"] for part in parts if part.get("bug")), None),
-        "gates": _gates(parts),
-        "numbers": _numbers([part["numbers"] for part in parts]),
-        "anomalies": [each for part in parts for each in part["anomalies"]][:MOST_SHOWN],
-        "excused": [each for part in parts for each in part.get("excused", ())][:MOST_SHOWN],
-        "voids": [each for part in parts for each in part.get("voids", ())],
-        "controls": [each for part in parts for each in part.get("controls", ())],
-        "experiments": [each for part in parts for each in part["experiments"]],
-        "evidence": [each for part in parts for each in part["evidence"]],
-    }
+    every = [claim for _, claim in parts]
+    if len(every) == 1:
+        return every[0]
+    there = [(shard, claim) for shard, claim in parts if not claim.absent]
+    if all(claim.verdict is Word.UNAVAILABLE for _, claim in there):
+        return _evidence_of(every, _unavailable(every))
+    counted = together([_account(shard, claim) for shard, claim in there])
+    first = there[0][1]
+    concluded = word(first.document, counted)
+    differ = {str(claim.verdict) for claim in every} != {str(concluded)}
+    shares = ", ".join(f"{shard.directory}: {claim.verdict}" for shard, claim in parts)
+    joined = replace(
+        first,
+        verdict=concluded,
+        expected=concluded in first.expect,
+        rate=rate_of(counted),
+        said=said(first, concluded, counted) + (f"; shards differ: {shares}" if differ else ""),
+        missing=missing(concluded, counted),
+        remedy=next((claim.remedy for claim in every if claim.verdict is concluded and claim.remedy), None),
+        numbers=numbers(counted),
+        account=counted,
+    )
+    return _evidence_of(every, joined)
 
 
-def joined_word(words: Sequence[Word]) -> Word:
-    """Give the verdict on a claim that several shards judged: counterexamples stand, doubt of one is doubt, quiet needs all."""
-    order = (Word.VIOLATED, Word.FINDING, Word.INCONCLUSIVE, Word.UNAVAILABLE, Word.AS_DOCUMENTED, Word.NOT_SEEN, Word.HOLDS)
-    return min(words, key=order.index)
+def _account(shard: There, claim: Judgement) -> Account:
+    """Give what a shard counted; raise UsageError where an earlier version wrote no account."""
+    if claim.account is not None:
+        return claim.account
+    if claim.verdict is Word.UNAVAILABLE:
+        return Account(unknown=claim.missing)
+    again = program.command("judge", str(shard.directory), "--save")
+    raise UsageError(f"{shard.path}: claim {claim.id} has no account, an earlier version wrote it; judge it again first: {again}")
 
 
-def _said(word: Word, unit: str, counted: Rate | None, parts: Sequence[Results]) -> str:
-    if word in (Word.INCONCLUSIVE, Word.UNAVAILABLE) or counted is None or not counted.n:
-        return str(next(part["said"] for part in parts if part["verdict"] == word))
-    of = f"{counted} {unit} (95 % interval {counted.interval})"
-    quiet = f"{counted.n} {unit}; at most {counted.interval.removeprefix('≤ ')} at 95 % confidence"
-    warned = next((part["said"] for part in parts if part["verdict"] == word), "")
-    return {
-        Word.VIOLATED: f"false in {of}" if parts[0]["document"] != "warns" else f"{warned}; together as it warns in {of}",
-        Word.FINDING: f"false in {of}, and the document does not say so",
-        Word.AS_DOCUMENTED: f"seen in {of}, as the document warns",
-        Word.NOT_SEEN: f"what the document warns of was not seen in {quiet}",
-        Word.HOLDS: f"no violation in {quiet}",
-    }[word]
+def _unavailable(every: Sequence[Judgement]) -> Judgement:
+    """Give a claim that no shard could judge: as expected where all say so, and where one lacks nothing as that one says."""
+    first = next((claim for claim in every if not claim.absent), every[0])
+    return replace(
+        first,
+        expected=Word.UNAVAILABLE in first.expect or (first.absent and all(claim.expected for claim in every)),
+        missing=tuple(dict.fromkeys(reason for claim in every for reason in claim.missing)),
+        remedy=next((claim.remedy for claim in every if claim.remedy), None),
+    )
 
 
-def _gates(parts: Sequence[Results]) -> list[Results]:
-    """Give of each gate the shard that was worst."""
-    worst: dict[str, Results] = {}
-    for gate in (gate for part in parts for gate in part["gates"]):
-        before = worst.get(gate["name"])
-        if before is None or _shortfall(gate) > _shortfall(before):
-            worst[gate["name"]] = gate
-    return list(worst.values())
+def _evidence_of(every: Sequence[Judgement], joined: Judgement) -> Judgement:
+    """Give a joined claim what all shards found."""
+    return replace(
+        joined,
+        absent=all(claim.absent for claim in every),
+        infrastructure=next((claim.infrastructure for claim in every if claim.infrastructure), None),
+        bug=next((claim.bug for claim in every if claim.bug), None),
+        gates=worst(gate for claim in every for gate in claim.gates),
+        anomalies=_all(claim.anomalies for claim in every)[:MOST_SHOWN],
+        excused=_all(claim.excused for claim in every)[:MOST_SHOWN],
+        voids=_all(claim.voids for claim in every),
+        controls=_all(claim.controls for claim in every),
+        experiments=_all(claim.experiments for claim in every),
+        evidence=_all(claim.evidence for claim in every),
+    )
 
 
-def _shortfall(gate: Results) -> tuple[bool, float]:
-    return not gate["met"], gate["measured"] if gate["needed"] == 0 else -gate["measured"]
-
-
-def _numbers(found: Sequence[Results]) -> dict[str, Any]:
-    """Join numbers: counts add up, maxima are maxima; a median of all trials cannot be had from medians, and is left out."""
-    joined: dict[str, Any] = {}
-    for name in dict.fromkeys(name for numbers in found for name in numbers):
-        values = [numbers[name] for numbers in found if name in numbers]
-        if name in ("anomalies", "excused"):
-            joined[name] = dict(sum((Counter(value) for value in values), Counter()))
-        elif all(isinstance(value, Mapping) and "max" in value for value in values):
-            joined[name] = {"max": max(value["max"] for value in values)}
-        elif all(isinstance(value, list) for value in values):
-            joined[name] = sorted({each for value in values for each in value})
-    return joined
+def _all(parts: Iterable[tuple[V, ...]]) -> tuple[V, ...]:
+    return tuple(each for part in parts for each in part)
 
 
 # The table
 
 
-def _judgement(claim: Results) -> Judgement:
-    given = claim["rate"]
-    defined = {name: claim.get(name) for name in ("id", *DEFINITION)}
-    return Judgement(
-        claim=msgspec.convert(defined, Claim),
-        verdict=Word(claim["verdict"]),
-        expected=claim["expected"],
-        sentence=claim["said"],
-        rate=rate(given["k"], given["n"]) if given else None,
-        infrastructure=claim.get("infrastructure"),
-        bug=claim.get("bug"),
-        absent=claim.get("absent", False),
-    )
-
-
-def _rows(found: Sequence[Results], judgements: Mapping[str, Judgement]) -> list[TableRow]:
+def _rows(found: Sequence[Verify], judgements: Mapping[str, Judgement]) -> tuple[TableRow, ...]:
     """Give the documented table of all shards: rows in the order in which they are first met, each cell with the worst of its claims."""
-    cells: dict[str, dict[str, list[Results]]] = {}
-    for row in (row for results in found for row in results["rows"]):
-        columns = cells.setdefault(row["name"], {})
-        for cell in row["cells"]:
-            columns.setdefault(cell["column"], []).append(cell)
-    return [TableRow(name, tuple(_cell(name, each, judgements) for each in columns.values())) for name, columns in cells.items()]
-
-
-def _cell(row: str, same: Sequence[Results], judgements: Mapping[str, Judgement]) -> Cell:
-    quotes = list(dict.fromkeys(cell["quote"] for cell in same if cell["quote"]))
-    if len(quotes) > 1:
-        raise UsageError(f"shards quote {row}, {same[0]['column']} as {quotes[1]!r} and as {quotes[0]!r}, expected one document")
-    mine = tuple(judgements[name] for name in dict.fromkeys(name for cell in same for name in cell["claims"]) if name in judgements)
-    quote = quotes[0] if quotes else None
-    if not mine:
-        return Cell(row, same[0]["column"], quote, None)
-    deciding = [each.verdict for each in mine if not (each.verdict is Word.UNAVAILABLE and each.expected)] or [Word.UNAVAILABLE]
-    if all(_partly(cell, judgements) for cell in same if cell["claims"]):
-        deciding.append(Word.INCONCLUSIVE)
-    return Cell(row, same[0]["column"], quote, min(deciding, key=lambda word: word.rank), mine)
-
-
-def _plain(cell: Cell) -> dict[str, Any]:
-    claims = [judgement.claim.id for judgement in cell.judgements]
-    return {"column": cell.column, "quote": cell.quote, "verdict": cell.verdict, "claims": claims}
-
-
-def _partly(cell: Results, judgements: Mapping[str, Judgement]) -> bool:
-    """Say whether a shard judged only some claims of a cell: it is in doubt, and none of its claims is."""
-    return cell["verdict"] == Word.INCONCLUSIVE and all(
-        judgements[name].verdict is not Word.INCONCLUSIVE for name in cell["claims"] if name in judgements
+    cells: dict[str, dict[str, list[Cell]]] = {}
+    for row in (row for each in found for row in each.rows):
+        columns = cells.setdefault(row.name, {})
+        for part in row.cells:
+            columns.setdefault(part.column, []).append(part)
+    return tuple(
+        TableRow(name=name, cells=tuple(_cell(name, same, judgements) for same in columns.values())) for name, columns in cells.items()
     )
 
 
-def _joined(values: Iterable[Any]) -> Any:
+def _cell(row: str, same: Sequence[Cell], judgements: Mapping[str, Judgement]) -> Cell:
+    quotes = list(dict.fromkeys(part.quote for part in same if part.quote))
+    if len(quotes) > 1:
+        raise UsageError(f"shards quote {row}, {same[0].column} as {quotes[1]!r} and as {quotes[0]!r}, expected one document")
+    mine = [judgements[name] for name in dict.fromkeys(name for part in same for name in part.claims) if name in judgements]
+    judged = {each.id for each in mine}
+    parts = [part for part in same if part.claims]
+    left = [each for part in parts for each in _unjudged(part, judgements) if each not in judged]
+    if any(not _unjudged(part, judgements) for part in parts):
+        left = []  # a shard judged all of its claims
+    return cell(same[0].column, quotes[0] if quotes else None, mine, tuple(dict.fromkeys(left)))
+
+
+def _unjudged(part: Cell, judgements: Mapping[str, Judgement]) -> tuple[str, ...]:
+    """Name the claims of a cell that a shard did not choose; of an earlier version's cell it is known only that there are some."""
+    if part.unjudged is not None:
+        return part.unjudged
+    doubted = any(judgements[name].verdict is Word.INCONCLUSIVE for name in part.claims if name in judgements)
+    return UNKNOWN if part.verdict == "inconclusive" and not doubted else ()
+
+
+def _joined(values: Iterable[P]) -> P | str:
     """Give the one value that all have, else the different ones as a text."""
     found = list(dict.fromkeys(values))
     return found[0] if len(found) == 1 else ", ".join(map(str, found))
 
 
-def _joined_values(found: Iterable[Results]) -> dict[str, Any]:
+def _joined_values(found: Iterable[Mapping[str, Plain]]) -> dict[str, Plain]:
     every = list(found)
-    return {name: _joined(each[name] for each in every if name in each) for name in dict.fromkeys(name for each in every for name in each)}
+    names = dict.fromkeys(name for each in every for name in each)
+    return {name: _joined(each[name] for each in every if name in each) for name in names}

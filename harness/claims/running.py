@@ -1,54 +1,52 @@
-"""The main job: run the experiments that the claims need, judge every trial, and judge the claims.
+"""The main job: run the experiments that the claims need, each in a directory of its own, and judge the claims as they become ready.
 
 Experiments are shared by claims and run one after the other, each on a deployment of its own in a run
 directory of its own. Its positive controls run on the same deployment with a planted bug: a check that
-does not condemn them proves nothing by finding nothing.
+does not condemn them proves nothing by finding nothing. Judging is `harness.claims.bench`.
 """
 
 from __future__ import annotations
 
-import shlex
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness import program, registry
-from harness.claims.experiment import carry_out as carry_out_plan
-from harness.claims.experiment import check, judge_trials, lacking, load_if_there, needed, write_results
-from harness.claims.file import Claim, Claims, Control, Experiment, row_word, rows_by_word
-from harness.claims.judging import ControlResult, ExperimentEvidence, Judgement, Seen, exit_code, headline, judge, left_out, table
-from harness.deploy import install
+from msgspec.structs import replace as changed
+
+from harness import registry
+from harness.claims.asked import CLAIMS, Lack, Settings, VerifyRecord, experiments_of, plan_of, record_of
+from harness.claims.bench import (
+    EXPERIMENTS,
+    Bench,
+    JudgedRun,
+    by_experiment,
+    by_mutant,
+    control_directory,
+    judge_claim,
+    judge_run,
+    judged_by,
+    no_control,
+    results_of,
+)
+from harness.claims.claim import Claim, Claims, Control, Experiment
+from harness.claims.counting import ExperimentEvidence
+from harness.claims.plans import check
+from harness.claims.results import ControlResult, Judgement, Run, Verify
+from harness.deploy import install, launch
 from harness.deploy.bringing import Bringing
+from harness.deploy.launch import lacking, needed
 from harness.driving.backend import grounds_of
 from harness.driving.plan import Episode, FaultSpec, Plan
 from harness.driving.run import Progress, planted_bugs
 from harness.errors import UsageError
-from harness.judging.verdict import Status, Verdict, combine, of_each_kind_first, unknown
 from harness.record import store
 
-DEFAULT_DEADLINE_S = 0.5
-MOST_SHOWN = 50  # anomalies of a claim in results.json; all are in its experiments' own
 CONTROL_EPISODES = 2
 CONTROL_TRIES = 3
 CONTROL_QUIET_S = 1.5
 CONTROL_RATE = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the user chose. `trials` None = as the claims file says for the profile.
-
-    `asked`: these claims were asked for, so that one whose servers this machine lacks is not as expected.
-    """
-
-    profile: str
-    seed: int
-    out: Path
-    on: str = "local"
-    trials: int | None = None
-    asked: bool = False
 
 
 class Listener(Progress, Protocol):
@@ -59,53 +57,16 @@ class Listener(Progress, Protocol):
     def judged(self, judgement: Judgement) -> None: ...
 
 
-def experiments_of(claims: Sequence[Claim], every: Mapping[str, Experiment]) -> list[Experiment]:
-    """Give the experiments that these claims need, each once, in the order of the file, controls' own included."""
-    wanted = {name for claim in claims for name in claim.experiments}
-    wanted |= {control.experiment for name in wanted for control in every[name].controls if control.experiment}
-    return [experiment for name, experiment in every.items() if name in wanted]
+def run_plan(plan: Plan, directory: Path, progress: Progress, command: str) -> JudgedRun:
+    """Run a plan into a directory, judge its trials, and write results.json (docs/results.md)."""
+    launch.carry_out(plan, directory, progress, command)
+    progress.step("judging")
+    judged = judge_run(directory)
+    store.write(directory / store.RESULTS, judged.results)
+    return judged
 
 
-def plan_of(experiment: Experiment, settings: Settings) -> Plan:
-    """Turn an experiment into a plan: its faults take turns over the trials."""
-    trials = settings.trials or experiment.trials[settings.profile]
-    faults = [FaultSpec.parse(text) for text in experiment.faults]
-    timeline: dict[str, Any] = dict(experiment.timeline)
-    episodes = [Episode((faults[n % len(faults)],) if faults else (), **timeline) for n in range(trials)]
-    options = {name: dict(values) for name, values in experiment.options.items() if isinstance(values, Mapping)}
-    plain = {name: value for name, value in experiment.options.items() if not isinstance(value, Mapping)}
-    return Plan(
-        backend=experiment.deployment,
-        variant=experiment.variant,
-        workloads=tuple(experiment.workloads),
-        episodes=tuple(episodes),
-        seed=settings.seed,
-        on=settings.on,
-        options=options,
-        **plain,
-    )
-
-
-def choose(claims: Claims, rows: Sequence[str]) -> list[Claim]:
-    """Give the claims of these rows, all where none is named; raise UsageError on an unknown row."""
-    by_word = rows_by_word(claims)
-    wanted: set[str] = set()
-    for row in rows:
-        word = row if row in by_word else row_word(row)
-        if word not in by_word:
-            raise UsageError(f"unknown row {row!r}, {registry.nearest(word, by_word)}")
-        wanted |= set(by_word[word])
-    return [claim for claim in claims.claims if not rows or claim.cell[0] in wanted]
-
-
-def total_trials(claims: Claims, chosen: Sequence[Claim], settings: Settings) -> int:
-    """Count the planned trials, controls left out."""
-    return sum(settings.trials or each.trials[settings.profile] for each in experiments_of(chosen, claims.experiments))
-
-
-def carry_out(
-    claims: Claims, chosen: Sequence[Claim], settings: Settings, listener: Listener, *, strict: bool, command: str
-) -> dict[str, Any]:
+def carry_out(claims: Claims, chosen: Sequence[Claim], settings: Settings, listener: Listener) -> Verify:
     """Carry out the main job and write results.json (docs/results.md); give its content.
 
     Raises UsageError before anything is started. History and evidence are kept whatever happens.
@@ -114,7 +75,7 @@ def carry_out(
     for experiment in experiments:
         check_experiment(experiment, settings)
     started = time.monotonic()
-    done = _Done(claims, chosen, settings, listener, command)
+    done = _Done(Bench(claims, chosen, settings.out), settings, listener)
     waiting = list(chosen)
     servers = {experiment.name: needed(plan_of(experiment, settings)) for experiment in experiments}
     with Bringing(install.absent(dict.fromkeys(name for names in servers.values() for name in names))) as bringing:
@@ -123,14 +84,15 @@ def carry_out(
             listener.experiment(experiment.name, number, len(experiments), trials)
             bringing.wait(servers[experiment.name], listener.step)
             done.run_where_possible(experiment, bringing.failures)
-            for claim in [claim for claim in waiting if set(claim.experiments) <= set(done.evidence) | set(done.absent)]:
+            for claim in [claim for claim in waiting if set(claim.experiments) <= set(done.evidence) | set(done.record.absent)]:
                 waiting.remove(claim)
-                done.judge(claim)
+                done.conclude(claim)
     for claim in waiting:
-        done.judge(claim)
-    results = _results(claims, chosen, done, strict=strict, command=command, seconds=round(time.monotonic() - started, 1))
+        done.conclude(claim)
+    done.recorded(seconds=round(time.monotonic() - started, 1), finished=store.now())
+    results = results_of(done.bench, done.record, [done.judgements[claim.id] for claim in chosen], done.runs)
     store.write(settings.out / store.RESULTS, results)
-    return dict(store.plain(results))
+    return results
 
 
 def _in_order(experiments: Sequence[Experiment], servers: Mapping[str, Sequence[str]], bringing: Bringing) -> Iterator[Experiment]:
@@ -157,7 +119,7 @@ def check_experiment(experiment: Experiment, settings: Settings) -> None:
     for fault in experiment.faults:
         registry.load("faults", FaultSpec.parse(fault).name)
     for control in experiment.controls:
-        driven = [registry.load("workloads", name) for name in _driven(control.check, experiment.workloads)]
+        driven = [registry.load("workloads", name) for name in judged_by(control.check, experiment.workloads)]
         if control.mutant is not None and control.mutant not in (mutants := planted_bugs(backend, driven)):
             raise UsageError(f"unknown mutant {control.mutant!r} of a control, {registry.nearest(control.mutant, mutants)}")
     if settings.on in grounds_of(backend):
@@ -165,16 +127,22 @@ def check_experiment(experiment: Experiment, settings: Settings) -> None:
 
 
 class _Done:
-    """What has been run and judged so far."""
+    """What has been run and judged so far; what was asked for, and what cannot be run here, is on disk from the start."""
 
-    def __init__(self, claims: Claims, chosen: Sequence[Claim], settings: Settings, listener: Listener, command: str) -> None:
-        self.claims, self.chosen, self.settings, self.listener, self.command = claims, chosen, settings, listener, command
+    def __init__(self, bench: Bench, settings: Settings, listener: Listener) -> None:
+        self.bench, self.settings, self.listener = bench, settings, listener
+        self.record: VerifyRecord = record_of(bench.claims, bench.chosen, settings)
         self.evidence: dict[str, ExperimentEvidence] = {}
+        self.runs: dict[str, Run] = {}
         self.judgements: dict[str, Judgement] = {}
-        self.versions: dict[str, str] = {}
-        self.absent: dict[str, str] = {}  # why an experiment cannot run on this machine
-        self.failed: set[str] = set()  # those of them whose server any machine can have: that it did not come is not as expected
         self._controls: dict[tuple[str, str, str], ControlResult] = {}
+        store.save(settings.out / CLAIMS, bench.claims.text.encode())
+        self.recorded()
+
+    def recorded(self, **more: Any) -> None:
+        """Write run.json, with what is known by now."""
+        self.record = changed(self.record, **more)
+        store.write(self.settings.out / store.RUN, self.record)
 
     def run_where_possible(self, experiment: Experiment, failures: Mapping[str, str]) -> None:
         """Run an experiment, or keep why it cannot run here: what the machine lacks, or why that could not be had."""
@@ -182,223 +150,65 @@ class _Done:
         absent = lacking(plan)
         if absent is None:
             self._run(experiment, plan)
-        else:
-            failed = [name for name in needed(plan) if name in failures]
-            self.absent[experiment.name] = failures[failed[0]] if failed else absent
-            if not all(map(install.optional, failed)):
-                self.failed.add(experiment.name)
+            return
+        failed = [name for name in needed(plan) if name in failures]
+        wanted, _, remedy = (failures[failed[0]] if failed else absent).partition("; ")
+        # A server that any machine can have is expected to come.
+        lack = Lack(needed=wanted, remedy=remedy or None, failed=not all(map(install.optional, failed)))
+        self.recorded(absent={**self.record.absent, experiment.name: lack})
 
     def _run(self, experiment: Experiment, plan: Plan) -> None:
         """Run an experiment and its controls, and judge its trials."""
-        directory = self.settings.out / "experiments" / experiment.name
+        directory = self.settings.out / EXPERIMENTS / experiment.name
         directory.mkdir(parents=True)
-        ran, broken = carry_out_plan(plan, directory, self.listener)
-        self.versions |= ran.versions
+        launch.carry_out(plan, directory, self.listener, self.settings.command)
         self.listener.step("judging")
-        history = load_if_there(directory / store.HISTORY)
-        trials = judge_trials(history, self._bound_ns(experiment))
-        write_results(plan, ran, broken, trials, history, directory, self.command)
-        self.evidence[experiment.name] = ExperimentEvidence(
-            name=experiment.name,
-            trials=tuple(trials),
-            voids=tuple(ran.voids),
-            controls=tuple(self._control(control, plan) for control in experiment.controls),
-            broken=broken,
-            directory=str(directory),
-            named=frozenset(kind for claim in self.chosen if experiment.name in claim.experiments for kind in claim.anomalies),
-        )
+        evidence, judged = self.bench.experiment(experiment.name)
+        store.write(directory / store.RESULTS, judged.results)
+        self.runs[experiment.name] = judged.results
+        controls = tuple(self._control(control, plan) for control in experiment.controls)
+        self.evidence[experiment.name] = replace(evidence, controls=controls)
 
-    def judge(self, claim: Claim) -> None:
-        """Judge a claim by what there is."""
-        absent = next((self.absent[name] for name in claim.experiments if name in self.absent), None)
-        self.judgements[claim.id] = judge(claim, self.evidence) if absent is None else self._left_out(claim, absent)
+    def conclude(self, claim: Claim) -> None:
+        """Judge a claim by what there is, and tell it."""
+        self.judgements[claim.id] = judge_claim(claim, self.bench, self.record, self.evidence)
         self.listener.judged(self.judgements[claim.id])
-
-    def _left_out(self, claim: Claim, absent: str) -> Judgement:
-        needed, _, remedy = absent.partition("; ")
-        return left_out(claim, needed, remedy or None, asked=self.settings.asked or not self.failed.isdisjoint(claim.experiments))
-
-    def _bound_ns(self, experiment: Experiment) -> int | None:
-        # An experiment that is another's control for late grants is judged by that claim's bound.
-        users = {experiment.name}
-        users |= {name for name, each in self.claims.experiments.items() if experiment.name in {c.experiment for c in each.controls}}
-        bounds = [claim.bound.ns for claim in self.claims.claims if claim.bound is not None and users & set(claim.experiments)]
-        return min(bounds, default=None)
 
     def _control(self, control: Control, plan: Plan) -> ControlResult:
         if control.experiment is not None:
-            return _by_experiment(control.check, control.experiment, self.evidence)
+            return by_experiment(control.check, control.experiment, self.evidence)
         assert control.mutant is not None
         memo = (plan.backend, control.check, control.mutant)
         if memo not in self._controls:
-            self._controls[memo] = _by_mutant(control.check, control.mutant, plan, self.settings, self.listener)
+            self._controls[memo] = self._by_mutant(control, control.mutant, plan)
         return self._controls[memo]
 
-
-def _by_experiment(check: str, name: str, done: Mapping[str, ExperimentEvidence]) -> ControlResult:
-    planted = f"experiment {name}"
-    evidence = done.get(name)
-    if evidence is None or not evidence.trials:
-        return ControlResult(check, planted, condemned=False, detail="the experiment has no trial")
-    hits = [trial.n for trial in evidence.trials if _condemned(check, trial.verdicts)]
-    return ControlResult(check, planted, condemned=bool(hits), detail=f"condemned in {len(hits)} of {len(evidence.trials)} trials")
-
-
-def _driven(check: str, workloads: Iterable[str]) -> tuple[str, ...]:
-    """Give the workloads that show a check's mutant: those that it judges."""
-    return tuple(name for name in workloads if check in registry.load("workloads", name).checks)
-
-
-def _by_mutant(check: str, mutant: str, plan: Plan, settings: Settings, listener: Listener) -> ControlResult:
-    """Run the planted bug without faults until the check condemns it, at most CONTROL_TRIES times."""
-    workloads = _driven(check, plan.workloads)
-    detail = "no workload of the experiment is judged by it"
-    for attempt in range(CONTROL_TRIES if workloads else 0):
-        seed = settings.seed + attempt
-        quiet = Episode(quiet_s=CONTROL_QUIET_S, after_s=0)
-        options = {name: plan.options[name] for name in workloads if name in plan.options}
-        control = Plan(
-            plan.backend,
-            plan.variant,
-            workloads,
-            (quiet,) * CONTROL_EPISODES,
-            seed,
-            mutant=mutant,
-            on=plan.on,
-            rate=CONTROL_RATE,
-            options=options,
-        )
-        directory = settings.out / "controls" / f"{plan.backend}-{check}-{mutant}-{seed}"
-        directory.mkdir(parents=True)
-        listener.step(f"control: {mutant} on {plan.backend}")
-        _, broken = carry_out_plan(control, directory, listener)
-        trials = judge_trials(load_if_there(directory / store.HISTORY))
-        hits = [trial.n for trial in trials if _condemned(check, trial.verdicts)]
-        detail = broken or f"condemned in {len(hits)} of {len(trials)} quiet trials, seed {seed}"
-        if hits:
-            return ControlResult(check, f"mutant {mutant}", condemned=True, detail=detail)
-    return ControlResult(check, f"mutant {mutant}", condemned=False, detail=detail)
+    def _by_mutant(self, control: Control, mutant: str, plan: Plan) -> ControlResult:
+        """Run the planted bug without faults until the check condemns it, at most CONTROL_TRIES times."""
+        found = no_control(control.check, mutant, plan)
+        for attempt in range(CONTROL_TRIES if judged_by(control.check, plan.workloads) else 0):
+            planted = _planted(control.check, mutant, plan, self.settings.seed + attempt)
+            directory = control_directory(self.settings.out, plan, control, planted.seed)
+            directory.mkdir(parents=True)
+            self.listener.step(f"control: {mutant} on {plan.backend}")
+            launch.carry_out(planted, directory, self.listener, self.settings.command)
+            found = by_mutant(control.check, mutant, directory)
+            if found.condemned:
+                break
+        return found
 
 
-def _condemned(check: str, found: Mapping[str, Verdict]) -> bool:
-    return found.get(check, unknown("not checked")).status is Status.INVALID
-
-
-def _results(claims: Claims, chosen: Sequence[Claim], done: _Done, *, strict: bool, command: str, seconds: float) -> dict[str, Any]:
-    judgements = [done.judgements[claim.id] for claim in chosen]
-    rows = table(claims, judgements)
-    settings = done.settings
-    return {
-        "holdwater": 1,
-        "kind": "verify",
-        "profile": settings.profile,
-        "seed": settings.seed,
-        "on": settings.on,
-        "strict": strict,
-        "seconds": seconds,
-        "finished": store.now(),
-        "exit": exit_code(judgements, strict=strict),
-        "headline": headline(rows),
-        "claims_file": Path(claims.source).name,
-        "claims_sha256": claims.sha256,
-        "contradicts": any(judgement.verdict == "violated" for judgement in judgements),
-        "command": command,
-        "directory": str(settings.out),
-        "rows": [
-            {
-                "name": row.name,
-                "cells": [
-                    {
-                        "column": cell.column,
-                        "quote": cell.quote,
-                        "verdict": cell.verdict,
-                        "claims": [judgement.claim.id for judgement in cell.judgements],
-                    }
-                    for cell in row.cells
-                ],
-            }
-            for row in rows
-        ],
-        "claims": [_claim(judgement, claims, done) for judgement in judgements],
-        "elsewhere": list(claims.elsewhere),
-        "failures": {name: evidence.broken for name, evidence in done.evidence.items() if evidence.broken is not None},
-        "versions": done.versions,
-        "environment": store.environment(),
-    }
-
-
-def _claim(judgement: Judgement, claims: Claims, done: _Done) -> dict[str, Any]:
-    claim, rate = judgement.claim, judgement.rate
-    contradicting = _first_first(judgement.contradicting)
-    seen = [*contradicting, *_first_first([each for each in judgement.anomalies if each not in judgement.contradicting])]
-    return {
-        "id": claim.id,
-        "cell": list(claim.cell),
-        "quote": claim.quote,
-        "sentence": claim.sentence,
-        "conditions": claim.conditions,
-        "document": claim.document,
-        "verdict": str(judgement.verdict),
-        "expected": judgement.expected,
-        "expect": [str(word) for word in claim.expect],
-        "unit": claim.unit,
-        "rate": rate and {"k": rate.k, "n": rate.n, "low": rate.low, "high": rate.high, "upper": rate.upper},
-        "said": judgement.sentence,
-        "missing": list(judgement.missing),
-        "remedy": judgement.remedy,
-        "absent": judgement.absent,
-        "infrastructure": judgement.infrastructure,
-        "bug": judgement.bug,
-        "gates": list(judgement.gates),
-        "numbers": judgement.numbers,
-        "anomalies": [_seen(each) for each in seen[:MOST_SHOWN]],
-        "excused": [_seen(each) for each in judgement.excused[:MOST_SHOWN]],
-        "voids": list(judgement.voids),
-        "controls": list(judgement.controls),
-        "experiments": list(judgement.directories),
-        "evidence": _texts(
-            {each.anomaly.kind for each in contradicting or seen},
-            [done.evidence[name] for name in claim.experiments if name in done.evidence],
-        ),
-        "repeat": _repeat(claim, claims, done) if claim.experiments else None,
-    }
-
-
-def _first_first(seen: Sequence[Seen]) -> list[Seen]:
-    """Order what was seen by trial, in each as its texts are: the first of the worst kind leads."""
-    trials: dict[tuple[str, int], list[Seen]] = {}
-    for each in seen:
-        trials.setdefault((each.experiment, each.trial), []).append(each)
-    of = {id(each.anomaly): each for each in seen}
-    return [of[id(anomaly)] for found in trials.values() for anomaly in of_each_kind_first([each.anomaly for each in found])]
-
-
-def _texts(kinds: set[str], evidence: Sequence[ExperimentEvidence]) -> list[str]:
-    """Name the first text of one of these kinds that each experiment's reports write: of its first trial with an anomaly."""
-    paths = []
-    for each in evidence:
-        found = next((anomalies for trial in each.trials if (anomalies := combine(trial.verdicts).all_anomalies())), [])
-        numbers = [n for n, anomaly in enumerate(of_each_kind_first(found), 1) if anomaly.kind in kinds]
-        paths += [f"{each.directory}/anomalies/{number}.txt" for number in numbers[:1]]
-    return paths
-
-
-def _seen(seen: Seen) -> dict[str, Any]:
-    anomaly = seen.anomaly
-    return {"experiment": seen.experiment, "trial": seen.trial, "kind": anomaly.kind, "key": anomaly.key, "message": anomaly.message}
-
-
-def _repeat(claim: Claim, claims: Claims, done: _Done) -> str:
-    """Give the command that repeats a claim's first experiment, one trial of it."""
-    plan = plan_of(claims.experiments[claim.experiments[0]], done.settings)
-    episode = plan.episodes[0]
-    words = [*program.words(), "run", ",".join(plan.workloads), "--backend", plan.backend]
-    if episode.faults:
-        words += ["--fault", ",".join(str(spec) for spec in episode.faults)]
-    options = {"variant": plan.variant, "quiet_s": episode.quiet_s, "fault_s": episode.fault_s, "after_s": episode.after_s}
-    options |= {"grants": episode.grants} if episode.grants else {}
-    options |= {"deadline_s": plan.deadline_s} if plan.deadline_s != DEFAULT_DEADLINE_S else {}
-    options |= {name: value for given in plan.options.values() for name, value in given.items()}
-    words += [word for name, value in options.items() for word in ("--option", f"{name}={value}")]
-    words += ["--rate", f"{plan.rate:g}", "--concurrency", str(plan.concurrency), "--seed", str(plan.seed)]
-    return shlex.join(words)
+def _planted(check: str, mutant: str, plan: Plan, seed: int) -> Plan:
+    """Give the quiet run of a planted bug, of the workloads that a check judges."""
+    workloads = judged_by(check, plan.workloads)
+    return Plan(
+        plan.backend,
+        plan.variant,
+        workloads,
+        (Episode(quiet_s=CONTROL_QUIET_S, after_s=0),) * CONTROL_EPISODES,
+        seed,
+        mutant=mutant,
+        on=plan.on,
+        rate=CONTROL_RATE,
+        options={name: plan.options[name] for name in workloads if name in plan.options},
+    )

@@ -9,10 +9,11 @@ from typing import Any
 
 from harness import registry
 from harness.claims import file as claims
-from harness.claims.experiment import PROXY, lacking
-from harness.claims.running import Settings, plan_of
+from harness.claims.asked import Settings, plan_of
+from harness.claims.claim import rows_by_word
 from harness.commands import request
 from harness.deploy import compose, install
+from harness.deploy.launch import PROXY, lacking
 from harness.deploy.process import sweep
 from harness.driving.backend import mutants_of, offers_of, servers_of
 from harness.driving.nemesis import refusal
@@ -85,7 +86,7 @@ def _backend(name: str) -> dict[str, Any]:
 def _rows() -> list[tuple[str, ...]]:
     """Give each row of the documented table by the words that `verify --backend` takes for it."""
     shipped = claims.shipped()
-    words = claims.rows_by_word(shipped)
+    words = rows_by_word(shipped)
     return [(row.name, ", ".join(word for word, rows in words.items() if row.name in rows)) for row in shipped.rows]
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from harness import registry
 from harness.claims import file as claims
+from harness.claims.claim import row_word
 from harness.driving.generator import Context
 from harness.driving.plan import Episode, FaultSpec, Plan
 from harness.driving.run import planted_bugs
@@ -126,7 +127,7 @@ def backend_of(word: str) -> str:
     if word in registry.names("backends"):
         return word
     table = claims.shipped()
-    first = next((claim for claim in table.claims if claim.experiments and claims.row_word(claim.cell[0]) == claims.row_word(word)), None)
+    first = next((claim for claim in table.claims if claim.experiments and row_word(claim.cell[0]) == row_word(word)), None)
     return word if first is None else table.experiments[first.experiments[0]].deployment
 
 

@@ -7,41 +7,26 @@ where any check is invalid. The references run the same trials and must not be c
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median_high
 
 from harness import registry
 from harness.claims import file as claims
-from harness.claims.experiment import carry_out, check, judge_trials, load_if_there, require_servers
-from harness.claims.judging import TrialEvidence
+from harness.claims.asked import repeat
+from harness.claims.plans import check
+from harness.claims.results import Detection
+from harness.deploy.launch import carry_out, require_servers
 from harness.driving.backend import Backend, mutants_of, undriven_of
 from harness.driving.plan import Episode, Plan
 from harness.driving.run import Progress, planted_bugs
 from harness.driving.workload import Workload
 from harness.errors import Infrastructure, UsageError
 from harness.judging.check import workloads_of
+from harness.judging.trials import TrialEvidence, judge_trials, load_if_there
 from harness.record import store
 
 QUIET_S = 4.0
 RATE = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Detection:
-    """A mutant (None: the reference) of a backend: in how many trials it was condemned, by which checks, how soon (s)."""
-
-    backend: str
-    mutant: str | None
-    trials: int
-    detected: int
-    checks: tuple[str, ...]
-    first_s: float | None
-
-    @property
-    def good(self) -> bool:
-        """Say whether a mutant was condemned in every trial, or the reference in none."""
-        return self.detected == (0 if self.mutant is None else self.trials) and self.trials > 0
 
 
 def plans(backends: Sequence[str], mutants: Sequence[str], trials: int, seed: int) -> list[Plan]:
@@ -97,9 +82,9 @@ def carry_out_all(every: Iterable[Plan], out: Path, progress: Progress) -> Itera
         directory = out / f"{plan.backend}-{plan.mutant or 'reference'}"
         directory.mkdir(parents=True)
         progress.step(f"{plan.mutant or 'reference'} on {plan.backend}")
-        _, broken = carry_out(plan, directory, progress)
-        if broken is not None:
-            raise Infrastructure(broken)
+        record = carry_out(plan, directory, progress, repeat(plan))
+        if record.broken is not None:
+            raise Infrastructure(record.broken)
         yield detection(plan, judge_trials(load_if_there(directory / store.HISTORY)))
 
 
@@ -110,7 +95,14 @@ def detection(plan: Plan, trials: Sequence[TrialEvidence]) -> Detection:
     checks = {name for trial, _ in hits for name, verdict in trial.verdicts.items() if verdict.all_anomalies()}
     waits = [(min(anomaly.at for anomaly in anomalies) - _steady(trial)) / 1e9 for trial, anomalies in hits]
     first_s = round(max(0.0, median_high(waits)), 3) if waits else None
-    return Detection(plan.backend, plan.mutant, len(trials), len(hits), tuple(sorted(checks)), first_s)
+    return Detection(
+        backend=plan.backend,
+        mutant=plan.mutant,
+        trials=len(trials),
+        detected=len(hits),
+        checks=tuple(sorted(checks)),
+        first_s=first_s,
+    )
 
 
 def _steady(trial: TrialEvidence) -> int:

@@ -16,10 +16,8 @@ import contextlib
 import fcntl
 import ipaddress
 import os
-import shutil
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -27,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.deploy.engine import ENGINE_S, command, connected, engine
 from harness.deploy.ports import HOST, Ports
 from harness.deploy.proxy import ProxyLink, ProxyServer
 from harness.driving.system import Link, Node, Passage
@@ -40,11 +39,9 @@ PROJECT = "com.docker.compose.project"
 CLUSTER = "cluster"
 PEERS = "peers"
 PREFIXES = 100
-UNIX = "http+unix://"
 PROXY, PROXY_API = "toxiproxy", 8474
 LOCK = "compose.lock"
-UP_S, START_S, ENGINE_S = 180.0, 60.0, 20.0
-REMEDY = "start a Docker engine that this user may use, with Compose v2 (docker compose), or use --on local"
+UP_S, START_S = 180.0, 60.0
 
 
 class NetworkLink:
@@ -216,7 +213,7 @@ class Composed:
     def link(self, source: str, target: str, private: int, *, reply_budget: int | None = None) -> ProxyLink:
         """Open a link into a port of a service; for its reply budget in bytes see `harness.deploy.proxy`."""
         assert self._proxy is not None
-        made = self._proxy.link(source, target, self.link_ports.pop(0), private, upstream_host=target, listen_host="0.0.0.0")
+        made = self._proxy.link(source, target, self.link_ports.pop(0), f"{target}:{private}", listen_host="0.0.0.0")
         made.reply_budget = made.reply_budget if reply_budget is None else reply_budget
         self.links.append(made)
         return made
@@ -254,61 +251,12 @@ class Composed:
 
 
 @contextmanager
-def engine(doing: str) -> Iterator[None]:
-    """Turn what the engine refuses into Infrastructure that says what was being done."""
-    from docker.errors import DockerException  # here and below: the import takes long, and most runs need no engine
-
-    try:
-        yield
-    except (DockerException, OSError) as error:
-        raise Infrastructure(f"{doing}: {getattr(error, 'explanation', None) or error}") from None
-
-
-def missing() -> str | None:
-    """Say what this machine lacks to run compose projects, with the remedy; None if nothing."""
-    try:
-        _connected().close()
-        command()
-    except Infrastructure as error:
-        return str(error)
-    return None
-
-
-def command() -> list[str]:
-    """Find Compose: the engine's plug-in, docker-compose on PATH or in this environment. Raises Infrastructure with the remedy."""
-    for words in (["docker", "compose"], ["docker-compose"], [str(Path(sys.executable).parent / "docker-compose")]):
-        if shutil.which(words[0]) is None:
-            continue
-        done = subprocess.run([*words, "version"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
-        if done.returncode == 0:
-            return words
-    raise Infrastructure(f"no Compose on this machine; {REMEDY}")
-
-
-def _connected() -> Any:
-    import docker
-    from docker.errors import DockerException
-    from docker.utils import parse_host
-
-    try:
-        host = parse_host(os.environ.get("DOCKER_HOST"))
-        if host.startswith(UNIX):  # first, and closed: the client leaves its socket open where nobody listens
-            with socket.socket(socket.AF_UNIX) as probe:
-                probe.connect(host.removeprefix(UNIX))
-        client = docker.from_env(timeout=int(ENGINE_S))
-        client.ping()
-    except (DockerException, OSError) as error:
-        raise Infrastructure(f"no Docker engine answers ({error}); {REMEDY}") from None
-    return client
-
-
-@contextmanager
 def open_compose(directory: Path, topology: str, environment: Mapping[str, str], published: Sequence[str]) -> Iterator[Composed]:
     """Bring a topology up with its links, and take all of it down on leaving, its logs copied into the run directory.
 
     `published` are the topology's variables for ports on 127.0.0.1: each gets a free one. Raises Infrastructure.
     """
-    client = _connected()
+    client = connected()
     clear(client)
     directory.mkdir(parents=True, exist_ok=True)
     files = (FILES / f"{topology}.yaml", FILES / "toxiproxy.yaml")
@@ -338,7 +286,7 @@ def open_compose(directory: Path, topology: str, environment: Mapping[str, str],
 @contextmanager
 def attach_compose(directory: Path, project: str) -> Iterator[Composed]:
     """Use a project that is up, and leave it up, without our links. Raises Infrastructure, with the projects that there are."""
-    client = _connected()
+    client = connected()
     directory.mkdir(parents=True, exist_ok=True)
     ground = Composed(project, directory, (), {}, client, [], [], {}, attached=True)
     try:
@@ -378,7 +326,7 @@ def _compose(ground: Composed, *words: str) -> None:
 def clear(client: Any | None = None) -> int:
     """Remove the projects of runs that are gone; give how many containers that were. A run is gone where nobody holds its lock."""
     own = client is None
-    client = _connected() if client is None else client
+    client = connected() if client is None else client
     removed = 0
     try:
         for container in client.containers.list(all=True, filters={"label": RUN}):

@@ -55,7 +55,7 @@ class Local:
 
     def _proxy_link(self, source: str, target: str, upstream_port: int, reply_budget: int | None) -> ProxyLink:
         assert self._proxy is not None
-        made = self._proxy.link(source, target, self.ports.reserve(), upstream_port)
+        made = self._proxy.link(source, target, self.ports.reserve(), f"{HOST}:{upstream_port}")
         made.reply_budget = made.reply_budget if reply_budget is None else reply_budget
         return made
 

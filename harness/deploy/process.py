@@ -48,11 +48,11 @@ def sweep(root: Path) -> int:
 class Processes:
     """The servers of one run; a context manager that leaves none behind.
 
-    `directory` is the run directory: nodes live below `nodes/`, logs are `logs/NAME.log`.
+    `directory` is the run directory: nodes live below `nodes/`, logs are `logs/NAME.log`. `answer_s`: what takes longer has failed.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory.resolve()
+    def __init__(self, directory: Path, answer_s: float = ANSWER_S) -> None:
+        self.directory, self._answer_s = directory.resolve(), answer_s
         self._lock = threading.Lock()
         self._supervisor: subprocess.Popen[bytes] | None = None
         self._pids: dict[str, int] = {}
@@ -76,7 +76,7 @@ class Processes:
             stdin=subprocess.DEVNULL,
         )
         theirs.close()
-        ours.settimeout(ANSWER_S)
+        ours.settimeout(self._answer_s)
         self._reader = ours.makefile("rb")
         try:
             self._read("its start (another run may hold this directory)")
@@ -94,9 +94,9 @@ class Processes:
         self._reader.close()
         self._channel.close()  # end of file: the supervisor ends all
         try:
-            self._supervisor.wait(ANSWER_S)
+            self._supervisor.wait(self._answer_s)
         except subprocess.TimeoutExpired:
-            raise Infrastructure(f"the supervisor, pid {self._supervisor.pid}, did not end within {ANSWER_S:g} s") from None
+            raise Infrastructure(f"the supervisor, pid {self._supervisor.pid}, did not end within {self._answer_s:g} s") from None
         if self._supervisor.returncode != 0:  # killed itself: what it could not end is ours to end
             sweep(self.directory)
 
@@ -127,9 +127,13 @@ class Processes:
         `naming`, here and below: also to what names this directory in its arguments, for a node whose processes leave their parent.
         """
         self._tree(signal.SIGKILL, name, naming)
-        wait_for(lambda: None if self.state(name) == "dead" else "still there", ANSWER_S, f"killing {name}", 0.002)
+        wait_for(lambda: None if self.state(name) == "dead" else "still there", self._answer_s, f"killing {name}", 0.002)
         if naming is not None:
-            wait_for(lambda: f"{left} left" if (left := self._tree(signal.SIGKILL, name, naming)) else None, ANSWER_S, f"killing {name}")
+            wait_for(lambda: self._left(name, naming), self._answer_s, f"killing {name}")
+
+    def _left(self, name: str, naming: str) -> str | None:
+        left = self._tree(signal.SIGKILL, name, naming)
+        return f"{left} left" if left else None
 
     def pause(self, name: str, naming: str | None = None) -> None:
         """SIGSTOP to the process and its descendants."""

@@ -90,18 +90,14 @@ class ProxyServer:
         except Infrastructure:
             return None
 
-    def link(
-        self, source: str, target: str, listen_port: int, upstream_port: int, *, listen_host: str = HOST, upstream_host: str = HOST
-    ) -> ProxyLink:
-        """Open a listener for this link; the hosts are other ones where the server runs in a container."""
+    def link(self, source: str, target: str, port: int, upstream: str, listen_host: str = HOST) -> ProxyLink:
+        """Open a listener on a port for this link into HOST:PORT `upstream`; in a container it listens on other addresses than HOST."""
         name = f"{source}.{target}"
         with self as server:
             if (left := server.get_proxy(name)) is not None:
                 left.destroy()  # by a run that was killed
-            proxy = server.create(
-                upstream=f"{upstream_host}:{upstream_port}", name=name, listen=f"{listen_host}:{listen_port}", enabled=True
-            )
-        return ProxyLink(self, proxy, source, target, listen_port)
+            proxy = server.create(upstream=upstream, name=name, listen=f"{listen_host}:{port}", enabled=True)
+        return ProxyLink(self, proxy, source, target, port)
 
 
 class ProxyLink:

@@ -23,8 +23,6 @@ from harness.errors import Infrastructure
 from harness.record.history import NEMESIS, NO_ANSWER, Effect, Event
 from harness.record.journal import Journal
 
-PROBE_S = 5.0
-HEAL_S = 30.0
 POLL_S = 0.02
 WATCH_S = 0.1
 OBSERVED_KEYS = 6
@@ -87,6 +85,7 @@ class Fault:
     is CLIENTS. `follow` are faults on the same target, each so many
     seconds after this one was proved active; they are healed with it, the last first. `lasts_s` is how
     long it goes on where the user does not say. A backend that does not offer all that it `needs` cannot have it.
+    The proof that it bites is looked for until `proved_within_s`, the proof that it is gone until `healed_within_s`.
     """
 
     name: str
@@ -98,6 +97,8 @@ class Fault:
     needs: frozenset[Need] = frozenset()
     effects: frozenset[Effect] = frozenset()
     words: Words = Words()
+    proved_within_s: float = 5.0
+    healed_within_s: float = 30.0
 
     @property
     def on_clients(self) -> bool:
@@ -177,7 +178,7 @@ class Nemesis:
         self._active.append(active)
         self._record(active, "begin")
         active.injection.inject()
-        if not self._prove(active, "active", active.injection.bites, PROBE_S):
+        if not self._prove(active, "active", active.injection.bites, fault.proved_within_s):
             return False
         self._proved(fault)
         proved_at = time.monotonic()
@@ -194,7 +195,7 @@ class Nemesis:
             self._record(active, "healing")
             active.injection.heal()
         for active in pending:
-            if not self._prove(active, "healed", active.injection.healed, HEAL_S):
+            if not self._prove(active, "healed", active.injection.healed, active.fault.healed_within_s):
                 raise Infrastructure(f"fault {active.fault.name} on {', '.join(active.injection.targets)} did not heal")
             self._active.remove(active)
 
@@ -231,14 +232,14 @@ class Seen:
 
 
 class Watcher:
-    """Record roles and lock owners at each change, and the clock once a second; a thread of its own.
+    """Record roles and lock owners at each change, and the clock at every tenth look; a thread of its own, which looks every `every_s`.
 
     It is also the observer of a split brain: it reads the locks that clients were last granted from
     every data node, past the proxies.
     """
 
-    def __init__(self, system: System, journal: Journal) -> None:
-        self._system, self._journal = system, journal
+    def __init__(self, system: System, journal: Journal, every_s: float = WATCH_S) -> None:
+        self._system, self._journal, self._every_s = system, journal, every_s
         self._seen = Seen()
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -277,7 +278,7 @@ class Watcher:
     def _watch(self) -> None:
         count = 0
         try:
-            while not self._stop.wait(WATCH_S):
+            while not self._stop.wait(self._every_s):
                 with self._lock:
                     self._look()
                     self._observe()

@@ -207,7 +207,7 @@ class Worker:
             return
         invoke = place.journal.append(self.process, "invoke", f, key, invocation.value)
         done = outcome(self._client, f, key, invocation.value)
-        completion = place.journal.append(self.process, done.type, f, key, done.value, node=done.node, error=done.error)
+        completion = place.journal.complete(self.process, f, key, done)
         for attendant in place.attendants:
             attendant.after(self.slot, invoke, completion)
         assert self._generator is not None

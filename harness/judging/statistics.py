@@ -13,7 +13,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
+import msgspec
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 TAIL = 0.025
 """What lies beyond each end of the two-sided interval."""
 
@@ -22,17 +27,26 @@ TAIL = 0.025
 class Rate:
     """k of n trials: [low, high] two-sided at 95 %; `upper` one-sided at 95 %, what k = 0 leaves possible.
 
-    n = 0 leaves everything possible: 0 to 1.
+    n = 0 leaves everything possible: 0 to 1. `upper` None where an earlier version wrote it: `high`, which is not less, stands for it.
     """
 
-    k: int
-    n: int
-    low: float
-    high: float
-    upper: float
+    k: Count
+    n: Count
+    low: Share
+    high: Share
+    upper: Share | None = None
+
+    def __post_init__(self) -> None:
+        if self.k > self.n:
+            raise ValueError(f"k {self.k} of n {self.n}, expected at most n")
 
     def __str__(self) -> str:
         return f"{self.k} of {self.n}"
+
+    @property
+    def bound(self) -> float:
+        """Give the one-sided upper bound."""
+        return self.high if self.upper is None else self.upper
 
     @property
     def interval(self) -> str:
@@ -41,7 +55,7 @@ class Rate:
         Rounded outwards: what is printed never claims more than what was computed.
         """
         if self.k == 0:
-            return f"≤ {min(100.0, math.ceil(self.upper * 1000) / 10):.1f} %"
+            return f"≤ {min(100.0, math.ceil(self.bound * 1000) / 10):.1f} %"
         return f"{math.floor(self.low * 100)}–{math.ceil(self.high * 100)} %"
 
 

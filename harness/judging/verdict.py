@@ -121,17 +121,18 @@ def of_each_kind_first(anomalies: Sequence[Anomaly]) -> list[Anomaly]:
     for anomaly in sorted(anomalies, key=lambda each: (each.at, each.operations)):
         first.setdefault(anomaly.kind, anomaly)
     leading = {id(anomaly) for anomaly in first.values()}
-    return [first[kind] for kind in _worst_first(first)] + [anomaly for anomaly in anomalies if id(anomaly) not in leading]
+    return [first[kind] for kind in worst_first(first)] + [anomaly for anomaly in anomalies if id(anomaly) not in leading]
 
 
-def _worst_first(kinds: Iterable[str]) -> list[str]:
+def worst_first(kinds: Iterable[str]) -> list[str]:
+    """Order kinds of anomalies, the worst first; those not known here last."""
     return sorted(kinds, key=lambda kind: kind_of(kind).rank)
 
 
 def kinds_of(anomalies: Sequence[Anomaly]) -> str:
     """Count anomalies by kind, the worst first: "8 two-holders, 2 stranger"."""
     counts = Counter(anomaly.kind for anomaly in anomalies)
-    return ", ".join(f"{counts[kind]:,} {kind}" for kind in _worst_first(counts))
+    return ", ".join(f"{counts[kind]:,} {kind}" for kind in worst_first(counts))
 
 
 def first_of(anomalies: Sequence[Anomaly]) -> str:

@@ -68,9 +68,10 @@ def value(text: str, form: str) -> Any:
     return found
 
 
-def _event(index: int, time: int, process: int | str, kind: Any, f: str, value: Any, key: str | None = None) -> Event:
-    unanswered = kind in ("fail", "info") and process != NEMESIS
-    return Event(index=index, time=time, process=process, type=kind, f=f, key=key, value=None if unanswered else value)
+def _event(index: int, time: int, said: _Said) -> Event:
+    unanswered = said.kind in ("fail", "info") and said.process != NEMESIS
+    value = None if unanswered else said.value
+    return Event(index=index, time=time, process=said.process, type=said.kind, f=said.f, key=said.key, value=value)
 
 
 def _history(events: list[Event], numbers: Sequence[int], source: str) -> History:
@@ -158,7 +159,7 @@ def _etcd_event(index: int, found: re.Match[str], number: int, source: str) -> E
     value = edn.value(text, source) if pattern else None
     if f == "cas" and kind in ("ok", "fail"):
         kind, value = "ok", kind == "ok"
-    return _event(index, index, int(process), kind, f, value)
+    return _event(index, index, _Said(number, int(process), kind, f, value))
 
 
 # Jepsen's EDN
@@ -170,12 +171,12 @@ class _Said:
 
     line: int
     process: int | str
-    kind: str
+    kind: Any  # one of TYPES
     f: str
     value: Any
-    key: Any
-    time: Any
-    index: Any
+    key: Any = None
+    time: Any = None
+    index: Any = None
 
 
 def load_edn(path: Path, *, independent: bool | None = None) -> History:
@@ -290,7 +291,7 @@ def _is_time(time: Any) -> bool:
 
 def _edn_event(index: int, time: int, said: _Said) -> Event:
     swapped = said.f == "cas" and said.kind == "ok" and said.process != NEMESIS
-    return _event(index, time, said.process, said.kind, said.f, True if swapped else said.value, said.key)
+    return _event(index, time, replace(said, value=True) if swapped else said)
 
 
 # Keys

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from harness.record.format import END_MARK, encode
 from harness.record.history import NEMESIS, Event, EventType, Header
@@ -23,11 +23,24 @@ FLUSH_S = 0.02
 CLOCK_PAIR_NS = 100_000
 
 
-class Journal:
-    """Append events to a file; a context manager, thread-safe.
+class Done(Protocol):
+    """How an operation ended: what came of it, its value, the node that answered, and why it failed."""
 
-    `listener`, if given, is called with every event under the journal's lock: it must be quick.
-    """
+    @property
+    def type(self) -> EventType: ...
+
+    @property
+    def value(self) -> Any: ...
+
+    @property
+    def node(self) -> str | None: ...
+
+    @property
+    def error(self) -> str | None: ...
+
+
+class Journal:
+    """Append events to a file; a context manager, thread-safe."""
 
     def __init__(self, path: Path, header: Header, clock_ns: Callable[[], int] = time.monotonic_ns) -> None:
         self._clock_ns = clock_ns
@@ -71,34 +84,22 @@ class Journal:
         return self._clock_ns() - self._origin_ns
 
     def listen(self, listener: Callable[[Event], None]) -> None:
-        """Call the listener with every event from now on."""
+        """Call the listener with every event from now on, under the journal's lock: it must be quick."""
         with self._lock:
             self._listeners.append(listener)
 
-    def append(
-        self,
-        process: int | str,
-        type_: EventType,
-        f: str,
-        key: str | None,
-        value: Any,
-        *,
-        node: str | None = None,
-        error: str | None = None,
-    ) -> Event:
+    def append(self, process: int | str, type_: EventType, f: str, key: str | None, value: Any) -> Event:
         """Stamp and enqueue one event; give it back."""
+        return self._put({"process": process, "type": type_, "f": f, "key": key, "value": value})
+
+    def complete(self, process: int, f: str, key: str, done: Done) -> Event:
+        """Stamp and enqueue how an operation ended; give the event back."""
+        value = {"process": process, "type": done.type, "f": f, "key": key, "value": done.value, "node": done.node, "error": done.error}
+        return self._put(value)
+
+    def _put(self, parts: dict[str, Any]) -> Event:
         with self._lock:
-            event = Event(
-                index=self._index,
-                time=self._clock_ns() - self._origin_ns,
-                process=process,
-                type=type_,
-                f=f,
-                key=key,
-                value=value,
-                node=node,
-                error=error,
-            )
+            event = Event(index=self._index, time=self._clock_ns() - self._origin_ns, **parts)
             self._index += 1
             self._queue.append(event)
             for listener in self._listeners:

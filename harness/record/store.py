@@ -25,7 +25,7 @@ from typing import Any
 
 import msgspec
 
-from harness.errors import UsageError
+from harness.errors import NotWritable, UsageError
 
 RUN, RESULTS, HISTORY = "run.json", "results.json", "history.jsonl"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -45,7 +45,7 @@ def check_name(what: str, name: str) -> str:
 
 
 def create(root: Path, label: str) -> Path:
-    """Make a new run directory below `root` and point `latest` at it; raise UsageError where it cannot be written."""
+    """Make a new run directory below `root` and point `latest` at it; raise NotWritable where that cannot be."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ def create(root: Path, label: str) -> Path:
     except OSError as error:
         if error.errno in DISK_FULL:
             raise
-        raise UsageError(f"cannot write runs to {root}: {error.strerror}; choose another folder with --out") from None
+        raise NotWritable(f"cannot write runs to {root}: {error.strerror}; choose another folder with --out") from None
     return directory
 
 
@@ -73,7 +73,7 @@ def _point_latest(root: Path, directory: Path) -> None:
     except OSError as error:
         fresh.unlink()
         directory.rmdir()
-        raise UsageError(f"{link} is not a link of ours ({error.strerror}); choose another folder with --out, or move it away") from None
+        raise NotWritable(f"{link} is not a link of ours ({error.strerror}); choose another folder with --out, or move it away") from None
 
 
 def plain(value: Any) -> Any:

@@ -21,6 +21,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+from harness.claims.results import Run, Verify
 from harness.record.store import printable
 
 FILLED, LOUD, QUIET, STRONG = "bold bright_white on red", "bold red", "dim", "bold"
@@ -204,23 +205,23 @@ def gate_words(name: str) -> str:
     return f"{words} ({workload})" if workload else words
 
 
-def little(results: Results) -> str:
+def little(results: Run) -> str:
     """Say beside the word of a valid run which counts were too low: what was hardly exercised shows little."""
-    unmet = [gate for trial in results["trials"] for gate in trial.get("gates", ()) if not gate["met"]]
-    told = [f"{gate_words(gate['name'])} {gate['measured']:,}, needed {gate['needed']:,}" for gate in unmet]
-    return f", but little was exercised ({and_more(told)})" if told and results["status"] == "valid" else ""
+    unmet = [gate for trial in results.trials for gate in trial.gates if not gate.met]
+    told = [f"{gate_words(gate.name)} {gate.measured:,}, needed {gate.needed:,}" for gate in unmet]
+    return f", but little was exercised ({and_more(told)})" if told and results.status == "valid" else ""
 
 
 def fact_lines(label: str, text: object, width: int) -> Lines:
     return labelled(label, text, width, 0)
 
 
-def versions_said(results: Results) -> str:
-    return ", ".join(f"{name} {version}" for name, version in sorted(results.get("versions", {}).items()))
+def versions_said(results: Run | Verify) -> str:
+    return ", ".join(f"{name} {version}" for name, version in sorted(results.versions.items()))
 
 
-def place_lines(results: Results, width: int) -> Lines:
-    directory = Path(results["directory"])
+def place_lines(results: Run | Verify, width: int) -> Lines:
+    directory = Path(results.directory)
     found = [name for name in ("timeline.png", "anomalies/1.txt") if (directory / name).exists()]
     lines = path_lines("results", f"{directory}/results.json", width, 0)
     for number, name in enumerate(found):

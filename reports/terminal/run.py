@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import msgspec
 from rich.cells import cell_len
 from rich.text import Text
 
-from harness.judging.verdict import Anomaly, Status, Verdict, combine, of_each_kind_first
+from harness.claims.results import CheckResult, Run, TrialResult, verdict_of
+from harness.judging.verdict import Status, Verdict, of_each_kind_first
 from harness.record.history import History, RecordedFault
 from harness.record.store import printable
 from reports import phrases
@@ -24,7 +24,6 @@ from reports.terminal.lines import (
     REASONS,
     STRONG,
     Lines,
-    Results,
     clean,
     cleaned,
     command_lines,
@@ -47,47 +46,42 @@ from reports.terminal.lines import (
 NS_PER_S = 1_000_000_000
 
 
-def outcome(results: Results, history: History | None, *, colour: bool, width: int = 80) -> str:
+def outcome(results: Run, history: History | None, *, colour: bool, width: int = 80) -> str:
     """Show what `run` found: the timeline of the first trial with an anomaly, the verdict, the first anomaly explained, counts."""
-    chosen = _chosen(results["trials"])
+    chosen = _chosen(results.trials)
     recorded = _recorded(history, chosen)
-    found = combine({name: _check(check) for name, check in chosen["checks"].items()}) if chosen else None
+    found = verdict_of(chosen.checks) if chosen else None
     sections = [
         _plan(results, chosen, width),
         _timeline(recorded, width) if recorded else [],
         _run_verdict(results, recorded, found, width),
         _explained(recorded, found, width),
-        _checks(results["trials"], width),
+        _checks(results.trials, width),
         _run_end(results, width),
     ]
     return rendered(spaced(sections), colour=colour)
 
 
-def _chosen(trials: Sequence[Results]) -> Results | None:
+def _chosen(trials: Sequence[TrialResult]) -> TrialResult | None:
     """Give the first trial with an anomaly, else the first."""
-    wrong = [trial for trial in trials if any(check["anomalies"] for check in trial["checks"].values())]
+    wrong = [trial for trial in trials if any(check.anomalies for check in trial.checks.values())]
     return next(iter(wrong or trials), None)
 
 
-def _recorded(history: History | None, chosen: Results | None) -> History | None:
+def _recorded(history: History | None, chosen: TrialResult | None) -> History | None:
     if history is None or not history.events:
         return None
     trials = {trial.n: trial.history for trial in history.trials()}
-    return trials.get(chosen["n"]) if chosen else next(iter(trials.values()), None)
+    return trials.get(chosen.n) if chosen else next(iter(trials.values()), None)
 
 
-def _check(check: Results) -> Verdict:
-    found = tuple(msgspec.convert(anomaly, Anomaly) for anomaly in check["anomalies"])
-    return Verdict(Status[check["status"].upper()], check["summary"], found, numbers=check["numbers"])
-
-
-def _plan(results: Results, chosen: Results | None, width: int) -> Lines:
-    plan = results["plan"]
-    parts = [f"seed {plan['seed']}", f"{plan['backend']}, variant {plan['variant']}", str(plan.get("on", "local"))]
-    parts += [f"mutant {plan['mutant']}"] if plan.get("mutant") else []
-    parts += [" + ".join(plan["workloads"]), f"{plan['concurrency']} clients, {plan['rate']:g} operations a second each"]
-    if chosen and len(results["trials"]) > 1:
-        parts.append(f"trial {chosen['n']} of {len(results['trials'])} is shown")
+def _plan(results: Run, chosen: TrialResult | None, width: int) -> Lines:
+    plan = results.plan
+    parts = [f"seed {plan.seed}", f"{plan.backend}, variant {plan.variant}", plan.on]
+    parts += [f"mutant {plan.mutant}"] if plan.mutant else []
+    parts += [" + ".join(plan.workloads), f"{plan.concurrency} clients, {plan.rate:g} operations a second each"]
+    if chosen and len(results.trials) > 1:
+        parts.append(f"trial {chosen.n} of {len(results.trials)} is shown")
     return wrapped(cleaned("; ".join(parts), QUIET), width, 2)
 
 
@@ -178,8 +172,8 @@ def _final_reads(history: History, settled: int) -> str:
     return f"; final reads of {phrases.counted(len(keys), 'key')}" if keys else ""
 
 
-def _run_verdict(results: Results, recorded: History | None, found: Verdict | None, width: int) -> Lines:
-    word = results["status"]
+def _run_verdict(results: Run, recorded: History | None, found: Verdict | None, width: int) -> Lines:
+    word = results.status
     if found is not None and recorded is not None and str(found.status) == word != "unknown":
         said = finding(recorded, found)
     elif found is not None:
@@ -188,7 +182,7 @@ def _run_verdict(results: Results, recorded: History | None, found: Verdict | No
         said = "no trial was judged"
     style = LOUD if word == "invalid" else STRONG
     lines = wrapped(Text.assemble(mark(word), cleaned(f"{little(results)}: {said}", style)), width, 2)
-    lines += labelled("cut off", results.get("broken") or "", width, 2)
+    lines += labelled("cut off", results.broken or "", width, 2)
     return lines
 
 
@@ -206,58 +200,56 @@ def _explained(recorded: History | None, found: Verdict | None, width: int) -> L
     return lines
 
 
-def _checks(trials: Sequence[Results], width: int) -> Lines:
+def _checks(trials: Sequence[TrialResult], width: int) -> Lines:
     """Give every check with its worst summary over the trials."""
     order = [str(status) for status in Status]
-    by_check: dict[str, list[tuple[int, Results]]] = {}
+    by_check: dict[str, list[tuple[int, CheckResult]]] = {}
     for trial in trials:
-        for name, check in trial["checks"].items():
-            by_check.setdefault(name, []).append((trial["n"], check))
+        for name, check in trial.checks.items():
+            by_check.setdefault(name, []).append((trial.n, check))
     lines: Lines = []
     for name, found in by_check.items():
-        n, worst = max(found, key=lambda each: order.index(each[1]["status"]))
-        same = sum(check["status"] == worst["status"] for _, check in found)
+        n, worst = max(found, key=lambda each: order.index(each[1].status))
+        same = sum(check.status == worst.status for _, check in found)
         of = f" in {same} of {len(found)} trials. Trial {n}" if len(trials) > 1 else ""
-        took = [check["numbers"]["answered"] for _, check in found if "answered" in check["numbers"]]
+        took = [check.numbers["answered"] for _, check in found if "answered" in check.numbers]
         took_said = f", of {phrases.counted(sum(took), 'answered operation')}" if took else ""
-        lines += wrapped(
-            Text.assemble("  ", mark(worst["status"]), "  ", cleaned(f"{name}{took_said}{of}: {worst['summary']}")), width, INDENT
-        )
+        lines += wrapped(Text.assemble("  ", mark(worst.status), "  ", cleaned(f"{name}{took_said}{of}: {worst.summary}")), width, INDENT)
     return [Text("CHECKS", STRONG), *lines] if lines else []
 
 
-def _run_end(results: Results, width: int) -> Lines:
-    operations = results["operations"]
+def _run_end(results: Run, width: int) -> Lines:
+    operations = results.operations
     counts = ", ".join(f"{operations[status]:,} {status}" for status in ("ok", "fail", "info") if operations.get(status))
-    late = results.get("late_us") or {}
+    late = results.late_us
     lines = fact_lines("operations", f"{sum(operations.values()):,}" + (f": {counts}" if counts else ""), width)
-    lines += _exercised(results["trials"], width)
-    for number, void in enumerate(results.get("voids") or ()):
+    lines += _exercised(results.trials, width)
+    for number, void in enumerate(results.voids):
         lines += fact_lines("" if number else "void", void, width)
     lines += fact_lines("late by", ", ".join(f"{_microseconds(value)} ({name})" for name, value in late.items()), width)
-    lines += fact_lines("took", lasting(results["seconds"]), width)
+    lines += fact_lines("took", lasting(results.seconds), width)
     lines += fact_lines("servers", versions_said(results), width)
     lines += place_lines(results, width)
-    lines += command_lines("repeat", results["command"], width, 0)
-    code = results["exit"]
+    lines += command_lines("repeat", results.command, width, 0)
+    code = results.exit
     return lines + wrapped(cleaned(f"exit {code}: {_run_meaning(results)}", STRONG if code else ""), width, 2)
 
 
-def _exercised(trials: Sequence[Results], width: int) -> Lines:
-    gates = [(trial["n"], gate) for trial in trials for gate in trial["gates"]]
+def _exercised(trials: Sequence[TrialResult], width: int) -> Lines:
+    gates = [(trial.n, gate) for trial in trials for gate in trial.gates]
     if not gates:
         return fact_lines("exercised", "no gate was measured", width)
-    met = sum(bool(gate["met"]) for _, gate in gates)
-    during, after = ([gate["measured"] for _, gate in gates if gate["name"].startswith(name)] for name in ("attempted", "acknowledged"))
+    met = sum(bool(gate.met) for _, gate in gates)
+    during, after = ([gate.measured for _, gate in gates if gate.name.startswith(name)] for name in ("attempted", "acknowledged"))
     seen = [f"{sum(during):,} attempted during the fault", f"{sum(after):,} acknowledged after it"] if during else []
     seen = seen or [f"{sum(after):,} acknowledged"] if after else seen
     lines = fact_lines(
         "exercised", "; ".join([f"{met} of {phrases.counted(len(gates), 'gate')} met", ", ".join(seen)]).removesuffix("; "), width
     )
-    unmet = [(n, gate) for n, gate in gates if not gate["met"]]
+    unmet = [(n, gate) for n, gate in gates if not gate.met]
     for n, gate in unmet[:REASONS]:
-        detail = f" ({gate['detail']})" if gate.get("detail") else ""
-        told = f"trial {n}: {gate_words(gate['name'])}: {gate['measured']:,}, needed {gate['needed']:,}{detail}"
+        detail = f" ({gate.detail})" if gate.detail else ""
+        told = f"trial {n}: {gate_words(gate.name)}: {gate.measured:,}, needed {gate.needed:,}{detail}"
         lines += wrapped(Text.assemble(" " * 12, ("?", MARKS["unknown"][1]), " ", cleaned(told)), width, 14)
     return lines + (fact_lines("", f"and {len(unmet) - REASONS} more, in results.json", width) if len(unmet) > REASONS else [])
 
@@ -266,10 +258,10 @@ def _microseconds(value: float) -> str:
     return f"{value:.0f} µs" if value < 1000 else f"{value / 1000:.1f} ms" if value < 1_000_000 else f"{value / 1_000_000:.2f} s"
 
 
-def _run_meaning(results: Results) -> str:
-    code = results["exit"]
+def _run_meaning(results: Run) -> str:
+    code = results.exit
     if code == 3:
-        return f"the machine or a server failed: {results['broken']}" if results.get("broken") else "the machine or a server failed"
+        return f"the machine or a server failed: {results.broken}" if results.broken else "the machine or a server failed"
     if code == 70:
         return "a bug of ours; it says nothing of the system"
     return {0: status_meaning("valid"), 1: status_meaning("invalid"), 2: status_meaning("unknown")}.get(code, "interrupted")

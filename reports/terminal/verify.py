@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.cells import cell_len
 from rich.text import Text
 
-from harness.judging.statistics import Rate
+from harness.claims.results import Cell, Judgement, TableRow, Verify
 from reports import phrases
 from reports.terminal.lines import (
     GAP,
@@ -22,7 +22,6 @@ from reports.terminal.lines import (
     REASONS,
     STRONG,
     Lines,
-    Results,
     and_more,
     clean,
     cleaned,
@@ -50,100 +49,89 @@ MOST_PICTURES = 5
 TAG = 15  # columns of the longest tag, "△ as-documented"
 
 
-def table(results: Results, *, colour: bool, width: int = 80) -> str:
+def table(results: Verify, *, colour: bool, width: int = 80) -> str:
     """Show what `verify` found: contradictions, the documented table, every claim, what is in doubt, and the exit code."""
-    claims = sorted(results["claims"], key=lambda claim: list(MARKS).index(claim["verdict"]))
+    claims = sorted(results.claims, key=lambda claim: list(MARKS).index(claim.verdict))
     sections = [
         _headline(results, claims, width),
         _contradictions(claims, width),
-        _documented(results["rows"], claims, width),
+        _documented(results.rows, claims, width),
         _claims(claims, width),
         _findings(claims, width),
         _doubts(claims, width),
-        reason_lines("THE MACHINE FAILED", [f"{name}: {reason}" for name, reason in results.get("failures", {}).items()], width),
-        reason_lines("VOID TRIALS, REPEATED", [void for claim in claims for void in claim.get("voids") or ()], width),
+        reason_lines("THE MACHINE FAILED", [f"{name}: {reason}" for name, reason in results.failures.items()], width),
+        reason_lines("VOID TRIALS, REPEATED", [void for claim in claims for void in claim.voids], width),
         _verify_end(results, claims, width),
     ]
     return rendered(spaced(sections), colour=colour)
 
 
-def _headline(results: Results, claims: Sequence[Results], width: int) -> Lines:
-    words = [claim["verdict"] for claim in claims if not (claim["verdict"] == "unavailable" and claim["expected"])]
-    if results["contradicts"]:
+def _headline(results: Verify, claims: Sequence[Judgement], width: int) -> Lines:
+    words = [claim.verdict for claim in claims if not (claim.verdict == "unavailable" and claim.expected)]
+    if results.contradicts:
         shape, style = MARKS["violated"][0], LOUD
     else:
         shape, style = MARKS[next((word for word in words if word in ("inconclusive", "unavailable", "finding")), "holds")][0], STRONG
         shape = shape if claims else MARKS["not judged"][0]
-    return wrapped(cleaned(f"{shape} {results['headline']}", style), width, 2)
+    return wrapped(cleaned(f"{shape} {results.headline}", style), width, 2)
 
 
-def _contradictions(claims: Sequence[Results], width: int) -> Lines:
+def _contradictions(claims: Sequence[Judgement], width: int) -> Lines:
     lines: Lines = []
     cell: object = None
     for claim in claims:
-        if claim["verdict"] != "violated":
+        if claim.verdict != "violated":
             continue
-        if claim["cell"] != cell:
+        if claim.cell != cell:
             lines += [Text("")] if lines else []
             lines += wrapped(Text.assemble("  ", cleaned(_place(claim, "claimed: "))), width, INDENT)
-            cell = claim["cell"]
-        lines += wrapped(
-            Text.assemble("  ", (MARKS["violated"][0], LOUD), " ", cleaned(f"{claim['id']}: {claim['sentence']}")), width, INDENT
-        )
+            cell = claim.cell
+        lines += wrapped(Text.assemble("  ", (MARKS["violated"][0], LOUD), " ", cleaned(f"{claim.id}: {claim.sentence}")), width, INDENT)
         lines += _facts(claim, width)
-        lines += command_lines("repeat", claim["repeat"], width) if claim.get("repeat") else []
+        lines += command_lines("repeat", claim.repeat, width) if claim.repeat else []
     return [Text("CONTRADICTS THE DOCUMENT", STRONG), *lines] if lines else []
 
 
-def _findings(claims: Sequence[Results], width: int) -> Lines:
+def _findings(claims: Sequence[Judgement], width: int) -> Lines:
     lines: Lines = []
     for claim in claims:
-        if claim["verdict"] == "finding":
+        if claim.verdict == "finding":
             shape, style = MARKS["finding"]
-            head = Text.assemble("  ", (shape, style), " ", cleaned(f"{claim['id']}: {claim['sentence']}"))
+            head = Text.assemble("  ", (shape, style), " ", cleaned(f"{claim.id}: {claim.sentence}"))
             lines += [*wrapped(head, width, INDENT), *labelled("cell", _place(claim), width), *_facts(claim, width)]
     return [Text("FINDINGS, OF WHICH THE DOCUMENT IS SILENT", STRONG), *lines] if lines else []
 
 
-def _place(claim: Results, before: str = "") -> str:
-    row, column = claim["cell"]
-    quote = f", {before}“{claim['quote']}”" if claim.get("quote") else ""
+def _place(claim: Judgement, before: str = "") -> str:
+    row, column = claim.cell
+    quote = f", {before}“{claim.quote}”" if claim.quote else ""
     return f"{row}, {column.lower()}{quote}"
 
 
-def _facts(claim: Results, width: int) -> Lines:
+def _facts(claim: Judgement, width: int) -> Lines:
     """Give what was observed of a claim, under what conditions, and where the evidence is."""
-    lines = [*labelled("under", claim["conditions"], width), *labelled("observed", _observed(claim), width)]
-    if claim["anomalies"]:
-        first = claim["anomalies"][0]
-        lines += labelled("first", f"{first['kind']} in trial {first['trial']}: {first['message']}", width)
+    lines = [*labelled("under", claim.conditions, width), *labelled("observed", _observed(claim), width)]
+    if claim.anomalies:
+        first = claim.anomalies[0]
+        lines += labelled("first", f"{first.kind} in trial {first.trial}: {first.message}", width)
     lines += _missing(claim, width)
-    for number, path in enumerate(claim["evidence"]):
+    for number, path in enumerate(claim.evidence):
         lines += path_lines("" if number else "evidence", path, width)
     return lines
 
 
-def _observed(claim: Results) -> str:
-    counted = rate(claim)
-    if counted is None or str(counted) in claim["said"]:
-        return str(claim["said"])
-    return f"{counted} {claim['unit']}, 95 % interval {counted.interval}; {claim['said']}"
+def _observed(claim: Judgement) -> str:
+    counted = claim.rate
+    if counted is None or str(counted) in claim.said:
+        return str(claim.said)
+    return f"{counted} {claim.unit}, 95 % interval {counted.interval}; {claim.said}"
 
 
-def rate(claim: Results) -> Rate | None:
-    """Give a claim's rate, None where no trial counts."""
-    given = claim["rate"]
-    if not given:
-        return None
-    upper = given["high"] if given.get("upper") is None else given["upper"]
-    return Rate(given["k"], given["n"], given["low"], given["high"], upper)
-
-
-def _documented(rows: Sequence[Results], claims: Sequence[Results], width: int) -> Lines:
-    columns = list(dict.fromkeys(cell["column"] for row in rows for cell in row["cells"]))
-    wanted = [max([7, *(cell_len(clean(row["name"])) for row in rows)])]
+def _documented(rows: Sequence[TableRow], claims: Sequence[Judgement], width: int) -> Lines:
+    columns = list(dict.fromkeys(cell.column for row in rows for cell in row.cells))
+    wanted = [max([7, *(cell_len(clean(row.name)) for row in rows)])]
     for column in columns:
-        quotes = [cell_len(clean(cell["quote"])) + 2 for row in rows for cell in row["cells"] if cell["column"] == column and cell["quote"]]
+        quotes = [cell_len(clean(cell.quote)) + 2 for row in rows for cell in row.cells if cell.column == column and cell.quote]
         wanted.append(max([TAG, cell_len(column), *quotes]))
     least = [min(wanted[0], 12), *(TAG for _ in columns)]
     room = width - GAP * len(columns)
@@ -157,18 +145,18 @@ def _documented(rows: Sequence[Results], claims: Sequence[Results], width: int) 
     header = [wrapped(cleaned(name.upper(), STRONG), wide, 0) for name, wide in zip(["Backend", *columns], wanted, strict=True)]
     lines = _beside(header, wanted)
     for row in rows:
-        cells = {cell["column"]: cell for cell in row["cells"]}
+        cells = {cell.column: cell for cell in row.cells}
         entries = [_entry(cells[name], claims, wide) if name in cells else [] for name, wide in zip(columns, wanted[1:], strict=True)]
-        lines += _beside([wrapped(cleaned(row["name"]), wanted[0], 2), *entries], wanted)
+        lines += _beside([wrapped(cleaned(row.name), wanted[0], 2), *entries], wanted)
     return lines
 
 
-def _entry(cell: Results, claims: Sequence[Results], width: int) -> Lines:
+def _entry(cell: Cell, claims: Sequence[Judgement], width: int) -> Lines:
     """Give a cell: the document's words, the verdict of its worst claim, and what cannot be tested beside it."""
-    quote = wrapped(cleaned(f"“{cell['quote']}”"), width, 0) if cell["quote"] else []
-    beside = [claim for claim in claims if claim["id"] in cell["claims"] and claim["verdict"] == "unavailable" != cell["verdict"]]
+    quote = wrapped(cleaned(f"“{cell.quote}”"), width, 0) if cell.quote else []
+    beside = [claim for claim in claims if claim.id in cell.claims and claim.verdict == "unavailable" != cell.verdict]
     more = [Text(f"– unavailable {len(beside)}", QUIET)] if beside else []
-    return [*quote, mark(cell["verdict"]), *more]
+    return [*quote, mark(cell.verdict), *more]
 
 
 def _beside(cells: Sequence[Lines], widths: Sequence[int]) -> Lines:
@@ -179,13 +167,13 @@ def _beside(cells: Sequence[Lines], widths: Sequence[int]) -> Lines:
     return lines
 
 
-def _stacked(rows: Sequence[Results], claims: Sequence[Results], width: int) -> Lines:
+def _stacked(rows: Sequence[TableRow], claims: Sequence[Judgement], width: int) -> Lines:
     """Give the table of a document with more columns than a line has room for: one cell below the other."""
     lines: Lines = []
     for row in rows:
-        lines += wrapped(cleaned(row["name"], STRONG), width, 2)
-        for cell in row["cells"]:
-            lines += wrapped(Text.assemble("  ", cleaned(cell["column"])), width, INDENT)
+        lines += wrapped(cleaned(row.name, STRONG), width, 2)
+        for cell in row.cells:
+            lines += wrapped(Text.assemble("  ", cleaned(cell.column)), width, INDENT)
             lines += [Text.assemble(" " * INDENT, line) for line in _entry(cell, claims, width - INDENT)]
     return lines
 
@@ -199,29 +187,27 @@ class _Count:
     interval: str
 
 
-def _count(claim: Results) -> _Count:
-    counted = rate(claim)
+def _count(claim: Judgement) -> _Count:
+    counted = claim.rate
     if counted is not None:
-        return _Count(str(counted), clean(claim["unit"]), counted.interval)
-    return _Count("–", "not run" if claim["verdict"] == "unavailable" else "no trial", "")
+        return _Count(str(counted), clean(claim.unit), counted.interval)
+    return _Count("–", "not run" if claim.verdict == "unavailable" else "no trial", "")
 
 
-def _claims(claims: Sequence[Results], width: int) -> Lines:
+def _claims(claims: Sequence[Judgement], width: int) -> Lines:
     counts = [_count(claim) for claim in claims]
     beside = _columns(claims, counts, width)
     column = 2 + TAG + GAP
     lines = [beside.header()] if beside else [Text.assemble(("CLAIMS", STRONG), ", broken in k of n, 95 % interval")]
     for claim, count in zip(claims, counts, strict=True):
-        head = Text.assemble("  ", padded(mark(claim["verdict"]), TAG + GAP), cleaned(claim["id"]))
+        head = Text.assemble("  ", padded(mark(claim.verdict), TAG + GAP), cleaned(claim.id))
         if beside:
             lines.append(stripped(Text.assemble(padded(head, column + beside.names + GAP), beside.numbers(count))))
         else:
             short = f"{count.of} {count.unit}" + (f", {count.interval}" if count.interval else "")
             lines += [*wrapped(head, width, column), *wrapped(Text.assemble(" " * column, cleaned(short)), width, column)]
-        if not claim["expected"]:
-            lines += wrapped(
-                Text.assemble(" " * column, cleaned(f"not as expected: {' or '.join(claim['expect'])}", STRONG)), width, column
-            )
+        if not claim.expected:
+            lines += wrapped(Text.assemble(" " * column, cleaned(f"not as expected: {' or '.join(claim.expect)}", STRONG)), width, column)
     return lines if claims else []
 
 
@@ -245,10 +231,10 @@ class _Columns:
         return Text.assemble(("CLAIMS", STRONG), f"{'broken in':>{left - 6}}{'95 % interval':>{right - left}}")
 
 
-def _columns(claims: Sequence[Results], counts: Sequence[_Count], width: int) -> _Columns | None:
+def _columns(claims: Sequence[Judgement], counts: Sequence[_Count], width: int) -> _Columns | None:
     """Give the widths, None where a claim's name or unit is too long for one line."""
     found = _Columns(
-        names=max((cell_len(clean(claim["id"])) for claim in claims), default=0),
+        names=max((cell_len(clean(claim.id)) for claim in claims), default=0),
         of=max((len(count.of) for count in counts), default=0),
         unit=max([6, *(cell_len(count.unit) for count in counts)]),
         interval=max((len(count.interval) for count in counts), default=0),
@@ -256,82 +242,82 @@ def _columns(claims: Sequence[Results], counts: Sequence[_Count], width: int) ->
     return found if found.header().cell_len <= width else None
 
 
-def _doubts(claims: Sequence[Results], width: int) -> Lines:
+def _doubts(claims: Sequence[Judgement], width: int) -> Lines:
     lines: Lines = []
     for word in DOUBT:
-        of_word = [claim for claim in claims if claim["verdict"] == word]
+        of_word = [claim for claim in claims if claim.verdict == word]
         if not of_word:
             continue
         lines += [Text("")] if lines else []
         lines.append(Text(word.upper(), STRONG))
         for claim in of_word:
             shape, style = MARKS[word]
-            lines += wrapped(Text.assemble("  ", (shape, style), " ", cleaned(f"{claim['id']}: {claim['sentence']}")), width, INDENT)
-            lines += labelled("under", claim["conditions"], width)
-            lines += _missing(claim, width) or labelled("missing", claim["said"], width)
-            lines += labelled("remedy", claim["remedy"] or "", width)
+            lines += wrapped(Text.assemble("  ", (shape, style), " ", cleaned(f"{claim.id}: {claim.sentence}")), width, INDENT)
+            lines += labelled("under", claim.conditions, width)
+            lines += _missing(claim, width) or labelled("missing", claim.said, width)
+            lines += labelled("remedy", claim.remedy or "", width)
     return lines
 
 
-def _missing(claim: Results, width: int) -> Lines:
+def _missing(claim: Judgement, width: int) -> Lines:
     """Tell what stood in the way, and each gate that was not met with what it needed and measured."""
-    told = [clean(reason) for reason in claim["missing"]]
-    for gate in claim["gates"] if claim["verdict"] == "inconclusive" else ():
-        words = f"{gate_words(gate['name'])}: {gate['measured']:,}, needed {gate['needed']:,}"
-        known = f"{gate['name'].replace('_', ' ')}: {gate['measured']}, needed {gate['needed']}"
-        if not gate["met"] and not any(known in reason or words in reason for reason in told):
+    told = [clean(reason) for reason in claim.missing]
+    for gate in claim.gates if claim.verdict == "inconclusive" else ():
+        words = f"{gate_words(gate.name)}: {gate.measured:,}, needed {gate.needed:,}"
+        known = f"{gate.name.replace('_', ' ')}: {gate.measured}, needed {gate.needed}"
+        if not gate.met and not any(known in reason or words in reason for reason in told):
             told.append(words)
     lines = [line for n, reason in enumerate(told[:REASONS]) for line in labelled("" if n else "missing", reason, width)]
     more = labelled("", f"and {len(told) - REASONS} more, in results.json", width) if len(told) > REASONS else []
     return [*lines, *more]
 
 
-def _verify_end(results: Results, claims: Sequence[Results], width: int) -> Lines:
-    counts = Counter(claim["verdict"] for claim in claims)
+def _verify_end(results: Verify, claims: Sequence[Judgement], width: int) -> Lines:
+    counts = Counter(str(claim.verdict) for claim in claims)
     tally = [Text.assemble("  ", mark(word), f" {counts[word]}") for word in MARKS if counts[word]]
     controls: dict[tuple[str, str], bool] = {}  # what is planted for a check counts once, and only if it was condemned wherever it was
-    for each in (control for claim in claims for control in claim.get("controls") or ()):
-        name = (each["check"], each["planted"])
-        controls[name] = controls.get(name, True) and bool(each["condemned"])
+    for each in (control for claim in claims for control in claim.controls):
+        name = (each.check, each.planted)
+        controls[name] = controls.get(name, True) and bool(each.condemned)
     lines = packed([padded(Text(phrases.counted(len(claims), "claim")), 10), *tally], width, 10)
     told = f"{sum(controls.values())} of {len(controls)} condemned by their checks: planted bugs and weaker settings" if controls else ""
     lines += fact_lines("controls", told, width)
-    if elsewhere := results.get("elsewhere"):
+    if elsewhere := results.elsewhere:
         lines += fact_lines(
             "elsewhere", f"{phrases.counted(len(elsewhere), 'claim')} that only another profile judges: {', '.join(elsewhere)}", width
         )
-    lines += fact_lines("took", f"{lasting(results['seconds'])}; profile {results['profile']}, {seeds(results)}, {results['on']}", width)
+    lines += fact_lines("took", f"{lasting(results.seconds)}; profile {results.profile}, {seeds(results)}, {results.on}", width)
     lines += fact_lines("servers", versions_said(results), width)
     lines += place_lines(results, width)
     for number, picture in enumerate(_pictures(claims)[:MOST_PICTURES]):
         lines += path_lines("" if number else "pictures", str(picture), width, 0)
-    lines += command_lines("again", results["command"], width, 0)
+    lines += command_lines("again", results.command, width, 0)
     for said in left_out(claims):
         lines += wrapped(cleaned(said), width, 2)
-    return lines + wrapped(cleaned(f"exit {results['exit']}: {meaning(results)}", STRONG if results["exit"] else ""), width, 2)
+    return lines + wrapped(cleaned(f"exit {results.exit}: {meaning(results)}", STRONG if results.exit else ""), width, 2)
 
 
-def _pictures(claims: Sequence[Results]) -> list[Path]:
+def _pictures(claims: Sequence[Judgement]) -> list[Path]:
     """Give the pictures of what was seen, contradictions first; only those that were drawn."""
     found = []
-    for claim in sorted(claims, key=lambda claim: list(MARKS).index(claim["verdict"])):
-        seen_in = {anomaly["experiment"] for anomaly in claim["anomalies"]} if claim["verdict"] in SHOWN else set()
-        found += [Path(each) / "timeline.png" for each in claim["experiments"] if Path(each).name in seen_in]
+    for claim in sorted(claims, key=lambda claim: list(MARKS).index(claim.verdict)):
+        seen_in = {anomaly.experiment for anomaly in claim.anomalies} if claim.verdict in SHOWN else set()
+        found += [Path(each) / "timeline.png" for each in claim.experiments if Path(each).name in seen_in]
     return [picture for picture in dict.fromkeys(found) if picture.exists()]
 
 
-def seeds(results: Results) -> str:
+def seeds(results: Verify) -> str:
     """Say with what seed it ran, with which ones where shards were joined."""
-    found = sorted({str(shard["seed"]) for shard in results.get("shards") or ()})
-    return f"seeds {phrases.listed(found)}" if len(found) > 1 else f"seed {found[0] if found else results['seed']}"
+    found = sorted({str(shard.seed) for shard in results.shards})
+    return f"seeds {phrases.listed(found)}" if len(found) > 1 else f"seed {found[0] if found else results.seed}"
 
 
-def left_out(claims: Sequence[Results]) -> list[str]:
+def left_out(claims: Sequence[Judgement]) -> list[str]:
     """Say which claims this machine could not judge, what it lacks, and how to get that: a line for each reason."""
     reasons: dict[tuple[str, str], list[str]] = {}
     for claim in claims:
-        if claim.get("absent"):
-            reasons.setdefault((", ".join(claim["missing"]), claim["remedy"] or ""), []).append(claim["id"])
+        if claim.absent:
+            reasons.setdefault((", ".join(claim.missing), claim.remedy or ""), []).append(claim.id)
     return [
         f"left out on this machine: {phrases.counted(len(names), 'claim')} ({', '.join(names)}): {reason.removesuffix(' on this machine')}"
         + (f"; get it: {remedy}" if remedy else "")
@@ -339,18 +325,18 @@ def left_out(claims: Sequence[Results]) -> list[str]:
     ]
 
 
-def meaning(results: Results) -> str:
+def meaning(results: Verify) -> str:
     """Say what the exit code says of a table, in a sentence."""
-    code, claims = results["exit"], results["claims"]
-    surprising = [claim for claim in claims if not claim["expected"]]
-    told = [f"{claim['id']} is {claim['verdict']}, expected {' or '.join(claim['expect'])}" for claim in surprising]
+    code, claims = results.exit, results.claims
+    surprising = [claim for claim in claims if not claim.expected]
+    told = [f"{claim.id} is {claim.verdict}, expected {' or '.join(claim.expect)}" for claim in surprising]
     if code == 0:
-        wrong = sum(claim["verdict"] == "violated" for claim in claims)
+        wrong = sum(claim.verdict == "violated" for claim in claims)
         more = f", {phrases.counted(wrong, 'contradiction')} of the document included" if wrong else ""
-        more += ", but for what was left out" if any(claim.get("absent") for claim in claims) else ""
+        more += ", but for what was left out" if any(claim.absent for claim in claims) else ""
         return f"every verdict is one that its claim expects{more}"
     if code == 1:
-        firm = [text for text, claim in zip(told, surprising, strict=True) if claim["verdict"] not in DOUBT]
+        firm = [text for text, claim in zip(told, surprising, strict=True) if claim.verdict not in DOUBT]
         return and_more(firm) if firm else "contradicts the document, and --strict was given"
     if code == 2:
         return and_more(told) if told else "nothing was judged"

@@ -15,7 +15,7 @@ import pytest
 from servers import Running, dynamodb
 
 from backends.dynamodb.errors import CODES, classify
-from backends.dynamodb.session import DynamoSession, wall_ms
+from backends.dynamodb.session import ClientClock, DynamoSession, wall_ms
 from backends.dynamodb.system import VARIANTS
 from backends.dynamodb.table import Table
 from backends.interface import Conflict, LockExpired, StateKey, Swapped
@@ -258,7 +258,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def bounded(server: Running, clock: Clock) -> Iterator[DynamoSession]:
-    made = DynamoSession(server.target, DEADLINE_S, bound_ms=BOUND_MS, clock=clock)
+    made = DynamoSession(server.target, DEADLINE_S, clock=ClientClock(BOUND_MS, clock))
     yield made
     made.close()
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from backends.interface import LockTimeout
-from backends.lock import GRACE_S, POLL_S, acquire
+from backends.lock import GRACE_S, POLL_S, acquire, claim
 from harness.driving.client import Indeterminate, NotApplied
 
 
@@ -46,7 +46,7 @@ class Simulated:
         self.now_s += seconds
 
     def acquire(self, timeout_ms: int, owner: str = "o") -> int:
-        return acquire(self, "n", 1000, timeout_ms, owner=owner, clock=lambda: self.now_s, sleep=self.sleep).fencing_token
+        return acquire(claim(self, "n", owner), 1000, timeout_ms, clock=lambda: self.now_s, sleep=self.sleep).fencing_token
 
 
 def test_a_free_lock_is_granted_at_the_first_poll() -> None:
@@ -112,5 +112,5 @@ def test_an_unanswered_poll_ends_it(error: Exception) -> None:
 
 def test_one_acquire_has_one_owner() -> None:
     lock = Simulated(0.3)
-    acquire(lock, "n", 1000, 500, clock=lambda: lock.now_s, sleep=lock.sleep)
+    acquire(claim(lock, "n", None), 1000, 500, clock=lambda: lock.now_s, sleep=lock.sleep)
     assert len(lock.owners) == 1

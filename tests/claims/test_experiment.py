@@ -9,16 +9,20 @@ from typing import Any
 from msgspec.structs import replace as replace_fields
 from trials import Script, quiet_trial
 
-from harness.claims.experiment import judge_trials, write_results
+from harness.claims.outcome import outcome
+from harness.deploy.launch import RunRecord
 from harness.driving.plan import Episode, Plan
 from harness.driving.run import Ran
+from harness.judging.trials import judge_trials
+from harness.record import store
 from harness.record.history import UNCLASSIFIED, History
 
 PLAN = Plan("fake", "default", ("lock",), (Episode(),), seed=1)
 
 
 def called(history: History, directory: Path) -> dict[str, Any]:
-    return write_results(PLAN, Ran(), None, judge_trials(history), history, directory, "a test")
+    record = RunRecord(plan=PLAN, environment={}, command="a test", ran=Ran())
+    return dict(store.plain(outcome(record, history, judge_trials(history), directory)))
 
 
 def two_holders(script: Script) -> Script:

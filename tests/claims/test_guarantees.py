@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
-from harness.claims.file import Claim, Experiment, Word, needed_checks, shipped
-from harness.claims.judging import judge, table
+from harness.claims.claim import Claim, Experiment, Word, needed_checks
+from harness.claims.file import shipped
+from harness.claims.judging import judge
+from harness.claims.table import table
 from harness.driving.backend import mutants_of
 from harness.driving.nemesis import refusal
 from harness.driving.plan import Episode, FaultSpec, Plan

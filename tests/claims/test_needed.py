@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 
 from backends.memory.system import MEMORY
-from harness.claims import experiment
-from harness.claims.experiment import check, needed
+from harness.claims.plans import check
 from harness.commands.request import Request, plan
+from harness.deploy import launch
 from harness.deploy.direct import DirectLink
+from harness.deploy.launch import needed
 from harness.driving.plan import Plan
 from harness.driving.run import Catalogue
 from harness.errors import Infrastructure, UsageError
@@ -40,7 +41,7 @@ def test_servers_that_reach_each_other_through_links_need_a_proxy_without_a_faul
 
 def test_a_workload_that_drives_what_none_of_its_checks_takes_is_refused_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     scans = replace(COUNTER, functions=COUNTER.functions | {"scan_keys"})
-    monkeypatch.setattr(experiment, "catalogue", lambda plan: Catalogue(MEMORY, {"counter": scans}, {}))
+    monkeypatch.setattr(launch, "catalogue", lambda plan: Catalogue(MEMORY, {"counter": scans}, {}))
     with pytest.raises(UsageError, match=r"workload counter drives scan_keys, which none of its checks takes \(linearizable\)"):
         check(plan(Request("counter", "memory", 7)))
 

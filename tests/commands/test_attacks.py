@@ -17,14 +17,15 @@ from typing import Any
 import pytest
 from verified import claim, run, trial, verified, written
 
-from harness import registry
 from harness.claims import merging as merge
-from harness.commands import nights
-from harness.commands.cli import _guarded
+from harness.claims import nights
+from harness.claims.results import Verify
+from harness.commands.cli import guarded
 from harness.deploy.compose import Composed
 from harness.deploy.process import Processes
 from harness.errors import UsageError
 from harness.record import store
+from reports.nightly import index
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "not for anybody's eyes"
@@ -74,7 +75,7 @@ def test_a_link_in_a_shard_is_refused_and_nothing_is_appended(
     secret: Path, shard: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (shard / name).symlink_to(secret)
-    assert _guarded(["nightly", "--store", "nights", "--from", "shard"]) == 64
+    assert guarded(["nightly", "--store", "nights", "--from", "shard"]) == 64
     assert f"shard/{name} is a link, expected a plain file in shard" in capsys.readouterr().err
     assert published() == ""
 
@@ -120,7 +121,7 @@ def test_what_is_no_file_is_not_copied(shard: Path) -> None:
 def test_a_page_is_written_in_place_of_a_link_and_not_through_it(secret: Path, shard: Path) -> None:
     nights.append(Path("nights"), shard)
     Path("nights/index.html").symlink_to(secret)
-    registry.load("reports", "nightly")(Path("nights"))
+    index(Path("nights"))
     assert secret.read_text() == SECRET
     assert not Path("nights/index.html").is_symlink()
 
@@ -149,7 +150,7 @@ def test_a_night_of_an_impossible_time_is_named_by_its_file(finished: str) -> No
 # Merge
 
 
-def merged(*shards: Path) -> dict[str, Any]:
+def merged(*shards: Path) -> Verify:
     found = [merge.read(shard) for shard in shards]
     Path("merged").mkdir()
     results = merge.merge(found, directory=Path("merged"), command="")
@@ -158,8 +159,8 @@ def merged(*shards: Path) -> dict[str, Any]:
 
 def test_what_was_joined_has_its_evidence_with_it(shard: Path) -> None:
     results = merged(shard)
-    assert results["claims"][0]["evidence"] == ["merged/evidence/0-0.txt"]
-    night = nights.append(Path("nights"), written(Path("merged"), results))
+    assert results.claims[0].evidence == ("merged/evidence/0-0.txt",)
+    night = nights.append(Path("nights"), written(Path("merged"), store.plain(results)))
     assert (night / "evidence" / "0-0.txt").read_text() == "both held k"
 
 
@@ -175,7 +176,7 @@ def test_a_link_among_the_evidence_of_a_shard_is_refused(secret: Path, shard: Pa
     text.symlink_to(secret)
     with pytest.raises(UsageError, match="is a link"):
         merged(shard)
-    assert _guarded(["merge", "shard", "--out", "joined"]) == 64
+    assert guarded(["merge", "shard", "--out", "joined"]) == 64
     assert not Path("joined").exists()
 
 
@@ -203,7 +204,7 @@ def test_nothing_is_drawn_into_a_directory_with_a_link(secret: Path, name: str, 
     directory = written(Path("old"), run(trial(1, "valid")))
     (directory / name).unlink(missing_ok=True)
     (directory / name).symlink_to(secret if "." in name else secret.parent)
-    assert _guarded(["report", "old"]) == 64
+    assert guarded(["report", "old"]) == 64
     assert f"old/{name} is a link, expected plain files and folders" in capsys.readouterr().err
     assert [path.read_text() for path in secret.parent.iterdir()] == [SECRET]
 
@@ -211,7 +212,7 @@ def test_nothing_is_drawn_into_a_directory_with_a_link(secret: Path, name: str, 
 def test_a_name_of_a_folder_reaches_no_terminal_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     written(Path("old"), verified())
     written(Path("old/experiments/\x1b[2J"), run(trial(1, "valid")))
-    assert _guarded(["report", "old"]) == 0
+    assert guarded(["report", "old"]) == 0
     assert "\x1b" not in capsys.readouterr().out
 
 
@@ -223,7 +224,7 @@ def test_no_text_of_results_is_part_of_the_page(shard: Path) -> None:
     wrong = claim("a", "violated", 1, 4, evidence=[], **dict.fromkeys(texts, EVIL), cell=[EVIL, EVIL], missing=[EVIL], experiments=[EVIL])
     written(shard, verified(wrong, headline=EVIL, command=EVIL, versions={EVIL: EVIL}, failures={EVIL: EVIL}, profile=EVIL, on=EVIL))
     nights.append(Path("nights"), shard)
-    registry.load("reports", "nightly")(Path("nights"))
+    index(Path("nights"))
     page = Path("nights/index.html").read_text()
     assert "<script>alert" not in page
     assert "\x1b" not in page
@@ -232,7 +233,7 @@ def test_no_text_of_results_is_part_of_the_page(shard: Path) -> None:
 def test_no_text_of_results_is_a_command_for_the_terminal(shard: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wrong = claim("a", "violated", 1, 4, sentence=EVIL, quote=EVIL, said=EVIL, cell=[EVIL, EVIL], repeat=EVIL, evidence=[EVIL])
     written(shard, verified(wrong, headline=EVIL, failures={EVIL: EVIL}, versions={EVIL: EVIL}, seed=EVIL))
-    assert _guarded(["merge", "shard"]) == 3
+    assert guarded(["merge", "shard"]) == 3
     shown = capsys.readouterr()
     assert not {"\x1b", "\x07"} & set(shown.out + shown.err)
 

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import random
+import re
 import shlex
 import signal
 import socket
@@ -13,18 +14,22 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 import pytest
+from third_party import PACKAGE, installed
 
-import harness.commands.cli
-from harness.claims.experiment import exit_code
-from harness.commands.cli import _guarded, cli
+from harness.claims.results import Run
+from harness.commands.cli import cli, guarded, main
+from harness.commands.drawing import tell
 from harness.deploy import install
 from harness.deploy.ports import HOST, Ports
 from harness.errors import Infrastructure
+from harness.judging.trials import exit_code
 from harness.judging.verdict import Status
 from harness.record.format import load
 from harness.record.history import BROKEN, Event, History, MalformedHistory
@@ -74,7 +79,7 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def call(capsys: pytest.CaptureFixture[str]) -> Call:
     def calling(command: str | list[str]) -> Said:
-        code = _guarded(shlex.split(command) if isinstance(command, str) else command)
+        code = guarded(shlex.split(command) if isinstance(command, str) else command)
         out, err = capsys.readouterr()
         return code, out, err
 
@@ -508,7 +513,7 @@ def test_a_directory_without_results_is_named(call: Call) -> None:
     assert "none has no results.json, expected a run directory" in line_of(call("report none"), 64)
 
 
-PLAN = {"backend": "b", "variant": "v", "workloads": [], "concurrency": 1, "seed": 1}
+PLAN = {"backend": "b", "variant": "v", "workloads": ["lock"], "episodes": [{}], "concurrency": 1, "seed": 1}
 RUN = {
     "holdwater": 1,
     "kind": "run",
@@ -523,12 +528,12 @@ RUN = {
 UNFIT = {
     "{": "old/results.json: Input data was truncated",
     "[]": "old/results.json: Expected `object`, got `array`",
-    "{}": "missing required field `holdwater`",
-    json.dumps({**RUN, "kind": "walk"}): "Invalid enum value 'walk'",
+    "{}": "missing required field `kind`",
+    json.dumps({**RUN, "kind": "walk"}): "Invalid value 'walk' - at `$.kind`",
     json.dumps({**RUN, "plan": None}): "Expected `object`, got `null` - at `$.plan`",
     json.dumps({**RUN, "trials": [{"n": 1}]}): "missing required field `checks` - at `$.trials[0]`",
     json.dumps({**RUN, "kind": "verify"}): "missing required field `profile`",
-    json.dumps({"holdwater": 1, "kind": "selftest"}): "old: nothing to draw, expected a run or a verify",
+    json.dumps({"holdwater": 1, "kind": "selftest", "detections": []}): "old: nothing to draw, expected a run or a verify",
 }
 
 
@@ -556,23 +561,89 @@ def test_a_run_is_drawn_again(call: Call) -> None:
     assert picture.exists()
 
 
-def test_a_result_is_told_also_where_drawing_it_failed(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(directory: Path) -> None:
-        raise LookupError("no font")
+REPORTS = """
+import errno
+from harness.report import Report
 
-    monkeypatch.setattr(harness.commands.cli, "_draw", fails)
-    code, out, err = call("run lock --backend memory --time-limit 0.2 --seed 1 --json")
-    assert code == 70
-    assert "a bug of ours, LookupError: no font" in err
-    assert json.loads(out)["trials"] == json.loads(Path("runs/latest/results.json").read_text())["trials"]
+def writes(directory):
+    (directory / "mine.txt").write_text("drawn")
+    return [directory / "mine.txt"]
+
+def fails(directory):
+    raise LookupError("no font")
+
+def fills(directory):
+    raise OSError(errno.ENOSPC, "No space left on device", str(directory / "mine.png"))
+
+MINE = Report(name="mine", sentence="a text", draw=writes)
+BROKEN = Report(name="broken", sentence="nothing", draw=fails, place=0)
+FULL = Report(name="full", sentence="a large picture", draw=fills)
+"""
 
 
 @pytest.fixture
-def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    def draws(directory: Path) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device", str(directory / "timeline.png"))
+def others_report(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], None]]:
+    """Give what installs one of these reports, as a package of somebody else's."""
+    with ExitStack() as stack:
+        yield lambda point: stack.enter_context(installed(tmp_path_factory.mktemp("site"), REPORTS, {"reports": point}))
 
-    monkeypatch.setattr(harness.commands.cli, "_draw", draws)
+
+def test_a_report_of_another_package_is_drawn_of_every_run_after_ours(call: Call, others_report: Callable[[str], None]) -> None:
+    others_report("mine = MINE")
+    assert call("run lock --backend memory --time-limit 0.3 --seed 1 --json")[0] in (0, 2)
+    assert Path("runs/latest/mine.txt").read_text() == "drawn"
+    assert call("report runs/latest")[1].splitlines()[-1] == "runs/latest/mine.txt"
+
+
+def test_a_report_of_another_package_is_listed_with_its_sentence(call: Call, others_report: Callable[[str], None]) -> None:
+    others_report("mine = MINE")
+    assert ["mine", "a text"] in json.loads(call("list reports --json")[1])
+
+
+def test_a_result_is_told_also_where_drawing_it_failed(call: Call, others_report: Callable[[str], None]) -> None:
+    others_report("broken = BROKEN")
+    code, out, err = call("run lock --backend memory --time-limit 0.2 --seed 1 --json")
+    assert code == 70
+    assert f"a bug of {PACKAGE}, LookupError: no font" in err
+    assert err.splitlines()[-1].endswith("(report broken)")
+    assert json.loads(out)["trials"] == json.loads(Path("runs/latest/results.json").read_text())["trials"]
+
+
+def test_a_report_that_fails_takes_no_other_away(call: Call, others_report: Callable[[str], None]) -> None:
+    others_report("broken = BROKEN")
+    call("run lock --backend memory --time-limit 0.2 --seed 1 --json")
+    Path("runs/latest/summary.md").unlink()
+    code, out, _ = call("report runs/latest")
+    assert (code, out.splitlines()[-1]) == (70, "runs/latest/summary.md")
+    assert Path("runs/latest/summary.md").exists()
+
+
+def test_a_night_is_kept_also_where_a_report_of_its_verify_failed(call: Call, others_report: Callable[[str], None]) -> None:
+    others_report("broken = BROKEN")
+    Path("mine.toml").write_text(CLAIMS)
+    code, _, err = call("nightly --store nights --claims mine.toml --seed 1")
+    assert (code, err.splitlines()[-1].endswith("(report broken)")) == (70, True)
+    assert len(list(Path("nights/nights").iterdir())) == 1
+    assert Path("nights/index.html").exists()
+
+
+def test_an_entry_point_that_is_no_report_is_named(call: Call, others_report: Callable[[str], None]) -> None:
+    others_report("mine = writes")
+    code, _, err = call("run lock --backend memory --time-limit 0.2 --seed 1 --json")
+    assert code == 70
+    assert "entry point 'mine' of holdwater.reports is <function writes" in err
+
+
+def test_a_name_that_two_packages_use_is_refused(call: Call, others_report: Callable[[str], None]) -> None:
+    others_report("timeline = MINE")
+    said = line_of(call("list reports"), 64)
+    assert said.startswith("reports 'timeline' is in two packages, ")
+    assert {PACKAGE, "holdwater"} <= set(re.split("[ ,;]+", said))
+
+
+@pytest.fixture
+def full_disk(others_report: Callable[[str], None]) -> None:
+    others_report("full = FULL")
 
 
 @pytest.mark.usefixtures("full_disk")
@@ -581,12 +652,23 @@ def test_the_word_that_is_printed_is_the_exit_code_where_the_disk_is_full(call: 
     assert code == 3
     assert "exit 3: the machine or a server failed" in out
     assert "exit 0" not in out
-    assert "/timeline.png: No space left on device" in err
+    assert "/mine.png: No space left on device" in err
 
 
-@pytest.mark.usefixtures("full_disk")
 def test_a_counterexample_stands_though_its_picture_is_missing() -> None:
-    assert harness.commands.cli._tell(lambda: harness.commands.cli._draw(Path("runs")), {"exit": 1}, None) == 1
+    def full() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "timeline.png")
+
+    assert tell(full, msgspec.convert({**RUN, "exit": 1}, Run), None) == 1
+
+
+def test_a_command_that_is_called_with_arguments_records_these(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["holdwater", "list", "backends"])
+    with pytest.raises(SystemExit):
+        main(["run", "lock", "--backend", "memory", "--time-limit", "0.2", "--seed", "1", "--json"])
+    assert json.loads(Path("runs/latest/results.json").read_text())["command"].endswith(
+        "run lock --backend memory --time-limit 0.2 --seed 1 --json"
+    )
 
 
 def test_verify_says_which_claims_are_as_expected(call: Call) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from harness import registry
 from harness.claims import file as claims
-from harness.claims.running import choose
+from harness.claims.claim import choose
 from harness.commands import inventory, request
 from harness.deploy import install
 

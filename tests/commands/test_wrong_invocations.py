@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from verified import claim, run, trial, verified
 
-from harness.commands.cli import _guarded
+from harness.commands.cli import guarded
 
 CLAIMS = """\
 format = 1
@@ -58,7 +58,7 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def call(capsys: pytest.CaptureFixture[str]) -> Callable[[str], tuple[int, str, str]]:
     def calling(command: str) -> tuple[int, str, str]:
-        code = _guarded(shlex.split(command))
+        code = guarded(shlex.split(command))
         return code, *capsys.readouterr()
 
     return calling
@@ -157,7 +157,7 @@ COMMANDS = [
     ("report none", 64, "none has no results.json, expected a run directory"),
     ("report file", 64, "file has no results.json"),
     (f"report {LONG}", 64, "File name too long"),
-    ("list", 64, "Missing argument 'backends|rows|workloads|options|faults|models|claims|mutants'"),
+    ("list", 64, "Missing argument 'backends|rows|workloads|options|faults|models|claims|mutants|reports'"),
     ("list row", 64, "list: unknown 'row', did you mean 'rows'?"),
     ("list rows options", 64, "unexpected extra argument (options)"),
     ("doctor --fix", 64, "unknown option '--fix'"),
@@ -178,7 +178,7 @@ def test_a_wrong_command_line_is_one_line(call: Callable[[str], Any], command: s
 
 
 def test_a_word_that_is_no_text_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    code = _guarded(["run", "lock", "--backend", "memory", "--out", "\udcff"])
+    code = guarded(["run", "lock", "--backend", "memory", "--out", "\udcff"])
     is_one_line((code, *capsys.readouterr()), 64, "is not UTF-8")
 
 
@@ -339,7 +339,7 @@ RESULTS = {
     "a list": ([], "Expected `object`, got `array`"),
     "nested without end": ("[" * 100_000, "nested too deep"),
     "nested deep": (changed(SHARD, "environment", to=json.loads("[" * 50 + "]" * 50)), "nested more than 40 deep"),
-    "another kind": (changed(SHARD, "kind", to="selftest"), "Invalid enum value 'selftest'"),
+    "another kind": (changed(SHARD, "kind", to="selftest"), "Invalid value 'selftest' - at `$.kind`"),
     "k below 0": (changed(SHARD, "claims", 0, "rate", "k", to=-5), "`int` >= 0 - at `$.claims[0].rate.k`"),
     "k above n": (changed(SHARD, "claims", 0, "rate", "k", to=5), "k 5 of n 4, expected at most n"),
     "n without end": (changed(SHARD, "claims", 0, "rate", "n", to=10**18), "at `$.claims[0].rate.n`"),

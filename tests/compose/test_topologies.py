@@ -10,14 +10,12 @@ from typing import Any
 
 import pytest
 
-from harness.claims import experiment
+from harness.claims import running
 from harness.commands import request
-from harness.deploy import compose
+from harness.deploy import compose, engine
 from harness.record import store
 
-LACKING = compose.missing() or (
-    "" if os.environ.get("REDIS_IMAGE") else "no REDIS_IMAGE is named: make test-compose makes and names images"
-)
+LACKING = engine.missing() or ("" if os.environ.get("REDIS_IMAGE") else "no REDIS_IMAGE is named: make test-compose makes and names images")
 pytestmark = pytest.mark.skipif(bool(LACKING), reason=str(LACKING))
 
 
@@ -31,7 +29,7 @@ class Silent:
 def carried_out(directory: Path, backend: str, fault: str, *options: str, repeat: int = 1, attach: str | None = None) -> dict[str, Any]:
     """Run lock and dedup on compose; every fault was proved, and the project was steady before and after it."""
     asked = request.Request("lock,dedup", backend, 7, fault, on="compose", options=options, repeat=repeat, attach=attach)
-    results = store.plain(experiment.carry_out_and_judge(request.plan(asked), directory, Silent(), "a test"))
+    results = store.plain(running.run_plan(request.plan(asked), directory, Silent(), "a test").results)
     assert results["broken"] is None
     unmet = {gate["name"] for trial in results["trials"] for gate in trial["gates"] if not gate["met"]}
     assert {name for name in unmet if ":" not in name} == set()  # the others count what was exercised: a slow machine does less
@@ -113,7 +111,7 @@ def test_the_emulator_without_a_file_loses_it(tmp_path: Path) -> None:
 def test_a_project_that_is_up_is_driven_again_and_again_and_stays_up(tmp_path: Path, topology: str, node: str) -> None:
     project = f"holdwater-test-{os.getpid()}"
     files = [word for name in (topology, "toxiproxy") for word in ("--file", str(compose.FILES / f"{name}.yaml"))]
-    line = [*compose.command(), "--project-name", project, *files]
+    line = [*engine.command(), "--project-name", project, *files]
     subprocess.run([*line, "up", "--detach", "--wait"], check=True, capture_output=True)
     try:
         for n in ("first", "second"):
@@ -129,8 +127,8 @@ def test_a_project_that_is_up_is_driven_again_and_again_and_stays_up(tmp_path: P
 
 def test_a_project_that_is_not_up_is_said(tmp_path: Path) -> None:
     asked = request.Request("lock", "redis", 7, "", on="compose", attach="nowhere")
-    results = experiment.carry_out_and_judge(request.plan(asked), tmp_path, Silent(), "a test")
-    assert str(results["broken"]).startswith("no compose project 'nowhere' is up; there are:")
+    results = running.run_plan(request.plan(asked), tmp_path, Silent(), "a test").results
+    assert str(results.broken).startswith("no compose project 'nowhere' is up; there are:")
 
 
 def test_what_a_killed_harness_leaves_the_next_one_removes_and_nothing_else(tmp_path: Path) -> None:

@@ -205,7 +205,7 @@ def test_a_listener_on_a_port_in_use_is_an_error_of_the_machine(local: Local, up
     proxy = local._proxy
     assert proxy is not None
     with pytest.raises(Infrastructure, match=r"HTTP 500.*in use"):
-        proxy.link("clients-a", "taken", upstream.port, upstream.port)
+        proxy.link("clients-a", "taken", upstream.port, f"{HOST}:{upstream.port}")
 
 
 def test_a_server_that_is_not_there_has_no_version(local: Local) -> None:

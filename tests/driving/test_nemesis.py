@@ -36,6 +36,9 @@ class Recorded:
         return [event.value for event in self.events if event.f == f]
 
 
+WATCH_S = 0.002
+
+
 @pytest.fixture
 def recorded(tmp_path: Path) -> Iterator[Recorded]:
     with Journal(tmp_path / "h.jsonl", Header()) as journal:
@@ -54,7 +57,7 @@ def nemesis(system: FakeSystem, recorded: Recorded) -> Nemesis:
 
 @pytest.fixture
 def watcher(system: FakeSystem, recorded: Recorded) -> Iterator[Watcher]:
-    made = Watcher(system, recorded.journal)
+    made = Watcher(system, recorded.journal, WATCH_S)
     yield made
     made.stop()
 
@@ -172,29 +175,24 @@ def test_what_follows_meets_the_same_target(nemesis: Nemesis) -> None:
     assert targets == ["node-2", "node-2"]
 
 
-def test_a_fault_that_was_not_proved_is_not_followed_but_healed(
-    nemesis: Nemesis, recorded: Recorded, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("harness.driving.nemesis.PROBE_S", 0.05)
+def test_a_fault_that_was_not_proved_is_not_followed_but_healed(nemesis: Nemesis, recorded: Recorded) -> None:
     follower = ordered("second", [])
-    first = replace(fault(FakeInjection(proves=False), "first"), follow=((0.0, follower),))
+    first = replace(fault(FakeInjection(proves=False), "first"), follow=((0.0, follower),), proved_within_s=0.05)
     assert not nemesis.inject(first, "node-1")
     nemesis.heal()
     assert recorded.phases() == [("first", "begin"), ("first", "failed"), ("first", "healing"), ("first", "healed")]
 
 
-def test_a_failed_event_says_why_and_what_was_seen(nemesis: Nemesis, recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.driving.nemesis.PROBE_S", 0.05)
-    nemesis.inject(fault(FakeInjection(proves=False)), "node-1")
+def test_a_failed_event_says_why_and_what_was_seen(nemesis: Nemesis, recorded: Recorded) -> None:
+    nemesis.inject(replace(fault(FakeInjection(proves=False)), proved_within_s=0.05), "node-1")
     failed = recorded.values("cut")[-1]
     assert (failed["probe"], failed["reason"]) == ({"seen": False}, "not proved active within 0.05 s")
 
 
 def test_a_fault_that_stays_is_infrastructure_and_is_still_undone_by_abandon(
-    nemesis: Nemesis, system: FakeSystem, recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+    nemesis: Nemesis, system: FakeSystem, recorded: Recorded
 ) -> None:
-    monkeypatch.setattr("harness.driving.nemesis.HEAL_S", 0.05)
-    nemesis.inject(fault(FakeInjection(heals=False)), "node-1")
+    nemesis.inject(replace(fault(FakeInjection(heals=False)), healed_within_s=0.05), "node-1")
     with pytest.raises(Infrastructure, match="fault cut on node-1 did not heal"):
         nemesis.heal()
     nemesis.abandon()
@@ -349,18 +347,16 @@ def test_a_dead_node_that_comes_back_with_another_run_id_is_unplanned(watcher: W
     assert watcher.unplanned is not None
 
 
-def test_the_clock_is_sampled_at_the_start_and_goes_on(watcher: Watcher, recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.driving.nemesis.WATCH_S", 0.002)
+def test_the_clock_is_sampled_at_the_start_and_goes_on(watcher: Watcher, recorded: Recorded) -> None:
     watcher.start()
     assert len(recorded.values("clock")) == 1
     wait_until(lambda: len(recorded.values("clock")) > 2)
 
 
-def test_a_watcher_that_dies_keeps_its_failure_for_the_run(watcher: Watcher, system: FakeSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_watcher_that_dies_keeps_its_failure_for_the_run(watcher: Watcher, system: FakeSystem) -> None:
     def explode() -> dict[str, Role]:
         raise RuntimeError("planted")
 
-    monkeypatch.setattr("harness.driving.nemesis.WATCH_S", 0.002)
     system.roles = explode  # type: ignore[method-assign]
     watcher.start()
     wait_until(lambda: watcher.failure is not None)
@@ -393,10 +389,9 @@ def grant(recorded: Recorded, key: str, owner: str, *, granted: bool = True) -> 
 
 
 @pytest.fixture
-def watched(recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Watched, Watcher]]:
-    monkeypatch.setattr("harness.driving.nemesis.WATCH_S", 0.002)
+def watched(recorded: Recorded) -> Iterator[tuple[Watched, Watcher]]:
     system = Watched()
-    watcher = Watcher(system, recorded.journal)
+    watcher = Watcher(system, recorded.journal, WATCH_S)
     watcher.start()
     yield system, watcher
     watcher.stop()

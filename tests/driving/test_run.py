@@ -83,17 +83,17 @@ def test_no_client_operation_comes_before_the_steady_state(tmp_path: Path) -> No
     assert first > next(event.index for event in events if event.f == "trial" and event.value["phase"] == "steady")
 
 
-def test_a_fault_that_is_not_proved_is_recorded_as_failed_and_never_active(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.driving.nemesis.PROBE_S", 0.1)
-    run(plan(CUT), fake_catalogue(FakeBackend(), cut=fault(FakeInjection(proves=False))), tmp_path)
+def test_a_fault_that_is_not_proved_is_recorded_as_failed_and_never_active(tmp_path: Path) -> None:
+    unproved = replace(fault(FakeInjection(proves=False)), proved_within_s=0.1)
+    run(plan(CUT), fake_catalogue(FakeBackend(), cut=unproved), tmp_path)
     assert phases(tmp_path, "cut") == ["begin", "failed", "healing", "healed"]
 
 
-def test_a_fault_that_does_not_heal_is_infrastructure_and_everything_is_healed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.driving.nemesis.HEAL_S", 0.1)
+def test_a_fault_that_does_not_heal_is_infrastructure_and_everything_is_healed(tmp_path: Path) -> None:
     backend = FakeBackend()
+    staying = replace(fault(FakeInjection(heals=False)), healed_within_s=0.1)
     with pytest.raises(Infrastructure, match="did not heal"):
-        run(plan(CUT), fake_catalogue(backend, cut=fault(FakeInjection(heals=False))), tmp_path)
+        run(plan(CUT), fake_catalogue(backend, cut=staying), tmp_path)
     assert backend.system.healed == 1
     assert backend.closed
     assert not load(tmp_path / HISTORY).complete

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -132,9 +133,9 @@ def test_it_heals_when_the_body_raises(tmp_path: Path) -> None:
     assert load(tmp_path / HISTORY).operations()
 
 
-def test_a_lease_that_outlasts_the_fault_is_a_pause_that_was_not_proved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.driving.nemesis.PROBE_S", 0.3)
-    run(plan(ttl_ms=60_000), fake_catalogue(FakeBackend(), ("resource",), **{"client-pause": CLIENT_PAUSE}), tmp_path)
+def test_a_lease_that_outlasts_the_fault_is_a_pause_that_was_not_proved(tmp_path: Path) -> None:
+    pause = replace(CLIENT_PAUSE, proved_within_s=0.3)
+    run(plan(ttl_ms=60_000), fake_catalogue(FakeBackend(), ("resource",), **{"client-pause": pause}), tmp_path)
     history = load(tmp_path / HISTORY)
     assert list(phases(history)) == ["begin", "failed", "healing", "healed"]
     assert "faults_proved" in [gate.name for gate in exposure(history, ["resource"]) if not gate.met]

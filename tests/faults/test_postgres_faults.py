@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from felt import ask, client, eventually, found, is_steady, proved, put, serves_again, unproved
 
-from backends.memory.system import MEMORY
 from backends.postgres.operator import OPERATOR, PostgresOperator
 from backends.postgres.single import NODE, POSTGRES, PostgresSingle
 from faults.cancel_wait import CANCEL_WAIT
@@ -27,7 +26,6 @@ from harness.driving.backend import Deployment
 from harness.driving.client import outcome
 from harness.driving.nemesis import Fault, target_of
 from harness.driving.plan import FaultSpec
-from harness.errors import Refused
 
 SINGLE = [CUT, LATENCY, LOST_REPLY, PAUSE, KILL, RESTART]
 NO_FAILOVER = [(CUT, "primary"), (LATENCY, "primary"), (LOST_REPLY, "primary"), (PAUSE, "replica"), (KILL, "replica")]
@@ -216,11 +214,6 @@ def test_cancel_wait_is_proved_by_what_it_cancelled_and_not_by_the_cut_alone(clu
     assert done.error.startswith("01000")
     proved(injection.healed)
     is_steady(cluster)
-
-
-def test_cancel_wait_is_refused_by_a_deployment_that_waits_for_nobody() -> None:
-    with MEMORY.open(Deployment("default", Path())) as system, pytest.raises(Refused, match="waits for no standby"):
-        CANCEL_WAIT.on(system, "memory")
 
 
 @pytest.mark.parametrize("fault", [ISOLATE_PRIMARY, HOLD_BACK_REPLICATION, CANCEL_WAIT], ids=name_of)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.driving.client import Completion
 from harness.record.format import load, parse
 from harness.record.history import NEMESIS, Event, Header
 from harness.record.journal import CLOCK_PAIR_NS, Journal
@@ -90,7 +91,8 @@ def test_an_operation_lies_between_what_its_process_did_before_and_after_it(tmp_
 def test_a_complete_journal_loads_as_it_was_appended(tmp_path: Path) -> None:
     path = tmp_path / "h.jsonl"
     with Journal(path, HEADER) as journal:
-        appended = [journal.append(0, "invoke", "get", "k", {}), journal.append(0, "fail", "get", "k", None, node="n", error="refused")]
+        appended = [journal.append(0, "invoke", "get", "k", {})]
+        appended.append(journal.complete(0, "get", "k", Completion("fail", node="n", error="refused")))
         appended.append(journal.nemesis("mark", {"n": 1}))
     history = load(path)
     assert (list(history.events), history.header, history.complete, history.torn) == (appended, HEADER, True, False)

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from verified import claim, verified, written
 
-from harness.commands import nights
-from harness.commands.cli import _guarded
+from harness.claims import nights
+from harness.commands.cli import guarded
 from harness.errors import UsageError
 from harness.judging.statistics import rate
 from reports.nightly import index
@@ -367,24 +367,24 @@ def test_the_page_has_both_themes(tmp_path: Path) -> None:
 
 def test_nightly_from_a_verify_appends_it_and_has_its_exit_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source, store = written(tmp_path / "verify", verified(violated(), exit=1)), tmp_path / "store"
-    assert _guarded(["nightly", "--store", str(store), "--from", str(source)]) == 1
+    assert guarded(["nightly", "--store", str(store), "--from", str(source)]) == 1
     assert f"night 20261124-041207, 0 older ones removed: {store / 'index.html'}" in capsys.readouterr().err
     assert (store / "index.html").is_file()
 
 
 def test_nightly_keeps_as_many_as_were_asked_for(tmp_path: Path) -> None:
     store = store_of(tmp_path / "store", *(verified(holds()) for _ in range(4)))
-    assert _guarded(["nightly", "--store", str(store), "--keep", "2", "--from", str(written(tmp_path / "v", verified(holds())))]) == 0
+    assert guarded(["nightly", "--store", str(store), "--keep", "2", "--from", str(written(tmp_path / "v", verified(holds())))]) == 0
     assert len(nights.nights(store)[0]) == 2
 
 
 def test_options_of_verify_are_refused_where_nothing_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = written(tmp_path / "verify", verified(holds()))
-    assert _guarded(["nightly", "--store", str(tmp_path / "s"), "--from", str(source), "--backend", "memory"]) == 64
+    assert guarded(["nightly", "--store", str(tmp_path / "s"), "--from", str(source), "--backend", "memory"]) == 64
     assert "runs nothing, expected no --backend" in capsys.readouterr().err
 
 
 def test_a_store_that_cannot_be_written_is_refused_before_anything_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("")
-    assert _guarded(["nightly", "--store", str(tmp_path / "file"), "--backend", "memory", "--trials", "1"]) == 64
+    assert guarded(["nightly", "--store", str(tmp_path / "file"), "--backend", "memory", "--trials", "1"]) == 64
     assert "choose another folder with --store" in capsys.readouterr().err

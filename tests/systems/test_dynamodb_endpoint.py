@@ -17,7 +17,7 @@ from backends.dynamodb.emulators import VARIABLE, emulator
 from backends.dynamodb.system import DYNAMODB
 from backends.dynamodb.table import Table, key
 from backends.dynamodb.transport import Transport
-from harness.commands.cli import _guarded
+from harness.commands.cli import guarded
 from harness.driving.backend import Deployment
 
 JAVA = """#!/bin/sh
@@ -49,7 +49,7 @@ def theirs(server: Running) -> Iterator[Table]:
 
 
 def run(tmp_path: Path, *words: str) -> int:
-    return _guarded(["run", "lock,dedup", "--backend", "dynamodb", "--seed", "5", "--out", str(tmp_path / "runs"), *words])
+    return guarded(["run", "lock,dedup", "--backend", "dynamodb", "--seed", "5", "--out", str(tmp_path / "runs"), *words])
 
 
 def results(tmp_path: Path) -> dict[str, object]:

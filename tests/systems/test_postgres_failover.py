@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from test_sabotage import Silent
 
-from harness.claims import experiment
+from harness.claims import running
 from harness.commands import request
 from harness.record import store
 from harness.record.format import load
@@ -20,9 +20,9 @@ OPTIONS = ("fault_s=5", "grants=2")
 def carried_out(directory: Path, fault: str, variant: str, *more: str) -> tuple[dict[str, Any], History]:
     """Run one episode; give its results and its history."""
     asked = request.Request("lock,dedup", "postgres-operator", 7, fault, rate=30, options=(f"variant={variant}", *OPTIONS, *more))
-    results = experiment.carry_out_and_judge(request.plan(asked), directory, Silent(), "a test")
+    results = store.plain(running.run_plan(request.plan(asked), directory, Silent(), "a test").results)
     assert results["broken"] is None
-    gates = store.plain(results)["trials"][0]["gates"]
+    gates = results["trials"][0]["gates"]
     assert {gate["name"] for gate in gates if not gate["met"] and ":" not in gate["name"]} == set()
     # The others count what was exercised. A slow machine does less, but never nothing.
     exercised = [gate["measured"] for gate in gates if gate["name"].startswith(("attempted_during:", "acknowledged_after:"))]
@@ -32,9 +32,7 @@ def carried_out(directory: Path, fault: str, variant: str, *more: str) -> tuple[
 
 
 def found(results: dict[str, Any]) -> set[str]:
-    return {
-        anomaly["kind"] for trial in store.plain(results)["trials"] for check in trial["checks"].values() for anomaly in check["anomalies"]
-    }
+    return {anomaly["kind"] for trial in results["trials"] for check in trial["checks"].values() for anomaly in check["anomalies"]}
 
 
 @pytest.mark.parametrize("fault", ["hold-back-replication", "isolate-primary"])

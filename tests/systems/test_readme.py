@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.commands.cli import _guarded
+from harness.commands.cli import guarded
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -27,7 +27,7 @@ def test_the_second_line_finds_a_lock_with_two_holders_and_names_its_picture(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     program, *words = FIRST_COMMAND
-    assert (program, _guarded(words)) == (".venv/bin/holdwater", 1)
+    assert (program, guarded(words)) == (".venv/bin/holdwater", 1)
     shown = capsys.readouterr().out
     assert "Two clients held the same lock" in " ".join(shown.split())
     picture = re.search(r"^look +(\S+/timeline.png)$", shown, re.MULTILINE)

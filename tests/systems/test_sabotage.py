@@ -7,11 +7,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from harness.claims import experiment
 from harness.claims import file as claims
-from harness.claims import running as documented
-from harness.claims.file import Claims
-from harness.claims.judging import Judgement
+from harness.claims import running
+from harness.claims.asked import Settings
+from harness.claims.claim import Claims
+from harness.claims.results import Judgement
 from harness.commands import request
 
 CHOSEN = ("sentinel-split-brain", "sentinel-rare", "sentinel-min-replicas")
@@ -38,22 +38,20 @@ def test_toxiproxy_calls_that_do_nothing_leave_every_claim_of_the_split_brain_in
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("harness.deploy.proxy.ProxyLink.cut", lambda link: None)
-    monkeypatch.setattr("harness.driving.nemesis.PROBE_S", 0.6)
     loaded = shortened()
     chosen = [claim for claim in loaded.claims if claim.id in CHOSEN]
-    settings = documented.Settings("quick", 5, tmp_path, trials=1)
-    results = documented.carry_out(loaded, chosen, settings, Silent(), strict=False, command="a test")
-    assert {claim["id"]: claim["verdict"] for claim in results["claims"]} == dict.fromkeys(CHOSEN, "inconclusive")
-    assert results["exit"] == 2
-    missing = " ".join(reason for claim in results["claims"] for reason in claim["missing"])
+    settings = Settings("quick", 5, tmp_path, trials=1)
+    results = running.carry_out(loaded, chosen, settings, Silent())
+    assert {claim.id: claim.verdict for claim in results.claims} == dict.fromkeys(CHOSEN, "inconclusive")
+    assert results.exit == 2
+    missing = " ".join(reason for claim in results.claims for reason in claim.missing)
     assert "not proved: isolate-primary" in missing
 
 
 def test_a_run_whose_fault_is_not_proved_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.deploy.proxy.ProxyLink.cut", lambda link: None)
-    monkeypatch.setattr("harness.driving.nemesis.PROBE_S", 0.6)
     options = ("quiet_s=0.5", "fault_s=0.5", "after_s=0.2")
     plan = request.plan(request.Request("lock", "redis", 5, "cut", options=options))
-    results = experiment.carry_out_and_judge(plan, tmp_path, Silent(), "a test")
-    assert (results["status"], results["exit"]) == ("unknown", 2)
-    assert "not proved: cut" in results["trials"][0]["checks"]["gates"]["summary"]
+    results = running.run_plan(plan, tmp_path, Silent(), "a test").results
+    assert (results.status, results.exit) == ("unknown", 2)
+    assert "not proved: cut" in results.trials[0].checks["gates"].summary

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -104,8 +105,8 @@ def test_an_observer_past_the_proxies_sees_two_owners_and_both_are_tokens_of_the
 
 def test_toxiproxy_calls_that_do_nothing_leave_the_fault_unproved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.deploy.proxy.ProxyLink.cut", lambda link: None)
-    monkeypatch.setattr("harness.driving.nemesis.PROBE_S", 1.0)
+    faults = {"isolate-primary": replace(ISOLATE_PRIMARY, proved_within_s=1.0)}
     plan = Plan("redis-sentinel", "default", ("lock",), (Episode(EPISODE.faults, quiet_s=0.5, fault_s=1.0, after_s=0.2),), seed=12)
-    run(plan, Catalogue(SENTINEL, {"lock": LOCK}, FAULTS), tmp_path)
+    run(plan, Catalogue(SENTINEL, {"lock": LOCK}, faults), tmp_path)
     phases = [event.value["phase"] for event in load(tmp_path / HISTORY).nemesis() if event.f == "isolate-primary"]
     assert phases == ["begin", "failed", "healing", "healed"]

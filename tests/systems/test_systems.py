@@ -19,7 +19,7 @@ import pytest
 from backends.redis.sentinel import HURRY_MS, NODES, SENTINEL, SENTINELS, RedisSentinel
 from backends.redis.single import NODE, REDIS, RedisSingle
 from harness.deploy.ports import HOST
-from harness.deploy.process import sweep
+from harness.deploy.process import Processes, sweep
 from harness.deploy.supervisor import processes
 from harness.driving.backend import Deployment
 from harness.driving.client import Completion, outcome
@@ -248,12 +248,10 @@ def test_one_deployment_ends_and_the_other_goes_on(tmp_path: Path) -> None:
         assert put(two, "k", "x").type == "ok"
 
 
-def test_a_directory_is_one_deployments_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_directory_is_one_deployments_at_a_time(tmp_path: Path) -> None:
     with REDIS.open(Deployment("no-save", tmp_path)) as first:
-        monkeypatch.setattr("harness.deploy.process.ANSWER_S", 1.0)
-        with pytest.raises(Infrastructure, match="another run"), REDIS.open(Deployment("no-save", tmp_path)):
+        with pytest.raises(Infrastructure, match="another run"), Processes(tmp_path, answer_s=1.0):
             pass
-        monkeypatch.undo()
         assert put(first, "k", "x").type == "ok"
 
 

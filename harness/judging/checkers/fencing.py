@@ -21,7 +21,8 @@ from dataclasses import dataclass
 
 from harness.judging.check import Check, Kind
 from harness.judging.checkers.calls import NS_PER_S
-from harness.judging.checkers.grants import Grant, Skew, grants, skew_of
+from harness.judging.checkers.grants import Grant, grants
+from harness.judging.checkers.skew import Skew, skew_of
 from harness.judging.verdict import Anomaly, Verdict, first_of, invalid, unknown, valid
 from harness.record.clock import clock_sane
 from harness.record.history import History

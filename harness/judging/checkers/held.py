@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from harness.judging.checkers.grants import Grant, grants, skew_of
+from harness.judging.checkers.grants import Grant, grants
+from harness.judging.checkers.skew import skew_of
 from harness.record.history import History
 
 

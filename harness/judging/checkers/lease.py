@@ -47,9 +47,10 @@ from itertools import islice
 
 from harness.judging.check import Check, Kind
 from harness.judging.checkers.calls import Call, at_s, between_s, indices_of, who_asked
-from harness.judging.checkers.grants import NS_PER_MS, Certain, Name, Skew, names_of, skew_of
+from harness.judging.checkers.grants import Certain, Name, names_of
 from harness.judging.checkers.held import granted_after_expiry
 from harness.judging.checkers.refusals import Span, free_for, least_length, refused_wrongly
+from harness.judging.checkers.skew import NS_PER_MS, Skew, skew_of
 from harness.judging.checkers.survival import survival
 from harness.judging.verdict import Anomaly, Verdict, first_of, invalid, kinds_of, unknown, valid
 from harness.record.clock import clock_sane, excess_ns

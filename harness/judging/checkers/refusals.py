@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 
+from harness.judging.checkers.bounds import Lease, endings_of, longest_of, releases_of, shortest_of
 from harness.judging.checkers.calls import Call, at_s, between_s, indices_of, who_asked
-from harness.judging.checkers.grants import Certain, Lease, Name, Skew, endings_of, longest_of, releases_of, shortest_of
+from harness.judging.checkers.grants import Certain, Name
+from harness.judging.checkers.skew import Skew
 from harness.judging.verdict import Anomaly
 
 

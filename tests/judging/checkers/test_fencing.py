@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness.judging.checkers.fencing import fencing
-from harness.judging.checkers.grants import Skew, grants
+from harness.judging.checkers.grants import grants
+from harness.judging.checkers.skew import Skew
 from harness.judging.verdict import Status
 from harness.record.format import load
 from harness.record.history import Event, History

@@ -21,8 +21,9 @@ from lease_oracle import (
     sloppy,
 )
 
-from harness.judging.checkers.grants import SERVER, Grant, Skew, client_clocks, grants
+from harness.judging.checkers.grants import Grant, grants
 from harness.judging.checkers.lease import PAIRS_LISTED, lease
+from harness.judging.checkers.skew import SERVER, Skew, client_clocks
 from harness.judging.verdict import Anomaly, Status
 from harness.record.clock import clock_sane
 from harness.record.format import load

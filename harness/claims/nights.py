@@ -16,14 +16,15 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-from harness.claims import shapes
-from harness.errors import UsageError
+from harness.claims import results
+from harness.claims.claim import Word
+from harness.claims.results import Verify
+from harness.errors import NotWritable, UsageError
 from harness.record import store
 
 NIGHTS, EVIDENCE, INDEX = "nights", "evidence", "index.html"
@@ -39,7 +40,7 @@ class Night:
     """A night of the store and what it concluded."""
 
     directory: Path
-    results: Mapping[str, Any]
+    results: Verify
 
     @property
     def ended(self) -> datetime:
@@ -49,7 +50,7 @@ class Night:
     @property
     def surprises(self) -> tuple[str, ...]:
         """Name the claims whose contradiction was not expected."""
-        return tuple(claim["id"] for claim in self.results["claims"] if claim["verdict"] == "violated" and not claim["expected"])
+        return tuple(claim.id for claim in self.results.claims if claim.verdict is Word.VIOLATED and not claim.expected)
 
 
 def nights(root: Path) -> tuple[list[Night], dict[str, str]]:
@@ -58,7 +59,7 @@ def nights(root: Path) -> tuple[list[Night], dict[str, str]]:
     unreadable: dict[str, str] = {}
     for directory in _directories(root):
         try:
-            found.append(Night(directory, shapes.read_verify(directory)))
+            found.append(Night(directory, results.read_verify(directory)))
         except UsageError as error:
             unreadable[directory.name] = str(error)
     return found, unreadable
@@ -70,15 +71,15 @@ def _directories(root: Path) -> list[Path]:
 
 
 def prepare(root: Path) -> None:
-    """Make a store's folder; raise UsageError where that cannot be: what a night found would be lost."""
+    """Make a store's folder; raise NotWritable where that cannot be: what a night found would be lost."""
     try:
         (root / NIGHTS).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         if error.errno in store.DISK_FULL:
             raise
-        raise UsageError(f"cannot write nights to {root}: {error.strerror}; choose another folder with --store") from None
+        raise NotWritable(f"cannot write nights to {root}: {error.strerror}; choose another folder with --store") from None
     if (root / NIGHTS).is_symlink():
-        raise UsageError(f"{root / NIGHTS} is a link, expected a plain folder of nights; choose another folder with --store")
+        raise NotWritable(f"{root / NIGHTS} is a link, expected a plain folder of nights; choose another folder with --store")
 
 
 def append(root: Path, directory: Path, now: datetime | None = None) -> Path:
@@ -87,9 +88,9 @@ def append(root: Path, directory: Path, now: datetime | None = None) -> Path:
     Raises UsageError where the directory holds no results of a verify, or of one that ended more than a day after `now`.
     """
     prepare(root)
-    results = shapes.read_verify(directory)
+    verify = results.read_verify(directory)
     data = store.read_plain(directory / store.RESULTS)
-    stamp = _stamp(results, directory / store.RESULTS, now or datetime.now(UTC))
+    stamp = _stamp(verify, directory / store.RESULTS, now or datetime.now(UTC))
     same = [path for path in _directories(root) if path.name.startswith(stamp)]
     for before in same:
         if store.is_plain(before / store.RESULTS, before) and store.read_plain(before / store.RESULTS) == data:
@@ -97,7 +98,7 @@ def append(root: Path, directory: Path, now: datetime | None = None) -> Path:
     names = (stamp, *(f"{stamp}-{n}" for n in range(2, MOST_IN_A_SECOND)))
     name = next(name for name in names if not os.path.lexists(root / NIGHTS / name))
     taken = [(directory / file, Path(file)) for file in TAKEN if store.is_plain(directory / file, directory)]
-    taken += _evidence(results, directory)
+    taken += _evidence(verify, directory)
     fresh = Path(tempfile.mkdtemp(prefix=".night-", dir=root / NIGHTS))  # at once or not at all
     try:
         for path, copy in taken:
@@ -110,22 +111,22 @@ def append(root: Path, directory: Path, now: datetime | None = None) -> Path:
         raise
 
 
-def _stamp(results: Mapping[str, Any], path: Path, now: datetime) -> str:
+def _stamp(verify: Verify, path: Path, now: datetime) -> str:
     try:
-        stamp = datetime.fromisoformat(str(results.get("finished"))).strftime(STAMP)
+        stamp = datetime.fromisoformat(str(verify.finished)).strftime(STAMP)
     except ValueError:  # written by an earlier version
         stamp = ""
     if NAME.fullmatch(stamp) and stamp > (now + timedelta(days=1)).strftime(STAMP):
-        raise UsageError(f"{path}: finished {results['finished']}, expected a time that has passed; it would stand before all that follow")
+        raise UsageError(f"{path}: finished {verify.finished}, expected a time that has passed; it would stand before all that follow")
     return stamp if NAME.fullmatch(stamp) else datetime.fromtimestamp(path.stat().st_mtime, UTC).strftime(STAMP)
 
 
-def _evidence(results: Mapping[str, Any], directory: Path) -> list[tuple[Path, Path]]:
+def _evidence(verify: Verify, directory: Path) -> list[tuple[Path, Path]]:
     """Give the texts of a verify directory that show its anomalies, each with its name in a night: CLAIM-TEXT.txt, by number."""
     found: list[tuple[Path, Path]] = []
-    for number, claim in enumerate(results["claims"]):
-        for n, recorded in enumerate(claim["evidence"]):
-            path = store.moved(recorded, results["directory"], directory)
+    for number, claim in enumerate(verify.claims):
+        for n, recorded in enumerate(claim.evidence):
+            path = store.moved(recorded, verify.directory, directory)
             if path.suffix == ".txt" and store.is_plain(path, directory):
                 found.append((path, Path(EVIDENCE) / f"{number}-{n}.txt"))
     return found

@@ -1,0 +1,215 @@
+"""Judging directories: a run, an experiment of a claims file, its controls, and the table that they come to.
+
+Only run.json and history.jsonl are read, so that `verify` judges what it has just run as `holdwater judge` judges what
+was run long ago. What was killed in the middle is judged as far as it came: a counterexample stands, and nothing else
+is concluded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from harness import registry
+from harness.claims import asked, results
+from harness.claims.asked import VerifyRecord
+from harness.claims.claim import Claim, Claims, Control, Word
+from harness.claims.counting import ExperimentEvidence
+from harness.claims.judging import judge, left_out
+from harness.claims.outcome import broken, outcome, voids
+from harness.claims.results import FORMAT, ControlResult, Judgement, Run, Verify
+from harness.claims.table import exit_code, headline, table
+from harness.deploy import launch
+from harness.deploy.launch import RunRecord
+from harness.driving.plan import Plan
+from harness.judging.trials import TrialEvidence, judge_trials, load_if_there
+from harness.judging.verdict import Status, unknown
+from harness.record import store
+from harness.record.history import History
+
+EXPERIMENTS, CONTROLS = "experiments", "controls"
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedRun:
+    """A run directory after judging: what was recorded, each trial with its verdicts, and the results."""
+
+    record: RunRecord
+    history: History
+    trials: Sequence[TrialEvidence]
+    results: Run
+
+    @property
+    def broken(self) -> str | None:
+        """Say what cut it short, None where nothing did."""
+        return self.results.broken
+
+
+# A run
+
+
+def judge_run(directory: Path, bound_ns: int | None = None) -> JudgedRun:
+    """Judge a run directory; late grants where a bound is given. Raises UsageError where its run.json cannot be read."""
+    record = _with_former(launch.read_record(directory), directory)
+    history = load_if_there(directory / store.HISTORY)
+    trials = judge_trials(history, bound_ns)
+    return JudgedRun(record, history, trials, outcome(record, history, trials, directory))
+
+
+def _with_former(record: RunRecord, directory: Path) -> RunRecord:
+    """Fill in what an earlier version wrote into results.json only."""
+    if record.command is not None:
+        return record
+    former = former_results(directory)
+    if not isinstance(former, Run):
+        return msgspec.structs.replace(record, command=asked.repeat(record.plan))
+    return msgspec.structs.replace(record, command=former.command, finished=former.finished)
+
+
+def former_results(directory: Path) -> results.Results | None:
+    """Read the results that a directory has, None where it has none."""
+    return results.read(directory) if (directory / store.RESULTS).is_file() else None
+
+
+# An experiment of a claims file
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What the experiments of a verify are judged by: the claims, those of them that were chosen, and where the directories are."""
+
+    claims: Claims
+    chosen: Sequence[Claim]
+    directory: Path
+
+    def experiment(self, name: str) -> tuple[ExperimentEvidence, JudgedRun]:
+        """Judge an experiment's directory, without its controls."""
+        directory = self.directory / EXPERIMENTS / name
+        judged = judge_run(directory, self._bound_ns(name))
+        evidence = ExperimentEvidence(
+            name=name,
+            trials=tuple(judged.trials),
+            voids=voids(judged.record, judged.history),
+            broken=judged.broken,
+            directory=str(directory),
+            named=frozenset(kind for claim in self.chosen if name in claim.experiments for kind in claim.anomalies),
+        )
+        return evidence, judged
+
+    def _bound_ns(self, name: str) -> int | None:
+        # An experiment that is another's control for late grants is judged by that claim's bound.
+        users = {name}
+        users |= {other for other, each in self.claims.experiments.items() if name in {control.experiment for control in each.controls}}
+        bounds = [claim.bound.ns for claim in self.claims.claims if claim.bound is not None and users & set(claim.experiments)]
+        return min(bounds, default=None)
+
+
+# Controls
+
+
+def by_experiment(check: str, name: str, done: Mapping[str, ExperimentEvidence]) -> ControlResult:
+    """Say whether a check condemned a trial of an experiment on a weaker setting."""
+    planted = f"experiment {name}"
+    evidence = done.get(name)
+    if evidence is None or not evidence.trials:
+        return ControlResult(check, planted, condemned=False, detail="the experiment has no trial")
+    hits = [trial.n for trial in evidence.trials if _condemned(check, trial)]
+    return ControlResult(check, planted, condemned=bool(hits), detail=f"condemned in {len(hits)} of {len(evidence.trials)} trials")
+
+
+def by_mutant(check: str, mutant: str, directory: Path) -> ControlResult:
+    """Say whether a check condemned a trial of a run of a planted bug."""
+    record = launch.read_record(directory)
+    history = load_if_there(directory / store.HISTORY)
+    trials = judge_trials(history)
+    hits = [trial.n for trial in trials if _condemned(check, trial)]
+    detail = broken(record, history) or f"condemned in {len(hits)} of {len(trials)} quiet trials, seed {record.plan.seed}"
+    return ControlResult(check, f"mutant {mutant}", condemned=bool(hits), detail=detail)
+
+
+def no_control(check: str, mutant: str, plan: Plan) -> ControlResult:
+    """Say why a control with a planted bug has no run."""
+    drives = judged_by(check, plan.workloads)
+    detail = "it was not run" if drives else "no workload of the experiment is judged by it"
+    return ControlResult(check, f"mutant {mutant}", condemned=False, detail=detail)
+
+
+def judged_by(check: str, workloads: Iterable[str]) -> tuple[str, ...]:
+    """Give the workloads that show a check's mutant: those that it judges."""
+    return tuple(name for name in workloads if check in registry.load("workloads", name).checks)
+
+
+def control_directory(directory: Path, plan: Plan, control: Control, seed: int) -> Path:
+    """Give where a control with a planted bug runs."""
+    return directory / CONTROLS / f"{plan.backend}-{control.check}-{control.mutant}-{seed}"
+
+
+def _condemned(check: str, trial: TrialEvidence) -> bool:
+    return trial.verdicts.get(check, unknown("not checked")).status is Status.INVALID
+
+
+def control_on_disk(control: Control, plan: Plan, done: Mapping[str, ExperimentEvidence], directory: Path) -> ControlResult:
+    """Judge a control by what is on disk: the first of its runs that condemns, else the last."""
+    if control.experiment is not None:
+        return by_experiment(control.check, control.experiment, done)
+    assert control.mutant is not None
+    found = no_control(control.check, control.mutant, plan)
+    for run in _control_runs(control, plan, directory):
+        found = by_mutant(control.check, control.mutant, run)
+        if found.condemned:
+            break
+    return found
+
+
+def _control_runs(control: Control, plan: Plan, directory: Path) -> list[Path]:
+    prefix = f"{plan.backend}-{control.check}-{control.mutant}-"
+    found = [path for path in (directory / CONTROLS).glob(f"{prefix}*") if path.name.removeprefix(prefix).isdecimal()]
+    return sorted(found, key=lambda path: int(path.name.removeprefix(prefix)))
+
+
+# A verify
+
+
+def results_of(bench: Bench, record: VerifyRecord, judgements: Sequence[Judgement], runs: Mapping[str, Run]) -> Verify:
+    """Give the results of the main job: its table, its claims, and what ran, by experiment."""
+    rows = table(bench.claims, judgements)
+    code = exit_code(judgements, strict=record.strict)
+    return Verify(
+        holdwater=FORMAT,
+        profile=record.profile,
+        seed=record.seed,
+        on=record.on,
+        strict=record.strict,
+        seconds=sum(run.seconds for run in runs.values()) if record.seconds is None else record.seconds,
+        finished=record.finished,
+        exit=results.exit_of(code),
+        headline=headline(rows, {each.id: each for each in judgements}),
+        claims_file=record.claims_file,
+        claims_sha256=record.claims_sha256,
+        contradicts=any(each.verdict is Word.VIOLATED for each in judgements),
+        command=record.command,
+        directory=str(bench.directory),
+        rows=rows,
+        claims=tuple(judgements),
+        elsewhere=bench.claims.elsewhere,
+        failures={name: run.broken for name, run in runs.items() if run.broken is not None},
+        versions={server: version for run in runs.values() for server, version in run.versions.items()},
+        environment=record.environment,
+    )
+
+
+def judge_claim(claim: Claim, bench: Bench, record: VerifyRecord, done: Mapping[str, ExperimentEvidence]) -> Judgement:
+    """Judge a claim by what there is, or say what its experiment lacks."""
+    lack = next((record.absent[name] for name in claim.experiments if name in record.absent), None)
+    if lack is None:
+        found = judge(claim, done)
+    else:
+        failed = any(record.absent[name].failed for name in claim.experiments if name in record.absent)
+        found = left_out(claim, lack.needed, lack.remedy, asked=record.asked or failed)
+    if not claim.experiments:
+        return found
+    plan = asked.plan_of(bench.claims.experiments[claim.experiments[0]], record.settings(bench.directory))
+    return msgspec.structs.replace(found, repeat=asked.repeat(plan))

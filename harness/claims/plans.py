@@ -1,0 +1,21 @@
+"""Whether a plan can be run and judged, asked before anything is started."""
+
+from __future__ import annotations
+
+from harness.deploy import launch
+from harness.driving.plan import Plan
+from harness.errors import UsageError
+from harness.judging.checks import unjudged
+
+
+def check(plan: Plan) -> None:
+    """Raise UsageError where the parts of a plan do not fit each other, or a workload drives what none of its checks takes.
+
+    Raises Infrastructure where a variable names a server that is none.
+    """
+    launch.check(plan)
+    chosen = launch.catalogue(plan)
+    for name, workload in chosen.workloads.items():
+        if left := unjudged(workload.driven(chosen.backend.functions), workload.checks):
+            told = f"workload {name} drives {', '.join(sorted(left))}, which none of its checks takes ({', '.join(workload.checks)})"
+            raise UsageError(told)

@@ -1,0 +1,344 @@
+"""results.json: what was concluded, as one definition for all that write, read, join, judge and draw it.
+
+A file is read strictly, since a CI carries it from machine to machine and somebody may have edited it: a wrong kind of value,
+a rate above 1 or an exit code that its claims do not allow is refused in one line. Unknown fields are passed over, since
+fields may be added under the same number. Fields with a default are those that an earlier version did not write.
+
+The JSON Schema in docs/ is made of these types (`schema`). Rejected: the schema as the source (types, checks and readers would
+be written by hand all the same). Meaning of the fields: docs/results.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import msgspec
+
+from harness import program
+from harness.claims.claim import Document, Text, Word
+from harness.driving.plan import Plan
+from harness.errors import UsageError
+from harness.judging.gates import Gate
+from harness.judging.statistics import Rate
+from harness.judging.verdict import Anomaly, Verdict, combine
+from harness.judging.verdict import Status as Order
+from harness.record import store
+
+FORMAT: Literal[1] = 1
+STATUSES = {str(each): each for each in Order}
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+Status = Literal["valid", "unknown", "invalid"]
+Exit = Literal[0, 1, 2, 3, 64, 70, 130]
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Seconds = Annotated[int, msgspec.Meta(ge=0, le=10**9)] | Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+Number = int | float
+Plain = str | int | float | bool | None
+Shown = Literal["violated", "inconclusive", "unavailable", "finding", "not-seen", "as-documented", "holds", "not judged"]
+Numbers = dict[str, Number] | list[Number]
+
+
+# One run
+
+
+class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a check made of a trial."""
+
+    status: Status
+    summary: str
+    numbers: dict[str, Any]
+    anomalies: tuple[Anomaly, ...]
+
+
+class TrialResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A trial that is not void. `status` is the worst of its checks, unknown where it was not valid."""
+
+    n: Count
+    checks: dict[str, CheckResult]
+    status: Status | None = None
+    faults: tuple[str, ...] = ()
+    gates: tuple[Gate, ...] = ()
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="run"):
+    """What was concluded of a run."""
+
+    holdwater: Literal[1]
+    status: Status
+    exit: Exit
+    command: str
+    directory: str
+    plan: Plan
+    seconds: Seconds
+    trials: tuple[TrialResult, ...]
+    versions: dict[str, str] = {}
+    finished: str | None = None
+    late_us: dict[str, Number] = {}
+    voids: tuple[str, ...] = ()
+    broken: str | None = None
+    operations: dict[str, Count] = {}
+
+
+def verdict_of(checks: Mapping[str, CheckResult]) -> Verdict:
+    """Give what the checks of a trial come to, with the anomalies of each."""
+    return combine(
+        {name: Verdict(STATUSES[each.status], each.summary, each.anomalies, numbers=each.numbers) for name, each in checks.items()}
+    )
+
+
+# The main job
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """What was counted for a claim. Accounts of shards add up, and word, sentence and numbers are made of the sum.
+
+    `contradicting`, `counted` (those that count and contradict nothing) and `excused` are anomalies by class, each once.
+    The reasons stand in the way: `unknown` of every verdict but a counterexample, `excluded` (trials that do not count),
+    `doubts` and `unmet` of a verdict that nothing was seen. `numbers` are what checks reported, a value a trial.
+    """
+
+    n: Count = 0
+    hits: Count = 0
+    counted: dict[str, Count] = {}
+    contradicting: dict[str, Count] = {}
+    excused: dict[str, Count] = {}
+    unknown: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+    unmet: tuple[str, ...] = ()
+    numbers: dict[str, tuple[Number, ...]] = {}
+    cuts_s: tuple[Number, ...] = ()
+    ttls_ms: tuple[Number, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.hits > self.n:
+            raise ValueError(f"hits {self.hits} of n {self.n}, expected at most n")
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """An anomaly and where it was seen."""
+
+    experiment: str
+    trial: Count
+    kind: str
+    message: str
+    key: str | None = None
+
+
+class ControlResult(msgspec.Struct, frozen=True):
+    """Whether a check condemned what was planted."""
+
+    check: str
+    planted: str
+    condemned: bool
+    detail: str = ""
+
+
+class Judgement(msgspec.Struct, frozen=True, kw_only=True):
+    """What we conclude of a claim: its definition, the word, and all that was counted.
+
+    `rate` is of valid trials with an anomaly that counts; `gates` hold the worst trial's measurement of each. `missing` says
+    what stood in the way of a verdict, or of counting a trial. `anomalies` are the first ones, those that contradict before the
+    others; `excused` were seen and not counted. `bug` is an error of ours: exit 70. `absent`: this machine lacks what it needs,
+    another one may not. `account` None: nothing was counted, or an earlier version wrote it.
+    """
+
+    id: Text
+    cell: tuple[Text, Text]
+    sentence: Text
+    conditions: Text
+    document: Document
+    expect: Annotated[tuple[Word, ...], msgspec.Meta(min_length=1)]
+    unit: Text
+    verdict: Word
+    expected: bool
+    said: str
+    quote: str | None = None
+    rate: Rate | None
+    missing: tuple[str, ...]
+    remedy: str | None
+    absent: bool = False
+    infrastructure: str | None = None
+    bug: str | None = None
+    gates: tuple[Gate, ...]
+    numbers: dict[str, Numbers]
+    anomalies: tuple[Seen, ...]
+    excused: tuple[Seen, ...] = ()
+    voids: tuple[str, ...] = ()
+    controls: tuple[ControlResult, ...] = ()
+    experiments: tuple[str, ...]
+    evidence: tuple[str, ...]
+    repeat: str | None = None
+    account: Account | None = None
+
+    def check(self) -> None:
+        """Raise ValueError where the word does not go with what was expected."""
+        if self.expected != (self.verdict in self.expect) and not (self.absent and self.verdict is Word.UNAVAILABLE):
+            expects = " or ".join(self.expect)
+            raise ValueError(f"claim {self.id} is {self.verdict}, expected {self.expected}, and expects {expects}")
+
+
+class Cell(msgspec.Struct, frozen=True, kw_only=True):
+    """A cell of the documented table: the document's words, the worst of its claims, and their ids.
+
+    `unjudged` are claims of this cell that were not chosen; None where an earlier version wrote it.
+    """
+
+    column: str
+    quote: str | None
+    verdict: Shown
+    claims: tuple[str, ...]
+    unjudged: tuple[str, ...] | None = None
+
+
+class TableRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of the documented table."""
+
+    name: str
+    cells: tuple[Cell, ...]
+
+
+class Shard(msgspec.Struct, frozen=True, kw_only=True):
+    """One verify of several that were joined."""
+
+    directory: str
+    seed: int | str | None
+    exit: Exit
+    seconds: Seconds
+    claims: tuple[str, ...]
+    command: str | None = None
+    finished: str | None = None
+    versions: dict[str, str] = {}
+    environment: dict[str, Plain] = {}
+
+
+class Verify(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="verify"):
+    """What was concluded of the documented table. `broken`: why it could not be drawn, in what is printed and not on disk."""
+
+    holdwater: Literal[1]
+    profile: str
+    seed: int | str | None
+    on: str
+    strict: bool = False
+    seconds: Seconds
+    finished: str | None = None
+    exit: Exit
+    headline: str
+    claims_file: str | None = None
+    claims_sha256: str | None = None
+    contradicts: bool
+    command: str
+    directory: str
+    rows: tuple[TableRow, ...]
+    claims: tuple[Judgement, ...]
+    elsewhere: tuple[str, ...] = ()
+    failures: dict[str, str] = {}
+    versions: dict[str, str] = {}
+    environment: dict[str, Plain] = {}
+    shards: tuple[Shard, ...] = ()
+    broken: str | None = None
+
+    def __post_init__(self) -> None:
+        seen: set[str] = set()
+        for claim in self.claims:
+            if claim.id in seen:
+                raise ValueError(f"claim {claim.id} stands twice")
+            seen.add(claim.id)
+            claim.check()
+        surprising = [each.id for each in self.claims if not each.expected and each.verdict not in (Word.INCONCLUSIVE, Word.UNAVAILABLE)]
+        if surprising and self.exit not in (1, 64, 70, 130):
+            raise ValueError(f"exit {self.exit}, but the verdict on claim {surprising[0]} is not expected")
+
+
+# The planted bugs
+
+
+class Detection(msgspec.Struct, frozen=True, kw_only=True):
+    """A mutant (None: the reference) of a backend: in how many trials it was condemned, by which checks, how soon (s)."""
+
+    backend: str
+    mutant: str | None
+    trials: Count
+    detected: Count
+    checks: tuple[str, ...]
+    first_s: Number | None
+
+    @property
+    def good(self) -> bool:
+        """Say whether a mutant was condemned in every trial, or the reference in none."""
+        return self.detected == (0 if self.mutant is None else self.trials) and self.trials > 0
+
+
+class SelfTest(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="selftest"):
+    """The detection matrix."""
+
+    holdwater: Literal[1]
+    detections: tuple[Detection, ...]
+
+
+Results = Run | Verify | SelfTest
+
+
+# Reading
+
+
+def convert(value: Any) -> Results:
+    """Give the results that JSON's dicts and lists hold; raise msgspec.ValidationError where they are none."""
+    found: Results = msgspec.convert(value, Results)
+    return found
+
+
+def read(directory: Path) -> Results:
+    """Read the results of a run directory; raise UsageError that names the file where there are none, or wrong ones."""
+    path = directory / store.RESULTS
+    try:
+        return convert(store.read(path))
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{path}: {error}; expected the results of a run") from None
+
+
+def read_verify(directory: Path) -> Verify:
+    """Read the results of the main job; raise UsageError that names the file where there are none, or others."""
+    path = directory / store.RESULTS
+    wanted = "expected the results of a verify"
+    if not store.is_plain(path, directory):
+        raise UsageError(f"{path} is not there, {wanted}")
+    try:
+        return msgspec.convert(store.read(path), Verify)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{path}: {error}; {wanted}") from None
+
+
+def kind(results: Results) -> str:
+    """Give the word for what was done: run, verify or selftest."""
+    return str(results.__struct_config__.tag)
+
+
+def exit_of(code: int) -> Exit:
+    """Give an exit code that results may hold."""
+    return next(each for each in get_args(Exit) if each == code)
+
+
+def check_results(directory: Path) -> None:
+    """Raise UsageError where a directory has no results, or none that reports can draw; those of its experiments are asked too."""
+    path = directory / store.RESULTS
+    store.check_plain(directory)
+    if not path.is_file() and (directory / store.RUN).is_file():
+        judged = program.command("judge", str(directory), "--save")
+        raise UsageError(f"{directory} has no {store.RESULTS}: its run did not end; judge what it recorded with: {judged}")
+    if not path.is_file() and (directory / store.HISTORY).is_file():
+        judged = program.command("check", str(directory / store.HISTORY))
+        raise UsageError(f"{directory} has no {store.RESULTS}: its run did not end; judge what it recorded with: {judged}")
+    if not path.is_file():
+        raise UsageError(f"{directory} has no {store.RESULTS}, expected a run directory")
+    read(directory)
+    for experiment in sorted((directory / "experiments").glob(f"*/{store.RESULTS}")):
+        check_results(experiment.parent)
+
+
+def schema() -> Mapping[str, Any]:
+    """Give the JSON Schema of a results.json."""
+    made = msgspec.json.schema(Results)
+    return {"$schema": DIALECT, "title": "results.json of Holdwater, format 1", **made}

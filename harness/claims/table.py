@@ -1,0 +1,104 @@
+"""What the table prints: the documented cells with a verdict each, the headline, and the exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import get_args
+
+from harness.claims.claim import Claims, Word
+from harness.claims.results import Cell, Judgement, Shown, TableRow
+
+NOT_JUDGED: Shown = "not judged"
+NUMBERS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve")
+
+
+def table(claims: Claims, judgements: Sequence[Judgement]) -> tuple[TableRow, ...]:
+    """Give the documented table with a verdict in each cell; a file without rows has those that its claims name."""
+    quotes: dict[str, dict[str, str | None]] = {row.name: row.quotes for row in claims.rows}
+    for claim in claims.claims:
+        row, column = claim.cell
+        cells = quotes.setdefault(row, {})
+        cells[column] = cells.get(column) or claim.quote
+    columns = list(dict.fromkeys(column for cells in quotes.values() for column in cells))
+    return tuple(
+        TableRow(name=row, cells=tuple(_cell(row, column, cells.get(column), claims, judgements) for column in columns))
+        for row, cells in quotes.items()
+    )
+
+
+def _cell(row: str, column: str, quote: str | None, claims: Claims, judgements: Sequence[Judgement]) -> Cell:
+    mine = [judgement for judgement in judgements if judgement.cell == (row, column)]
+    judged = {judgement.id for judgement in mine}
+    unjudged = tuple(claim.id for claim in claims.claims if claim.cell == (row, column) and claim.id not in judged)
+    return cell(column, quote, mine, unjudged)
+
+
+def cell(column: str, quote: str | None, mine: Sequence[Judgement], unjudged: tuple[str, ...]) -> Cell:
+    """Give a cell with the worst of its claims; where some were not judged the others do not speak for them."""
+    claims = tuple(judgement.id for judgement in mine)
+    if not mine:
+        return Cell(column=column, quote=quote, verdict=NOT_JUDGED, claims=claims, unjudged=unjudged)
+    deciding = [judgement.verdict for judgement in mine if not (judgement.verdict is Word.UNAVAILABLE and judgement.expected)]
+    words = deciding or [Word.UNAVAILABLE]
+    if unjudged:
+        words.append(Word.INCONCLUSIVE)
+    worst = min(words, key=lambda word: word.rank)
+    shown = next(each for each in get_args(Shown) if each == worst)
+    return Cell(column=column, quote=quote, verdict=shown, claims=claims, unjudged=unjudged)
+
+
+def exit_code(judgements: Sequence[Judgement], *, strict: bool = False) -> int:
+    """Give the exit code of SPEC 8: 70 a bug of ours, 1 a verdict not expected, 3 infrastructure, 2 in doubt, 0 all as expected.
+
+    `strict`: a contradiction of the document is 1 though it was expected. Where this machine lacks what every claim needs, nothing
+    was judged: 2.
+    """
+    doubt = (Word.INCONCLUSIVE, Word.UNAVAILABLE)
+    surprising = [judgement for judgement in judgements if not judgement.expected]
+    if any(judgement.bug is not None for judgement in judgements):
+        return 70
+    if any(judgement.verdict not in doubt for judgement in surprising):
+        return 1
+    if strict and any(judgement.verdict is Word.VIOLATED for judgement in judgements):
+        return 1
+    if any(judgement.infrastructure is not None for judgement in judgements):
+        return 3
+    return 2 if surprising or _nothing_judged(judgements) else 0
+
+
+def _nothing_judged(judgements: Sequence[Judgement]) -> bool:
+    """Say whether every claim is unavailable, and of one at least it is not the claims file that expects it but this machine."""
+    if any(judgement.verdict is not Word.UNAVAILABLE for judgement in judgements):
+        return False
+    return not judgements or any(each.absent and Word.UNAVAILABLE not in each.expect for each in judgements)
+
+
+def headline(rows: Sequence[TableRow], judgements: Mapping[str, Judgement]) -> str:
+    """Say first, and in words, what contradicts its document; else what was found, and what is in doubt."""
+    claimed = [(row.name, cell) for row in rows for cell in row.cells if cell.verdict != NOT_JUDGED]
+    cells = [(row, cell) for row, cell in claimed if cell.verdict != "unavailable"]
+    wrong = [(row, cell) for row, cell in cells if cell.verdict == "violated"]
+    if not cells:
+        return "No documented cell was judged."
+    of = f"{_number(len(cells)).lower()} judged {'cell' if len(cells) == 1 else 'cells'}"
+    if wrong:
+        told = " ".join(_contradiction(row, cell, judgements) for row, cell in wrong)
+        return f"{_number(len(wrong))} of {of} {'does' if len(wrong) == 1 else 'do'} not hold water: {told}"
+    doubtful = sum(cell.verdict in ("inconclusive", "unavailable") for _, cell in claimed)
+    findings = sum(cell.verdict == "finding" for _, cell in cells)
+    text = f"No contradiction of the document was seen in {of}"
+    if doubtful:
+        text += f"; {_number(doubtful).lower()} could not be decided"
+    if findings:
+        text += f"; {_number(findings).lower()} {'has' if findings == 1 else 'have'} a finding of which the document is silent"
+    return text + "."
+
+
+def _number(count: int) -> str:
+    return NUMBERS[count] if count < len(NUMBERS) else str(count)
+
+
+def _contradiction(row: str, cell: Cell, judgements: Mapping[str, Judgement]) -> str:
+    worst = next(judgements[name] for name in cell.claims if judgements[name].verdict is Word.VIOLATED)
+    quote = f" (“{cell.quote}”)" if cell.quote else ""
+    return f"{row}, {cell.column.lower()}{quote}: “{worst.sentence.rstrip('.')}” is {worst.said}."

@@ -1,0 +1,147 @@
+"""One experiment of the user's choice, and the planted bugs: run, selftest."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from harness import heartbeat
+from harness.claims.results import FORMAT, Detection, Run, SelfTest
+from harness.commands import request, screens
+from harness.commands.drawing import draw, tell
+from harness.commands.guard import NOT_VALID, OK, kept
+from harness.commands.options import command, gathered, json_option, number, on_option, out_option, repeating, seed, seed_option
+from harness.commands.streams import show
+from harness.record import store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedRun:
+    """What a run was asked for."""
+
+    workload: str
+    backend: str
+    faults: str
+    time_limit: float | None
+    rate: float
+    concurrency: int
+    repeat: int
+    options: tuple[str, ...]
+    dry_run: bool
+    on: str
+    attach: str | None
+    seed: int | None
+    out: Path
+    as_json: bool
+
+    def request(self) -> request.Request:
+        """Give what a plan is made from."""
+        return request.Request(
+            workload=self.workload,
+            backend=self.backend,
+            seed=seed(self.seed),
+            faults=self.faults,
+            time_limit=self.time_limit,
+            rate=self.rate,
+            concurrency=self.concurrency,
+            repeat=self.repeat,
+            on=self.on,
+            attach=self.attach,
+            options=self.options,
+        )
+
+
+@command()
+@click.argument("workload")
+@click.option("--backend", required=True)
+@click.option("--fault", "faults", default="", help="NAME[:primary|replica][,NAME...]; all of them in each trial")
+@click.option("--time-limit", **number(request.TIME_LIMIT), help="seconds a trial")
+@click.option("--rate", **number(request.RATE), default=15.0, show_default=True, help="operations a second and slot")
+@click.option("--concurrency", **number(request.CONCURRENCY), default=8, show_default=True)
+@click.option("--repeat", **number(request.TRIALS), default=1, show_default=True, help="trials")
+@click.option(
+    "--option",
+    "options",
+    multiple=True,
+    metavar="K=V",
+    help="variant, mutant, quiet_s, fault_s, after_s, grants, deadline_s, or one of the workload's (list options)",
+)
+@click.option("--dry-run", is_flag=True, help="check and print the plan, start nothing")
+@on_option
+@click.option(
+    "--attach", metavar="PROJECT", help="with --on compose: drive a project that is up, and leave it up; our own keys in it are removed"
+)
+@seed_option
+@out_option
+@json_option
+@gathered(AskedRun)
+def run(asked: AskedRun) -> int:
+    """One experiment: a run directory, a verdict, and the command that repeats it."""
+    with heartbeat.doing("reading the plan"):
+        from harness.claims import plans, running
+        from harness.deploy import launch
+
+        plan = request.plan(asked.request())
+        plans.check(plan)
+    if asked.dry_run:
+        show(json.dumps(store.plain(plan), indent=2))
+        return OK
+    launch.require_servers(plan, heartbeat.on_stderr)
+    directory = store.create(asked.out, f"{'-'.join(plan.workloads)}-{plan.backend}-{plan.seed}")
+    with kept(directory), screens.live(len(plan.episodes)) as live:
+        live.experiment(f"{asked.workload} on {asked.backend}", 1, 1, len(plan.episodes))
+        judged = running.run_plan(plan, directory, live, repeating(plan.seed))
+
+    def outcome(told: Run) -> str:
+        return screens.terminal().outcome(told, judged.history, colour=screens.colour())
+
+    return tell(lambda: draw(directory), judged.results, None if asked.as_json else outcome)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedSelftest:
+    """What a selftest was asked for."""
+
+    mutants: tuple[str, ...]
+    backends: tuple[str, ...]
+    trials: int
+    seed: int | None
+    out: Path
+    as_json: bool
+
+
+@command()
+@click.option("--mutant", "mutants", multiple=True, help="only this one; may be repeated")
+@click.option(
+    "--backend", "backends", multiple=True, default=("memory", "redis", "postgres", "dynamodb"), show_default=True, help="may be repeated"
+)
+@click.option("--trials", **number(request.TRIALS), default=3, show_default=True, help="of 4 s, for each mutant")
+@seed_option
+@out_option
+@json_option
+@gathered(AskedSelftest)
+def selftest(asked: AskedSelftest) -> int:
+    """The planted bugs against the checkers: the detection matrix."""
+    from harness.commands import selftest as matrix
+
+    plans = matrix.plans([request.backend_of(name) for name in asked.backends], asked.mutants, asked.trials, seed(asked.seed))
+    directory = store.create(asked.out, "selftest")
+    with kept(directory), screens.live(len(plans) * asked.trials) as live:
+        live.experiment("planted bugs", 1, 1, len(plans) * asked.trials)
+        found = list(matrix.carry_out_all(plans, directory, live))
+    store.write(directory / store.RESULTS, SelfTest(holdwater=FORMAT, detections=tuple(found)))
+    rows = [(f"{each.mutant or 'reference'}, {each.backend}", _detected(each)) for each in found]
+    show(
+        json.dumps(store.plain(found), indent=2) if asked.as_json else screens.terminal().listing("selftest", rows, colour=screens.colour())
+    )
+    return OK if all(each.good for each in found) else NOT_VALID
+
+
+def _detected(found: Detection) -> str:
+    if found.mutant is None:
+        return f"condemned in {found.detected} of {found.trials} trials"
+    after = f", after {found.first_s:g} s (median), by {', '.join(found.checks)}" if found.detected else ": missed"
+    return f"detected in {found.detected} of {found.trials} trials{after}"

@@ -17,7 +17,7 @@ from harness.driving.plan import Episode, FaultSpec, Plan
 from harness.driving.run import HISTORY, Catalogue, run
 from harness.driving.system import HasNodes, Need, System, clock_bound_of, heal_all, hurried, roles_of, sides_of, unkept, unsteady
 from harness.errors import Infrastructure
-from harness.record.history import load
+from harness.record.format import load
 
 
 class Bare:

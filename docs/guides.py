@@ -1,6 +1,6 @@
 """Write the files that the guides show into them: a code block under a comment that names a file of the repository is that file.
 
-Run by hand after a change (`python docs/include.py`); a test says when it was forgotten.
+Run by hand after a change (`python docs/guides.py`); a test says when it was forgotten.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SHOWN = re.compile(r"^<!-- (?P<path>\S+) -->\n```(?P<language>\w+)\n.*?^```$", re.MULTILINE | re.DOTALL)
 
 
-def guides() -> list[Path]:
+def every_guide() -> list[Path]:
     """Give every guide."""
     return sorted((ROOT / "docs").glob("adding-a-*.md"))
 
@@ -28,5 +28,5 @@ def included(guide: str) -> str:
 
 
 if __name__ == "__main__":
-    for path in guides():
+    for path in every_guide():
         path.write_text(included(path.read_text("utf-8")), "utf-8")

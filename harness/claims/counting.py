@@ -321,7 +321,7 @@ def _workloads(checks: Iterable[str], history: History) -> list[str]:
     found: list[str] = []
     for check in checks:
         judged = workloads_of(check)
-        run = [name for name in judged if name in driven(history)] or list(judged)
+        run = [name for name in driven(history) if name in judged] or list(judged)
         found += [name for name in run if name not in found]
     return found
 

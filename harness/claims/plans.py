@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from harness.deploy import launch
 from harness.driving.plan import Plan
+from harness.driving.run import Catalogue
 from harness.errors import UsageError
 from harness.judging.checks import unjudged
 
@@ -14,7 +15,11 @@ def check(plan: Plan) -> None:
     Raises Infrastructure where a variable names a server that is none.
     """
     launch.check(plan)
-    chosen = launch.catalogue(plan)
+    refuse_unjudged(launch.catalogue(plan))
+
+
+def refuse_unjudged(chosen: Catalogue) -> None:
+    """Raise UsageError where a workload drives what none of its checks takes: its operations would say nothing."""
     for name, workload in chosen.workloads.items():
         if left := unjudged(workload.driven(chosen.backend.functions), workload.checks):
             told = f"workload {name} drives {', '.join(sorted(left))}, which none of its checks takes ({', '.join(workload.checks)})"

@@ -326,9 +326,11 @@ def check_results(directory: Path) -> None:
     path = directory / store.RESULTS
     store.check_plain(directory)
     if not path.is_file() and (directory / store.RUN).is_file():
-        raise UsageError(
-            f"{directory} has no {store.RESULTS}: it did not end; judge it with: {program.command('judge', str(directory), '--save')}"
-        )
+        judged = program.command("judge", str(directory), "--save")
+        raise UsageError(f"{directory} has no {store.RESULTS}: its run did not end; judge what it recorded with: {judged}")
+    if not path.is_file() and (directory / store.HISTORY).is_file():
+        judged = program.command("check", str(directory / store.HISTORY))
+        raise UsageError(f"{directory} has no {store.RESULTS}: its run did not end; judge what it recorded with: {judged}")
     if not path.is_file():
         raise UsageError(f"{directory} has no {store.RESULTS}, expected a run directory")
     read(directory)

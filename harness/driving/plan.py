@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from harness.errors import UsageError
 
@@ -65,7 +67,7 @@ class Plan:
     variant: str
     workloads: tuple[str, ...]
     episodes: tuple[Episode, ...]
-    seed: int
+    seed: Annotated[int, msgspec.Meta(ge=0)]
     mutant: str | None = None
     on: str = "local"
     attach: str | None = None

@@ -255,10 +255,10 @@ class _Run:
         self.progress.step(f"trial {n}: waiting for the steady state")
         wait_for(self._steady, SETTLE_S, f"{self.system.name}: steady state before trial {n}", 0.05)
         self.watcher.mark()
-        for attendant in self.attendants:
-            attendant.steady()
         self.anchors = 0
         self.journal.nemesis("trial", {"n": n, "phase": "steady"})
+        for attendant in self.attendants:
+            attendant.steady()
         self.progress.step(f"trial {n}: clients at work")
         self.stages.enter("quiet", trial=n, steady_at=self.journal.now_ns())
         self._sleep(episode.quiet_s)

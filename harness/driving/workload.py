@@ -42,8 +42,8 @@ class Attendant:
     """Who is at work beside the clients of a run, from `start` to `stop`, which is idempotent; each part does nothing unless given.
 
     `client` stands before each client that is made. `before` is called by a slot before each invocation and may let it wait, but ends
-    soon after `stopped` says so; `after` is told how the operation ended. `steady` is called at the steady state of each trial.
-    `clients` is what a fault on clients is handed in place of a system, such as `harness.driving.system.PausesClients`.
+    soon after `stopped` says so; `after` is told how the operation ended. `steady` is called at the steady state of each trial, before
+    any operation. `clients` is what a fault on clients is handed in place of a system, such as `harness.driving.system.PausesClients`.
     All are called by several threads.
     """
 
@@ -58,7 +58,10 @@ class Attendant:
 
 @dataclass(frozen=True, slots=True)
 class Attended:
-    """The run that an attendant is made for: its journal, the options of the workload, and the workload's own mutant that is planted."""
+    """The run that an attendant is made for: its journal, the options of the workload, and the workload's own mutant that is planted.
+
+    What it records in the journal are the nemesis' events: from `steady` on, and without a field `phase`, which is a fault's.
+    """
 
     journal: Journal
     options: Mapping[str, Any]

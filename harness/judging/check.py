@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from harness import registry
+from harness.errors import UsageError
 from harness.judging.family import Family, every_family
 from harness.judging.kind import LAST, Kind
 from harness.judging.model import Model
@@ -87,8 +88,12 @@ class Check:
 
 @cache
 def every_check() -> Mapping[str, Check]:
-    """Give the installed checks by name: first the one that finds the worst kind."""
+    """Give the installed checks by name: the worst kind first. Raise UsageError where one names a family that there is not."""
     found: list[Check] = [registry.load("checks", name) for name in registry.names("checks")]
+    for check in found:
+        for name in check.families:
+            if name not in every_family():
+                raise UsageError(f"check {check.name} judges the family {name!r}, {registry.nearest(name, every_family())}")
     return {
         check.name: check for check in sorted(found, key=lambda check: (min((kind.rank for kind in check.kinds), default=LAST), check.name))
     }

@@ -15,7 +15,7 @@ from itertools import compress
 
 from harness import registry
 from harness.errors import UsageError
-from harness.judging.check import Budget, Check, Terms, every_check, families_of, functions_of
+from harness.judging.check import Budget, Check, Terms, every_check, functions_of
 from harness.judging.checkers import Checker
 from harness.judging.family import Family, every_family
 from harness.judging.model import Model
@@ -45,14 +45,23 @@ def families(history: History, only_read: str = ONLY_READ) -> dict[str, History]
 
 
 def untaken(history: History) -> Verdict | None:
-    """Say which answered operations no check takes, None where there are none: each is on a key that fits no family."""
-    left = [event for events in _by_key(history).values() if _family(events, ONLY_READ) is None for event in events if event.type == "ok"]
+    """Say which answered operations no check takes, None where there are none: on keys that fit no family, or that no check judges."""
+    left = [event for events in _by_key(history).values() if not _taken(events) for event in events if event.type == "ok"]
     if not left:
         return None
     names = ", ".join(sorted({event.f for event in left}))
     keys = len({event.key for event in left})
     said = f"no check takes {names}: answered operations left {len(left)}, on keys {keys}"
     return unknown(said, left=len(left), keys=keys)
+
+
+def _taken(events: Sequence[Event]) -> bool:
+    name = _family(events, ONLY_READ)
+    return name is not None and any(not check.wanted or _used(events) & check.wanted for check in _checks_of(every_family()[name]))
+
+
+def _checks_of(family: Family) -> list[Check]:
+    return [check for check in every_check().values() if family.name in check.families or (check.rest and family.linearizable)]
 
 
 def _by_key(history: History) -> dict[str | None, list[Event]]:
@@ -154,7 +163,7 @@ def _only_read(terms: Terms) -> str:
 
 def _of_family(family: Family, part: History, terms: Terms) -> dict[str, Verdict]:
     mine = replace(terms, family=family)
-    checks = [(check, _wanted(check, part)) for check in every_check().values() if family in families_of(check)]
+    checks = [(check, _wanted(check, part)) for check in _checks_of(family)]
     return {check.name: _counted(_carried_out(check, keys, mine), keys) for check, keys in checks if keys is not None}
 
 
@@ -211,7 +220,7 @@ def _by_model(history: History, family: Family, terms: Terms) -> dict[str, Verdi
     """Judge all of a history by one family, and no check that wants particular functions: those are asked for by using them."""
     _refuse_foreign(history.events, family)
     mine = replace(terms, family=family)
-    checks = [check for check in every_check().values() if family in families_of(check) and not check.wanted]
+    checks = [check for check in _checks_of(family) if not check.wanted]
     return {check.name: _counted(_carried_out(check, history, mine), history) for check in checks}
 
 

@@ -249,6 +249,11 @@ def test_one_counterexample_breaks_a_promise() -> None:
     assert "false in 1 of 2 trials" in found.said
 
 
+def test_an_anomaly_that_breaks_a_promise_is_counted_once() -> None:
+    found = judged(PROMISES, trial(None, anomaly(), n=1), trial(None, anomaly(), n=2))
+    assert found.numbers["anomalies"] == {"two-holders": 2}
+
+
 def test_a_counterexample_counts_though_an_exposure_gate_is_unmet() -> None:
     script = latency_trial("lock")  # nothing of dedup was tried
     script.workloads = ("lock", "dedup")

@@ -198,6 +198,18 @@ def test_a_claims_file_of_ones_own_says_itself_whether_a_claim_may_be_left_out(
     assert (told["absent"], told["expected"]) == (True, "unavailable" in expect)
 
 
+def test_what_a_machine_lacked_is_recorded_and_left_out_when_it_is_judged_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("HOLDWATER_CACHE", str(tmp_path))
+    monkeypatch.delenv("HOLDWATER_DYNOXIDE", raising=False)
+    file, latest = tmp_path / "own.toml", tmp_path / "runs" / "latest"
+    file.write_text(OWN)
+    assert guarded(["verify", "--claims", str(file), "--seed", "7", "--out", str(tmp_path / "runs")]) == 2
+    assert json.loads((latest / "run.json").read_text("utf-8"))["absent"]["kept"]["needed"].startswith("dynoxide: ")
+    (latest / "results.json").unlink()
+    assert guarded(["judge", str(latest)]) == 2
+
+
 @pytest.fixture
 def without_toxiproxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine on which toxiproxy cannot be had: no Go, and no package index to have one from."""

@@ -7,12 +7,18 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from verified import claim, verified, written
 
 from harness.claims import results as stored
-from harness.claims.claim import Word
-from harness.claims.merging import joined_word, merge, read
+from harness.claims.claim import Document, Word
+from harness.claims.counting import together
+from harness.claims.judging import word
+from harness.claims.merging import merge, read
+from harness.claims.results import Account, Judgement
 from harness.commands.cli import guarded
 from harness.errors import UsageError
 from harness.judging.statistics import rate
@@ -24,7 +30,7 @@ MEMORY = ["Memory", "Mutual exclusion"]
 def merged(root: Path, *shards: dict[str, Any]) -> dict[str, Any]:
     """Join shards, each of a seed of its own where it does not say one."""
     found = [read(written(root / f"shard-{n}", {"seed": n, **shard})) for n, shard in enumerate(shards)]
-    return merge(found, directory=root / "merged", command="holdwater merge")
+    return dict(json.loads(msgspec.json.encode(merge(found, directory=root / "merged", command="holdwater merge"))))
 
 
 def shard(*claims: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -83,7 +89,8 @@ def test_a_row_that_only_one_shard_judged_is_not_covered_by_the_others(tmp_path:
 
 def test_a_claim_of_one_shard_is_taken_as_it_is(tmp_path: Path) -> None:
     only = claim("a", "violated", 3, 4, evidence=[], experiments=[])
-    assert merged(tmp_path, shard(only), shard(claim("b", "holds", 0, 4)))["claims"][0] == only
+    joined = merged(tmp_path, shard(only), shard(claim("b", "holds", 0, 4)))["claims"][0]
+    assert msgspec.convert(joined, Judgement) == msgspec.convert(only, Judgement)
 
 
 def test_evidence_is_found_where_the_shard_is_now(tmp_path: Path) -> None:
@@ -102,29 +109,78 @@ def test_trials_of_one_claim_add_up_and_the_interval_is_made_anew(tmp_path: Path
     assert joined["said"] == "no violation in 12 failovers; at most 22.1 % at 95 % confidence"
 
 
-@pytest.mark.parametrize("words", list(permutations(Word, 2)), ids=lambda pair: "+".join(pair))
-def test_the_verdict_does_not_depend_on_the_order_of_shards(words: tuple[Word, Word]) -> None:
-    assert joined_word(words) == joined_word(tuple(reversed(words)))
+COUNTED = {
+    "quiet": Account(n=4),
+    "seen": Account(n=4, hits=1, counted={"two-holders": 1}),
+    "contradicted": Account(n=4, hits=1, contradicting={"two-holders": 1}),
+    "unknown": Account(n=4, unknown=("e, trial 1: lease unknown: out of budget",)),
+    "unmet": Account(n=4, unmet=("e, trial 1: settled: 0, needed 1",)),
+    "excluded": Account(n=3, excluded=("e, trial 1 does not count",)),
+    "none": Account(),
+}
+DOCUMENTS: tuple[Document, ...] = ("promises", "warns", "silent")
 
 
-@pytest.mark.parametrize("word", [word for word in Word if word not in (Word.HOLDS, Word.NOT_SEEN)])
-def test_nothing_is_quiet_unless_all_shards_were(word: Word) -> None:
-    assert joined_word([Word.HOLDS, word]) is word
-    assert joined_word([Word.NOT_SEEN, word]) is word
+@pytest.mark.parametrize("document", DOCUMENTS)
+@pytest.mark.parametrize("pair", list(permutations(COUNTED, 2)), ids=lambda pair: "+".join(pair))
+def test_the_verdict_does_not_depend_on_the_order_of_shards(document: Document, pair: tuple[str, str]) -> None:
+    accounts = [COUNTED[name] for name in pair]
+    assert word(document, together(accounts)) == word(document, together(accounts[::-1]))
 
 
-@pytest.mark.parametrize("word", list(Word))
-def test_a_counterexample_stands_whatever_another_shard_saw(word: Word) -> None:
-    assert joined_word([word, Word.VIOLATED]) is Word.VIOLATED
-    assert joined_word([word, Word.FINDING]) in (Word.FINDING, Word.VIOLATED)
+@pytest.mark.parametrize("document", DOCUMENTS)
+@pytest.mark.parametrize("name", [name for name in COUNTED if name not in ("quiet", "none")])
+def test_nothing_is_quiet_unless_all_shards_were(document: Document, name: str) -> None:
+    assert word(document, together([COUNTED["quiet"], COUNTED[name]])) not in (Word.HOLDS, Word.NOT_SEEN)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+@pytest.mark.parametrize("name", COUNTED)
+def test_a_counterexample_stands_whatever_another_shard_saw(document: Document, name: str) -> None:
+    assert word(document, together([COUNTED[name], COUNTED["contradicted"]])) is Word.VIOLATED
 
 
 def test_what_is_warned_of_and_was_seen_in_one_shard_is_as_documented() -> None:
-    assert joined_word([Word.NOT_SEEN, Word.AS_DOCUMENTED]) is Word.AS_DOCUMENTED
+    assert word("warns", together([COUNTED["quiet"], COUNTED["seen"]])) is Word.AS_DOCUMENTED
 
 
 def test_doubt_of_one_shard_is_not_taken_back_by_another_that_saw_what_is_warned_of() -> None:
-    assert joined_word([Word.INCONCLUSIVE, Word.AS_DOCUMENTED]) is Word.INCONCLUSIVE
+    assert word("warns", together([COUNTED["unknown"], COUNTED["seen"]])) is Word.INCONCLUSIVE
+
+
+def test_what_one_shard_exercised_too_little_does_not_hide_what_another_saw() -> None:
+    assert word("warns", together([COUNTED["unmet"], COUNTED["seen"]])) is Word.AS_DOCUMENTED
+
+
+@given(st.lists(st.sampled_from(list(COUNTED.values())), max_size=6), st.integers(0, 6))
+def test_accounts_may_be_added_in_any_grouping(accounts: list[Account], at: int) -> None:
+    assert together([together(accounts[:at]), together(accounts[at:])]) == together(accounts)
+
+
+def test_a_claim_of_several_shards_of_which_one_has_no_account_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"shard-1/results.json: claim c has no account, .*: holdwater judge .*shard-1 --save"):
+        merged(tmp_path, shard(same("holds", 0, 4)), shard(same("holds", 0, 4, account=None)))
+
+
+def test_a_claim_without_an_account_that_only_one_shard_judged_is_joined(tmp_path: Path) -> None:
+    results = merged(tmp_path, shard(claim("a", "holds", 0, 4, account=None)), shard(claim("b", "holds", 0, 4)))
+    assert [each["verdict"] for each in results["claims"]] == ["holds", "holds"]
+
+
+def test_a_cell_of_which_the_shards_judged_different_claims_is_as_if_one_had_judged_all(tmp_path: Path) -> None:
+    shards = []
+    for name, other in (("a", "b"), ("b", "a")):
+        made = shard(claim(name, "holds", 0, 4))
+        made["rows"][0]["cells"][0] |= {"verdict": "inconclusive", "unjudged": [other]}
+        shards.append(made)
+    (cell,) = merged(tmp_path, *shards)["rows"][0]["cells"]
+    assert (cell["verdict"], cell["claims"], cell["unjudged"]) == ("holds", ["a", "b"], [])
+
+
+def test_a_cell_of_which_no_shard_judged_a_claim_stays_in_doubt(tmp_path: Path) -> None:
+    made = shard(claim("a", "holds", 0, 4))
+    made["rows"][0]["cells"][0] |= {"verdict": "inconclusive", "unjudged": ["b"]}
+    assert merged(tmp_path, made)["rows"][0]["cells"][0]["verdict"] == "inconclusive"
 
 
 def test_shards_that_judged_one_claim_differently_are_named(tmp_path: Path) -> None:
@@ -148,13 +204,14 @@ def test_gates_are_those_of_the_worst_shard(tmp_path: Path) -> None:
     assert joined["gates"] == gates[1]
 
 
-def test_numbers_are_joined_and_a_median_is_not_made_up(tmp_path: Path) -> None:
-    numbers = [
-        {"anomalies": {"two-holders": 2}, "lease.grants": {"median": 5, "max": 9}, "ttl_ms": [800]},
-        {"anomalies": {"two-holders": 1, "stuck": 1}, "lease.grants": {"median": 7, "max": 7}, "ttl_ms": [800, 12000]},
+def test_numbers_are_those_of_all_trials(tmp_path: Path) -> None:
+    accounts: list[dict[str, Any]] = [
+        {"n": 2, "hits": 1, "contradicting": {"two-holders": 2}, "numbers": {"lease.grants": [1, 9]}, "ttls_ms": [800]},
+        {"n": 1, "hits": 1, "contradicting": {"stuck": 1}, "numbers": {"lease.grants": [7]}, "ttls_ms": [800, 12000]},
     ]
-    (joined,) = merged(tmp_path, *(shard(same("holds", 0, 4, numbers=each)) for each in numbers))["claims"]
-    assert joined["numbers"] == {"anomalies": {"two-holders": 3, "stuck": 1}, "lease.grants": {"max": 9}, "ttl_ms": [800, 12000]}
+    (joined,) = merged(tmp_path, *(shard(same("violated", 1, 4, account=each), exit=1) for each in accounts))["claims"]
+    counts = {"anomalies": {"two-holders": 2, "stuck": 1}, "excused": {}}
+    assert joined["numbers"] == {"lease.grants": {"median": 7, "max": 9}, "ttl_ms": [800, 12000], **counts}
 
 
 # What does not belong together
@@ -200,7 +257,7 @@ def test_two_documents_are_refused(tmp_path: Path) -> None:
 UNREADABLE = {
     "missing": (None, "is not there, expected the results of a verify"),
     "torn": ('{"holdwater": 1, "kind": "ver', "Input data was truncated"),
-    "run": ('{"holdwater": 1, "kind": "run"}', "Invalid enum value 'run'"),
+    "run": ('{"holdwater": 1, "kind": "run"}', "Invalid value 'run'"),
     "format": ('{"holdwater": 2, "kind": "verify"}', "Invalid enum value 2"),
     "claims": (json.dumps({**verified(), "claims": [{"id": "c"}]}), "missing required field"),
 }
@@ -212,7 +269,7 @@ def test_a_shard_without_results_is_named_and_is_exit_3(tmp_path: Path, text: st
     if text is not None:
         bad.mkdir()
         (bad / store.RESULTS).write_text(text)
-    results = merge([read(good), read(bad)], directory=tmp_path, command="")
+    results = store.plain(merge([read(good), read(bad)], directory=tmp_path, command=""))
     assert said in results["failures"][str(bad)]
     assert f"1 of 2 shards left no results: {bad}." in results["headline"]
     assert results["exit"] == 3

@@ -7,9 +7,8 @@ from dataclasses import replace
 import pytest
 
 from backends.memory.system import MEMORY
-from harness.claims.plans import check
+from harness.claims.plans import refuse_unjudged
 from harness.commands.request import Request, plan
-from harness.deploy import launch
 from harness.deploy.direct import DirectLink
 from harness.deploy.launch import needed
 from harness.driving.plan import Plan
@@ -39,11 +38,10 @@ def test_servers_that_reach_each_other_through_links_need_a_proxy_without_a_faul
     assert "toxiproxy" in needed(asked(backend))
 
 
-def test_a_workload_that_drives_what_none_of_its_checks_takes_is_refused_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_workload_that_drives_what_none_of_its_checks_takes_is_refused_before_anything_runs() -> None:
     scans = replace(COUNTER, functions=COUNTER.functions | {"scan_keys"})
-    monkeypatch.setattr(launch, "catalogue", lambda plan: Catalogue(MEMORY, {"counter": scans}, {}))
     with pytest.raises(UsageError, match=r"workload counter drives scan_keys, which none of its checks takes \(linearizable\)"):
-        check(plan(Request("counter", "memory", 7)))
+        refuse_unjudged(Catalogue(MEMORY, {"counter": scans}, {}))
 
 
 def test_memory_needs_nothing() -> None:

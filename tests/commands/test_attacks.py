@@ -19,6 +19,7 @@ from verified import claim, run, trial, verified, written
 
 from harness.claims import merging as merge
 from harness.claims import nights
+from harness.claims.results import Verify
 from harness.commands.cli import guarded
 from harness.deploy.compose import Composed
 from harness.deploy.process import Processes
@@ -149,7 +150,7 @@ def test_a_night_of_an_impossible_time_is_named_by_its_file(finished: str) -> No
 # Merge
 
 
-def merged(*shards: Path) -> dict[str, Any]:
+def merged(*shards: Path) -> Verify:
     found = [merge.read(shard) for shard in shards]
     Path("merged").mkdir()
     results = merge.merge(found, directory=Path("merged"), command="")
@@ -158,8 +159,8 @@ def merged(*shards: Path) -> dict[str, Any]:
 
 def test_what_was_joined_has_its_evidence_with_it(shard: Path) -> None:
     results = merged(shard)
-    assert results["claims"][0]["evidence"] == ["merged/evidence/0-0.txt"]
-    night = nights.append(Path("nights"), written(Path("merged"), results))
+    assert results.claims[0].evidence == ("merged/evidence/0-0.txt",)
+    night = nights.append(Path("nights"), written(Path("merged"), store.plain(results)))
     assert (night / "evidence" / "0-0.txt").read_text() == "both held k"
 
 

@@ -19,9 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 import pytest
 from third_party import PACKAGE, installed
 
+from harness.claims.results import Run
 from harness.commands.cli import cli, guarded, main
 from harness.commands.drawing import tell
 from harness.deploy import install
@@ -511,7 +513,7 @@ def test_a_directory_without_results_is_named(call: Call) -> None:
     assert "none has no results.json, expected a run directory" in line_of(call("report none"), 64)
 
 
-PLAN = {"backend": "b", "variant": "v", "workloads": [], "concurrency": 1, "seed": 1}
+PLAN = {"backend": "b", "variant": "v", "workloads": ["lock"], "episodes": [{}], "concurrency": 1, "seed": 1}
 RUN = {
     "holdwater": 1,
     "kind": "run",
@@ -526,12 +528,12 @@ RUN = {
 UNFIT = {
     "{": "old/results.json: Input data was truncated",
     "[]": "old/results.json: Expected `object`, got `array`",
-    "{}": "missing required field `holdwater`",
-    json.dumps({**RUN, "kind": "walk"}): "Invalid enum value 'walk'",
+    "{}": "missing required field `kind`",
+    json.dumps({**RUN, "kind": "walk"}): "Invalid value 'walk' - at `$.kind`",
     json.dumps({**RUN, "plan": None}): "Expected `object`, got `null` - at `$.plan`",
     json.dumps({**RUN, "trials": [{"n": 1}]}): "missing required field `checks` - at `$.trials[0]`",
     json.dumps({**RUN, "kind": "verify"}): "missing required field `profile`",
-    json.dumps({"holdwater": 1, "kind": "selftest"}): "old: nothing to draw, expected a run or a verify",
+    json.dumps({"holdwater": 1, "kind": "selftest", "detections": []}): "old: nothing to draw, expected a run or a verify",
 }
 
 
@@ -657,7 +659,7 @@ def test_a_counterexample_stands_though_its_picture_is_missing() -> None:
     def full() -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "timeline.png")
 
-    assert tell(full, {"exit": 1}, None) == 1
+    assert tell(full, msgspec.convert({**RUN, "exit": 1}, Run), None) == 1
 
 
 def test_a_command_that_is_called_with_arguments_records_these(monkeypatch: pytest.MonkeyPatch) -> None:

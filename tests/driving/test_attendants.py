@@ -19,6 +19,7 @@ from harness.driving.run import HISTORY, Catalogue, planted_bugs, run
 from harness.driving.system import Need
 from harness.driving.workload import Attendant, Attended, Workload
 from harness.errors import UsageError
+from harness.judging.gates import validity
 from harness.record.event import Event
 from harness.record.format import load
 
@@ -147,6 +148,17 @@ def test_an_attendant_is_given_the_options_of_its_workload(tmp_path: Path) -> No
     carried_out(tmp_path, ringing(seen), options={"ringing": {"loudness": 7, "weight": 2.0}})
     assert seen.run is not None
     assert seen.run.options == {"loudness": 7}
+
+
+def test_what_an_attendant_records_is_neither_a_fault_nor_in_the_way_of_a_verdict(tmp_path: Path) -> None:
+    def attend(run_: Attended) -> Attendant:
+        return Attendant(client=Answering, steady=lambda: run_.journal.nemesis("loudness", {"decibel": 3}))
+
+    carried_out(tmp_path, ringing(Seen(), attend=attend))
+    (trial,) = load(tmp_path / HISTORY).trials()
+    assert [event.value for event in trial.history.events if event.f == "loudness"] == [{"decibel": 3}]
+    assert trial.history.faults == ()
+    assert next(gate for gate in validity(trial.history) if gate.name == "steady").met
 
 
 # Mutants

@@ -116,6 +116,33 @@ def test_a_field_that_a_third_partys_function_does_not_have_is_malformed(install
         judge(script.history(), None, 5)
 
 
+def rings(installed: dict[tuple[str, str], Any], **more: Any) -> History:
+    """Install a family of bells, and a check that wants what was not used on this one; give a history of one."""
+    installed["models", "bell"] = Family(name="bell", sentence="a bell", functions=frozenset({"ring"}), marks=frozenset({"ring"}))
+    if more:
+        installed["checks", "odd"] = check("odd", kind("odd"), families=("bell",), **more)
+    script = Script()
+    script.operation(1000, 1001, "ring", {}, {})
+    return script.history()
+
+
+@pytest.mark.parametrize("more", [{}, {"wanted": frozenset({"pull"})}])
+def test_a_key_of_a_family_that_no_check_judges_is_unknown_and_named(installed: dict[tuple[str, str], Any], more: dict[str, Any]) -> None:
+    found = verdicts(rings(installed, **more))
+    assert (list(found), found["untaken"].status) == (["untaken"], Status.UNKNOWN)
+    assert "no check takes ring" in found["untaken"].summary
+
+
+def test_a_key_of_a_family_that_its_check_wants_is_taken(installed: dict[tuple[str, str], Any]) -> None:
+    assert list(verdicts(rings(installed, wanted=frozenset({"ring"})))) == ["odd"]
+
+
+def test_a_check_of_a_family_that_is_none_is_refused_with_the_nearest(installed: dict[tuple[str, str], Any]) -> None:
+    installed["checks", "odd"] = check("odd", kind("odd"), families=("leese",))
+    with pytest.raises(UsageError, match="check odd judges the family 'leese', did you mean 'lease'"):
+        every_check()
+
+
 def test_the_workloads_of_a_check_are_those_that_name_it(installed: dict[tuple[str, str], Any]) -> None:
     installed["workloads", "mine"] = SimpleNamespace(checks=("lease",))
     assert workloads_of("lease") == ("acquire", "lock", "mine", "resource")

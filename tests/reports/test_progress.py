@@ -14,15 +14,10 @@ from reports.progress import Live
 
 
 @dataclass(frozen=True)
-class Named:
-    id: str
-
-
-@dataclass(frozen=True)
 class Judged:
-    claim: Named
+    id: str
     verdict: str
-    sentence: str
+    said: str
 
 
 class Terminal(io.StringIO):
@@ -43,7 +38,7 @@ class Clock:
         return self.now
 
 
-VIOLATED = Judged(Named("postgres-async"), "violated", "19 of 20 failovers lost a lock")
+VIOLATED = Judged("postgres-async", "violated", "19 of 20 failovers lost a lock")
 
 
 @pytest.fixture
@@ -86,7 +81,7 @@ def test_elsewhere_there_is_no_escape_and_no_line_over_80_columns() -> None:
     stream = io.StringIO()
     with Live(5, stream) as live:
         live.experiment("x" * 100, 1, 1, 5)
-        live.judged(Judged(Named("a" * 90), "holds", "a \x1b[31m sentence " * 20))
+        live.judged(Judged("a" * 90, "holds", "a \x1b[31m sentence " * 20))
     assert "\x1b" not in stream.getvalue()
     assert max(map(cell_len, stream.getvalue().splitlines())) <= 80
 
@@ -137,7 +132,7 @@ def test_the_terminal_says_what_is_done_now_and_for_how_long(terminal: tuple[Ter
 def test_the_terminal_counts_verdicts_by_word(terminal: tuple[Terminal, Clock, Live]) -> None:
     _, _, live = terminal
     for word in ("holds", "violated", "holds"):
-        live.judged(Judged(Named("c"), word, "s"))
+        live.judged(Judged("c", word, "s"))
     assert plain(live)[2].rstrip() == "so far  ✗ violated 1   ✓ holds 2"
 
 
@@ -146,7 +141,7 @@ def test_no_redrawn_line_is_wider_than_the_terminal(width: int, terminal: tuple[
     _, _, live = terminal
     live.experiment("x" * 100, 1, 1, 5)
     for word in ("violated", "inconclusive", "unavailable", "finding", "not-seen", "as-documented", "holds"):
-        live.judged(Judged(Named("c"), word, "s"))
+        live.judged(Judged("c", word, "s"))
     assert max(map(cell_len, plain(live, width))) <= width
 
 

@@ -57,10 +57,10 @@ def status_of(trial: TrialEvidence, checks: Mapping[str, Verdict]) -> Status:
 
 
 def with_doubt(trial: TrialEvidence) -> dict[str, Verdict]:
-    """Give a trial's verdicts, and an unknown beside them where nothing that was not seen counts.
+    """Give a trial's verdicts, and an unknown beside them where it proves nothing that no anomaly was found.
 
-    It was not valid, its fault was not proved, or it runs a planted bug that no check saw: the system is known to be wrong, so
-    that its trial is not valid. Whether enough was exercised is a claim's question and only shown.
+    So it is where the trial was not valid, where its fault was not proved, and where it runs a planted bug that no check saw: that
+    system is known to be wrong. Whether enough was exercised is a claim's question, and only shown.
     """
     gates = [*trial.validity, *(gate for gate in trial.exposure if gate.name in ESSENTIAL)]
     found = dict(trial.verdicts)

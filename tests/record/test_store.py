@@ -11,7 +11,7 @@ import pytest
 from verified import verified, written
 
 from harness.claims import results as stored
-from harness.errors import UsageError
+from harness.errors import NotWritable, UsageError
 from harness.record import store
 
 
@@ -61,14 +61,14 @@ def test_latest_is_relative_so_that_the_folder_can_be_moved(tmp_path: Path) -> N
 def test_a_folder_of_the_users_called_latest_is_named_and_kept(tmp_path: Path) -> None:
     (tmp_path / "latest").mkdir()
     (tmp_path / "latest" / "mine").write_text("x")
-    with pytest.raises(UsageError, match="latest is not a link of ours"):
+    with pytest.raises(NotWritable, match="latest is not a link of ours"):
         store.create(tmp_path, "one")
     assert [path.name for path in tmp_path.rglob("*")] == ["latest", "mine"]
 
 
 def test_a_file_in_place_of_the_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("x")
-    with pytest.raises(UsageError, match=r"cannot write runs to .*runs: File exists; choose another folder with --out"):
+    with pytest.raises(NotWritable, match=r"cannot write runs to .*runs: File exists; choose another folder with --out"):
         store.create(tmp_path / "runs", "one")
 
 

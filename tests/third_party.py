@@ -9,6 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness import registry
+from harness.judging import checks
+from harness.judging.check import every_check, workloads_of
+from harness.judging.counts import every_count
+from harness.judging.family import answered_here, every_family, nodes_of_ours
+from harness.judging.kind import every_kind
 
 PACKAGE, MODULE = "third-party", "third_party_plugins"
 
@@ -35,3 +40,10 @@ def installed(site: Path, source: str, points: Mapping[str, str]) -> Iterator[No
 def _look_again() -> None:
     importlib.invalidate_caches()
     registry._points.cache_clear()
+    forget()
+
+
+def forget() -> None:
+    """Forget which checks, models and workloads were found."""
+    for each in (every_kind, every_check, every_family, every_count, workloads_of, answered_here, nodes_of_ours, checks._offered):
+        each.cache_clear()

@@ -309,7 +309,8 @@ def live(history: History, anomaly: Anomaly) -> int:
 def _steps(history: History, anomaly: Anomaly) -> list[Operation]:
     named = set(anomaly.operations)
     found = [operation for operation in history.operations() if operation.index in named]
-    return [step for step in found if step.status == "ok" and any((step.result or {}).get(name) is True for name in POSITIVE)]
+    answered = [step for step in found if step.status == "ok" and isinstance(step.result, Mapping)]
+    return [step for step in answered if any(step.result.get(name) is True for name in POSITIVE)]
 
 
 def _span_ns(step: Operation) -> int:

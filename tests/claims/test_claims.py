@@ -539,6 +539,13 @@ def test_a_lease_whose_own_term_reaches_the_contradiction_was_live_from_its_gran
     assert live(script.history(), anomaly(at=3501, since=1301, operations=indices)) == 1301 * NS_PER_MS
 
 
+def test_an_anomaly_of_operations_whose_answers_are_no_objects_was_live_when_it_stood() -> None:
+    script = Script()
+    script.operation(1000, 1001, "ring", {}, 7)
+    indices = (script.index_of(f="ring", type="invoke"),)
+    assert live(script.history(), anomaly("unheard-of", at=2000, operations=indices)) == 2000 * NS_PER_MS
+
+
 def test_a_dedup_key_was_live_from_its_acknowledgement_where_its_anomaly_does_not_say() -> None:
     script = failover_trial("lock", "dedup")
     script.operation(2000, 2001, "check_and_set", {"value": "x", "ttl_ms": None}, {"set": True}, key="t1-dedup-1", process=1)

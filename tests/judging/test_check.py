@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from third_party import forget
 from trials import Script
 
 from harness import registry
@@ -21,8 +22,6 @@ from harness.judging.models.counter import Counter
 from harness.judging.verdict import Anomaly, Status, Verdict, invalid, of_each_kind_first, valid
 from harness.record.history import SPLIT_BRAIN, History, MalformedHistory
 
-CACHED = (every_kind, every_check, every_family, every_count, workloads_of, answered_here, nodes_of_ours)
-
 
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[tuple[str, str], Any]]:
@@ -35,11 +34,6 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[tuple[str, str],
     yield theirs
     monkeypatch.undo()
     forget()
-
-
-def forget() -> None:
-    for each in CACHED:
-        each.cache_clear()
 
 
 def kind(name: str, rank: int = 25) -> Kind:

@@ -1,4 +1,4 @@
-"""How often a lock went on after a holder that had died: a count that a claim may ask for."""
+"""Grants after holders that had died: a count that a claim may ask for."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from harness.record.history import History
 
 
 def granted_after_expiry(history: History) -> int:
-    """Count the grants by which a lock went on after a holder that had not released it, as one that died does not.
+    """Count the grants that followed a holder who never released. A holder that died does not.
 
-    That each came in time, within TTL + skew + one poll, is what spurious-refusal and stuck of the lease rules
-    deny: an attempt invoked after the last instant at which a lease can live may not be refused.
+    Whether each came in time (TTL + skew + one poll) is not counted here. The lease rules say so: past the last instant at which
+    a lease can live no attempt may be refused, which is spurious-refusal, or stuck.
     """
     operations = history.operations()
     releases = {operation.index: operation.start for operation in operations if operation.f == "release"}

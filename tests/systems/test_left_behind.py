@@ -13,6 +13,7 @@ import pytest
 from harness import registry
 from harness.deploy import install
 from harness.deploy.supervisor import processes
+from harness.driving.backend import servers_of
 
 # One of each: those that leave something behind where nobody looks after it.
 DEPLOYMENTS = [
@@ -41,7 +42,7 @@ def ours(out: Path) -> list[str]:
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 @pytest.mark.parametrize(("backend", "variant", "fault"), DEPLOYMENTS)
 def test_nothing_is_left(tmp_path: Path, backend: str, variant: str, fault: str) -> None:
-    if (missing := install.missing(*registry.load("backends", backend).servers(variant))) is not None:
+    if (missing := install.missing(*servers_of(registry.load("backends", backend), variant))) is not None:
         pytest.skip(missing)
     before, out = machine(), tmp_path / "runs"
     options = ["--option", f"variant={variant}", "--repeat", "20", "--seed", "5", "--out", str(out)]

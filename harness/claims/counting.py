@@ -247,9 +247,9 @@ def _trial(claim: Claim, evidence: ExperimentEvidence, trial: TrialEvidence, che
 
 
 def _anomaly(claim: Claim, trial: TrialEvidence, seen: Sighting, named: Collection[str], found: Tally) -> bool:
-    """Put an anomaly to the account; say whether the trial counts as one in which what the claim names was seen.
+    """Put an anomaly to the tally; say whether it is one that the claim counts, so that its trial is a hit.
 
-    `named` are the classes that some claim counts on these trials: what another claim judges puts this one in no doubt.
+    `named` are the classes that some claim counts on the same trials: they are judged there, and leave no doubt here.
     """
     counts = seen.anomaly.kind in claim.anomalies
     if claim.document != "warns":

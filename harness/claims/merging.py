@@ -247,13 +247,17 @@ def _joined_claim(parts: Sequence[tuple[There, Judgement]]) -> Judgement:
 
 
 def _account(shard: There, claim: Judgement) -> Account:
-    """Give what a shard counted; raise UsageError where an earlier version wrote no account."""
-    if claim.account is not None:
-        return claim.account
+    """Give what a shard counted; raise UsageError where an earlier version wrote no account, or where it does not come to the verdict."""
     if claim.verdict is Word.UNAVAILABLE:
         return Account(unknown=claim.missing)
-    again = program.command("judge", str(shard.directory), "--save")
-    raise UsageError(f"{shard.path}: claim {claim.id} has no account, an earlier version wrote it; judge it again first: {again}")
+    again = f"judge it again first: {program.command('judge', str(shard.directory), '--save')}"
+    if claim.account is None:
+        raise UsageError(f"{shard.path}: claim {claim.id} has no account, an earlier version wrote it; {again}")
+    said_of_it = f"{claim.verdict}, {claim.rate or 'no trial'}"
+    comes_to = f"{word(claim.document, claim.account)}, {rate_of(claim.account) or 'no trial'}"
+    if said_of_it != comes_to:
+        raise UsageError(f"{shard.path}: claim {claim.id} is {said_of_it}, but its account comes to {comes_to}; {again}")
+    return claim.account
 
 
 def _unavailable(every: Sequence[Judgement]) -> Judgement:

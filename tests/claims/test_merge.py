@@ -162,6 +162,12 @@ def test_a_claim_of_several_shards_of_which_one_has_no_account_is_refused_with_w
         merged(tmp_path, shard(same("holds", 0, 4)), shard(same("holds", 0, 4, account=None)))
 
 
+def test_an_account_that_does_not_come_to_its_verdict_is_refused(tmp_path: Path) -> None:
+    wrong = same("violated", 1, 4, account={"n": 4})
+    with pytest.raises(UsageError, match=r"claim c is violated, 1 of 4, but its account comes to holds, 0 of 4; judge it again first"):
+        merged(tmp_path, shard(same("holds", 0, 4)), shard(wrong, exit=1))
+
+
 def test_a_claim_without_an_account_that_only_one_shard_judged_is_joined(tmp_path: Path) -> None:
     results = merged(tmp_path, shard(claim("a", "holds", 0, 4, account=None)), shard(claim("b", "holds", 0, 4)))
     assert [each["verdict"] for each in results["claims"]] == ["holds", "holds"]
@@ -209,7 +215,7 @@ def test_numbers_are_those_of_all_trials(tmp_path: Path) -> None:
         {"n": 2, "hits": 1, "contradicting": {"two-holders": 2}, "numbers": {"lease.grants": [1, 9]}, "ttls_ms": [800]},
         {"n": 1, "hits": 1, "contradicting": {"stuck": 1}, "numbers": {"lease.grants": [7]}, "ttls_ms": [800, 12000]},
     ]
-    (joined,) = merged(tmp_path, *(shard(same("violated", 1, 4, account=each), exit=1) for each in accounts))["claims"]
+    (joined,) = merged(tmp_path, *(shard(same("violated", 1, each["n"], account=each), exit=1) for each in accounts))["claims"]
     counts = {"anomalies": {"two-holders": 2, "stuck": 1}, "excused": {}}
     assert joined["numbers"] == {"lease.grants": {"median": 7, "max": 9}, "ttl_ms": [800, 12000], **counts}
 

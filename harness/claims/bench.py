@@ -166,7 +166,8 @@ def control_on_disk(control: Control, plan: Plan, done: Mapping[str, ExperimentE
 
 def _control_runs(control: Control, plan: Plan, directory: Path) -> list[Path]:
     prefix = f"{plan.backend}-{control.check}-{control.mutant}-"
-    found = [path for path in (directory / CONTROLS).glob(f"{prefix}*") if path.name.removeprefix(prefix).isdecimal()]
+    found = [path.parent for path in (directory / CONTROLS).glob(f"{prefix}*/{store.RUN}")]
+    found = [path for path in found if path.name.removeprefix(prefix).isdecimal()]
     return sorted(found, key=lambda path: int(path.name.removeprefix(prefix)))
 
 

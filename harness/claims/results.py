@@ -62,6 +62,13 @@ class TrialResult(msgspec.Struct, frozen=True, kw_only=True):
     gates: tuple[Gate, ...] = ()
 
 
+class Again(msgspec.Struct, frozen=True, kw_only=True):
+    """When and by which commit of Holdwater something was judged again; `environment` is what ran it."""
+
+    at: str
+    commit: str | None
+
+
 class Run(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="run"):
     """What was concluded of a run."""
 
@@ -79,6 +86,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="run"
     voids: tuple[str, ...] = ()
     broken: str | None = None
     operations: dict[str, Count] = {}
+    again: Again | None = None
 
 
 def verdict_of(checks: Mapping[str, CheckResult]) -> Verdict:
@@ -238,6 +246,7 @@ class Verify(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="v
     versions: dict[str, str] = {}
     environment: dict[str, Plain] = {}
     shards: tuple[Shard, ...] = ()
+    again: Again | None = None
     broken: str | None = None
 
     def __post_init__(self) -> None:

@@ -19,7 +19,7 @@ from harness.claims.bench import CONTROLS, EXPERIMENTS, Bench, control_on_disk, 
 from harness.claims.claim import Claim, Claims, Experiment, of_profile
 from harness.claims.counting import ExperimentEvidence
 from harness.claims.file import load, shipped
-from harness.claims.results import FORMAT, Run, Verify
+from harness.claims.results import FORMAT, Again, Run, Verify
 from harness.driving.plan import Plan
 from harness.errors import UsageError
 from harness.record import store
@@ -44,11 +44,16 @@ def judge_again(directory: Path, claims_file: Path | None = None) -> Judged:
     Nothing is written. Raises UsageError where there is nothing to judge, or nothing that says what was asked for.
     """
     store.check_plain(directory)
-    if not _is_verify(directory):
-        if claims_file is not None:
-            raise UsageError(f"{directory} is no verify, expected no claims file with it")
-        return _run_again(directory)
-    return _verify_again(directory, claims_file)
+    if _is_verify(directory):
+        found = _verify_again(directory, claims_file)
+    elif claims_file is None:
+        found = _run_again(directory)
+    else:
+        raise UsageError(f"{directory} is no verify, expected no claims file with it")
+    commit = store.environment()["commit"]
+    again = Again(at=store.now(), commit=None if commit is None else str(commit))
+    runs = {path: msgspec.structs.replace(run, again=again) for path, run in found.runs.items()}
+    return replace(found, runs=runs, results=msgspec.structs.replace(found.results, again=again))
 
 
 def _is_verify(directory: Path) -> bool:
@@ -85,9 +90,9 @@ def _verify_again(directory: Path, claims_file: Path | None) -> Judged:
     runs: dict[str, Run] = {}
     for experiment in asked.experiments_of(chosen, claims.experiments):
         folder = directory / EXPERIMENTS / experiment.name
-        if not folder.is_dir():
-            continue
         store.check_plain(folder)
+        if not (folder / store.RUN).is_file():
+            continue
         plan = asked.plan_of(experiment, record.settings(directory))
         with heartbeat.doing(f"judging {folder}"):
             evidence, judged = bench.experiment(experiment.name)

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from verified import claim, verified, written
 
@@ -76,9 +77,11 @@ def verify(recorded: Path, tmp_path: Path) -> Path:
 
 
 def again(directory: Path, claims: Path | None = None) -> Verify:
+    """Judge it again; leave out when and by whom."""
     found = stored.judge_again(directory, claims).results
     assert isinstance(found, Verify)
-    return found
+    assert found.again is not None
+    return msgspec.structs.replace(found, again=None)
 
 
 def words(found: Verify) -> dict[str, str]:
@@ -150,7 +153,9 @@ def test_the_table_is_printed_as_verify_prints_it(recorded: Path, capsys: pytest
 
 def test_json_is_what_results_json_would_hold(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert guarded(["judge", str(recorded), "--json"]) == 0
-    assert results.convert(json.loads(capsys.readouterr().out)) == again(recorded)
+    told = json.loads(capsys.readouterr().out)
+    assert set(told.pop("again")) == {"at", "commit"}
+    assert results.convert(told) == again(recorded)
 
 
 # What was killed
@@ -169,6 +174,11 @@ def test_a_verify_that_was_killed_is_judged_as_far_as_it_came(verify: Path) -> N
     assert words(found) == {"one": "holds", "two": "inconclusive", "elsewhere": "unavailable"}
     assert found.claims[1].missing == ("experiment second was not run",)
     assert found.exit == 2
+
+
+def test_an_experiment_that_was_killed_before_it_was_recorded_was_not_run(verify: Path) -> None:
+    (verify / "experiments" / "second" / "run.json").unlink()
+    assert again(verify).claims[1].missing == ("experiment second was not run",)
 
 
 def test_an_experiment_that_was_killed_holds_nothing(verify: Path) -> None:

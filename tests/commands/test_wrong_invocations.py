@@ -131,6 +131,8 @@ COMMANDS = [
     ("verify --profile weekly", 64, "--profile: unknown 'weekly'"),
     ("verify --trials 0", 64, "--trials '0', expected a whole number from 1 to 10000"),
     ("verify --trials 10001", 64, "--trials '10001'"),
+    ("judge none", 64, "none/run.json: No such file or directory, expected a file of a run directory"),
+    ("judge none --claims none.toml", 64, "none is no verify, expected no claims file with it"),
     ("verify --claims none.toml", 64, "none.toml: No such file or directory, expected a claims file"),
     ("verify --claims /dev/zero", 64, "/dev/zero: more than 10000000 bytes, expected a claims file"),
     ("verify --claims dir", 64, "dir: Is a directory"),

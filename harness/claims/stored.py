@@ -15,7 +15,7 @@ import msgspec
 from harness import heartbeat, program
 from harness.claims import asked, results
 from harness.claims.asked import CLAIMS, Lack, Settings, VerifyRecord
-from harness.claims.bench import EXPERIMENTS, Bench, control_on_disk, former_results, judge_claim, judge_run, results_of
+from harness.claims.bench import CONTROLS, EXPERIMENTS, Bench, control_on_disk, former_results, judge_claim, judge_run, results_of
 from harness.claims.claim import Claim, Claims, Experiment, of_profile
 from harness.claims.counting import ExperimentEvidence
 from harness.claims.file import load, shipped
@@ -44,11 +44,20 @@ def judge_again(directory: Path, claims_file: Path | None = None) -> Judged:
     Nothing is written. Raises UsageError where there is nothing to judge, or nothing that says what was asked for.
     """
     store.check_plain(directory)
-    if not (directory / EXPERIMENTS).is_dir():
+    if not _is_verify(directory):
         if claims_file is not None:
             raise UsageError(f"{directory} is no verify, expected no claims file with it")
         return _run_again(directory)
     return _verify_again(directory, claims_file)
+
+
+def _is_verify(directory: Path) -> bool:
+    if (directory / EXPERIMENTS).is_dir():
+        return True
+    if (directory / store.RUN).is_file():
+        record = store.read(directory / store.RUN)
+        return isinstance(record, dict) and record.get("kind") == "verify"
+    return isinstance(former_results(directory), Verify)
 
 
 def _run_again(directory: Path) -> Judged:
@@ -70,6 +79,8 @@ def _verify_again(directory: Path, claims_file: Path | None) -> Judged:
         record = msgspec.structs.replace(record, claims_file=Path(claims.source).name, claims_sha256=claims.sha256)
     chosen = _chosen(claims, record, directory, same=same)
     bench = Bench(claims, chosen, directory)
+    for folder in [directory / CONTROLS, *(directory / CONTROLS).glob("*/")]:
+        store.check_plain(folder)
     done: dict[str, ExperimentEvidence] = {}
     runs: dict[str, Run] = {}
     for experiment in asked.experiments_of(chosen, claims.experiments):

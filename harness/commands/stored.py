@@ -122,6 +122,8 @@ def judge(directory: Path, claims_file: Path | None, save: bool, as_json: bool) 
     show(drawing.as_json(judged.results) if as_json else _outcome(judged.results, judged.history))
     for path in kept:
         say(f"the former results are in {path}")
+    if not save:
+        say(f"nothing was written; with --save this replaces {directory / store.RESULTS}")
     return judged.results.exit
 
 

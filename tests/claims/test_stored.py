@@ -292,7 +292,6 @@ def test_nothing_says_what_a_verify_was_asked_for(verify: Path) -> None:
 
 def test_what_was_joined_is_not_judged(tmp_path: Path) -> None:
     joined = written(tmp_path, verified(claim("c", "holds", 0, 4), seed="7, 8"))
-    (joined / "experiments").mkdir()
     with pytest.raises(UsageError, match="was joined from others, expected a verify that ran"):
         again(joined)
 
@@ -311,6 +310,14 @@ def test_a_link_in_a_directory_is_refused(verify: Path, tmp_path: Path) -> None:
     (verify / "claims.toml").unlink()
     (verify / "claims.toml").symlink_to(other(tmp_path, str))
     with pytest.raises(UsageError, match=r"claims.toml is a link, expected plain files"):
+        again(verify)
+
+
+def test_a_link_among_the_controls_is_refused(verify: Path) -> None:
+    (control,) = (verify / "controls").iterdir()
+    moved = control.rename(verify / "moved")
+    control.symlink_to(moved)
+    with pytest.raises(UsageError, match=r"controls/.* is a link, expected plain files"):
         again(verify)
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from harness.driving.nemesis import Fault, Injection, Probe, Words
 from harness.driving.system import Need, PausesClients, Sleeper, System
-from harness.errors import Refused
 from harness.record.history import CLIENTS
 
 
@@ -41,8 +40,7 @@ def _told(sleeper: Sleeper) -> dict[str, str | int]:
 
 
 def _on(system: System, target: str) -> Injection:
-    if not isinstance(system, PausesClients):
-        raise Refused("client-pause needs the clients of a run")
+    assert isinstance(system, PausesClients)
     return ClientPause(system)
 
 

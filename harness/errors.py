@@ -13,7 +13,3 @@ class NotWritable(UsageError):
 
 class Infrastructure(Exception):
     """The machine or a server failed us: exit 3, worth a retry, never a verdict."""
-
-
-class Refused(Exception):
-    """A fault that this deployment cannot have: said beforehand, with the remedy."""

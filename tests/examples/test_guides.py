@@ -150,6 +150,20 @@ def test_a_stored_run_is_judged_again_by_the_packages_check(holdwater: Holdwater
     assert FINDING in " ".join(holdwater("judge", str(condemned[2])).stdout.split())
 
 
+def test_a_field_that_the_packages_family_does_not_know_is_refused(
+    holdwater: Holdwater, condemned: tuple[int, dict[str, Any], Path]
+) -> None:
+    misspelt = (condemned[2] / "history.jsonl").read_text("utf-8").replace("time_ms", "at_ms", 1)
+    (holdwater.at / "misspelt.jsonl").write_text(misspelt, "utf-8")
+    done = holdwater("check", "misspelt.jsonl")
+    assert (done.returncode, "unknown field 'at_ms' of its argument" in done.stderr) == (64, True)
+
+
+def test_an_option_out_of_its_bounds_is_refused(holdwater: Holdwater) -> None:
+    done = holdwater("run", "timers", "--backend", "memory", "--option", "kept=0", "--dry-run")
+    assert (done.returncode, done.stderr.count("\n"), "kept" in done.stderr) == (64, 1, True)
+
+
 def test_a_stored_run_is_drawn_again_by_the_packages_picture(holdwater: Holdwater, condemned: tuple[int, dict[str, Any], Path]) -> None:
     picture = condemned[2] / "timers.png"
     picture.unlink()

@@ -13,7 +13,7 @@ from faults.client_pause import CLIENT_PAUSE
 from harness.driving.plan import Episode, FaultSpec, Plan
 from harness.driving.run import HISTORY, run
 from harness.driving.system import System
-from harness.errors import Refused, UsageError
+from harness.errors import UsageError
 from harness.judging.check import Terms
 from harness.judging.checks import verdicts
 from harness.judging.counts import every_count
@@ -160,11 +160,6 @@ def test_a_run_without_a_resource_or_with_a_node_for_a_target_is_refused(tmp_pat
     with pytest.raises(UsageError, match=said):
         run(plan(**more), fake_catalogue(FakeBackend(), workloads, **{"client-pause": CLIENT_PAUSE}), tmp_path)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_system_without_the_clients_of_a_run_is_refused() -> None:
-    with pytest.raises(Refused):
-        CLIENT_PAUSE.on(FakeSystem(), CLIENTS)
 
 
 def test_a_system_without_a_primary_can_have_it(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.driving.nemesis import Fault, Injection, Probe
+from harness.driving.nemesis import Fault, Injection, Probe, Words
 from harness.driving.system import HasLinks, Link, Need, System
 
 
@@ -44,4 +44,11 @@ def _on(system: System, target: str) -> Injection:
     return Blackout(system, target)
 
 
-BLACKOUT = Fault("blackout", "no client reaches the server; the servers reach each other", _on, lasts_s=1.5, needs=frozenset({Need.LINKS}))
+BLACKOUT = Fault(
+    "blackout",
+    "no client reaches the server; the servers reach each other",
+    _on,
+    lasts_s=1.5,
+    needs=frozenset({Need.LINKS}),
+    words=Words(does="all clients cut from {node}", healed="links to {node} open again", since="all clients were cut from {primary}"),
+)

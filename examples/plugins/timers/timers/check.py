@@ -178,7 +178,11 @@ def _held_across(history: History, terms: Terms) -> int:
 
 
 INDEX = Family(
-    name="timers", sentence="an index of timeouts: timers that are set, listed and taken away", functions=FUNCTIONS, marks=FUNCTIONS
+    name="timers",
+    sentence="an index of timeouts: timers that are set, listed and taken away",
+    functions=FUNCTIONS,
+    marks=FUNCTIONS,
+    fields={SET: (("key", "time_ms"), ()), TAKE: (("key",), ()), LIST: (("now_ms",), ("keys",))},
 )
 PUNCTUAL = Check(
     name="punctual",

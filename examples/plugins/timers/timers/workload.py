@@ -82,6 +82,8 @@ TIMERS = Workload(
     checks=("punctual",),
     generator=_generator,
     options={"kept": 4, "list_percent": 20},
+    least={"kept": 1},
+    most={"list_percent": 100},
     attend=_attend,
     mutants={"forgetful": f"a client that answers before it sends, and forgets every {FORGOTTEN}th timer"},
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -17,7 +18,6 @@ from reports.terminal.lines import (
     QUIET,
     STRONG,
     Lines,
-    Results,
     clean,
     cleaned,
     padded,
@@ -27,8 +27,10 @@ from reports.terminal.lines import (
     wrapped,
 )
 
+Found = Mapping[str, Any]
 
-def doctor(results: Results, *, colour: bool, width: int = 80) -> str:
+
+def doctor(results: Found, *, colour: bool, width: int = 80) -> str:
     """Show what this machine can run, each fault on each backend, and the remedy where something is missing."""
     remedies = _remedies(results)
     sections = [
@@ -42,7 +44,7 @@ def doctor(results: Results, *, colour: bool, width: int = 80) -> str:
     return rendered(spaced(sections), colour=colour)
 
 
-def _remedies(results: Results) -> dict[str, list[str]]:
+def _remedies(results: Found) -> dict[str, list[str]]:
     """Give each remedy with whom it helps, in order of their numbers."""
     found: dict[str, list[str]] = {}
     for backend in results["backends"]:
@@ -59,7 +61,7 @@ def _number_of(remedies: Mapping[str, list[str]], name: str) -> str:
     return next((str(n) for n, (text, helped) in enumerate(remedies.items(), 1) if name in helped or name in text.split()), "")
 
 
-def _machine(results: Results, width: int) -> Lines:
+def _machine(results: Found, width: int) -> Lines:
     cores = phrases.counted(results["cores"] or 0, "core")
     said = f"Python {results['python']}, {results['system']}, {cores}; run as root: {'yes' if results['root'] else 'no'}"
     ended = results.get("ended") or 0
@@ -75,7 +77,7 @@ def _machine(results: Results, width: int) -> Lines:
     return [*wrapped(cleaned(said), width, 2), *more]
 
 
-def _servers(servers: Sequence[Results], remedies: Mapping[str, list[str]], width: int) -> Lines:
+def _servers(servers: Sequence[Found], remedies: Mapping[str, list[str]], width: int) -> Lines:
     lines: Lines = [Text("SERVERS", STRONG)]
     names = max((cell_len(server["name"]) for server in servers), default=0)
     for server in servers:
@@ -89,7 +91,7 @@ def _servers(servers: Sequence[Results], remedies: Mapping[str, list[str]], widt
     return lines if servers else []
 
 
-def _matrix(backends: Sequence[Results], remedies: Mapping[str, list[str]], width: int) -> Lines:
+def _matrix(backends: Sequence[Found], remedies: Mapping[str, list[str]], width: int) -> Lines:
     """Give fault x backend; backends stand side by side, as many as fit, since their number is small and their names are short."""
     names = list(dict.fromkeys(fault for backend in backends for fault in backend["faults"]))
     first = min(max([cell_len(name) for name in names], default=0) + 2 + GAP, width // 2)
@@ -105,8 +107,8 @@ def _matrix(backends: Sequence[Results], remedies: Mapping[str, list[str]], widt
     return lines
 
 
-def _blocks(backends: Sequence[Results], room: int) -> Iterator[list[Results]]:
-    block: list[Results] = []
+def _blocks(backends: Sequence[Found], room: int) -> Iterator[list[Found]]:
+    block: list[Found] = []
     for backend in backends:
         if block and sum(cell_len(clean(each["name"])) + GAP for each in [*block, backend]) > room + GAP:
             yield block
@@ -124,7 +126,7 @@ def _row(head: Text, first: int, cells: Sequence[Text], widths: Sequence[int]) -
     return stripped(Text.assemble(*parts))
 
 
-def _feasible(backend: Results, fault: str, remedies: Mapping[str, list[str]]) -> Text:
+def _feasible(backend: Found, fault: str, remedies: Mapping[str, list[str]]) -> Text:
     if fault not in backend["faults"] or backend["faults"][fault] is not None:
         return Text(*MARKS["unavailable"])
     if backend["missing"] is not None:
@@ -132,14 +134,14 @@ def _feasible(backend: Results, fault: str, remedies: Mapping[str, list[str]]) -
     return Text(*MARKS["holds"])
 
 
-def _numbered(results: Results, remedies: Mapping[str, list[str]], width: int) -> Lines:
+def _numbered(results: Found, remedies: Mapping[str, list[str]], width: int) -> Lines:
     lines: Lines = []
     for number, (text, helped) in enumerate(remedies.items(), 1):
         lines += wrapped(Text.assemble(f"  {number}  ", cleaned(f"{', '.join(helped)}: {text}")), width, 5)
     return [Text("REMEDIES", STRONG), *lines] if lines else []
 
 
-def _impossible(backends: Sequence[Results], width: int) -> Lines:
+def _impossible(backends: Sequence[Found], width: int) -> Lines:
     """Tell why faults are refused; what differs by the fault's name only is told once."""
     told: dict[tuple[str, str], list[str]] = {}
     for backend in backends:
@@ -153,7 +155,7 @@ def _impossible(backends: Sequence[Results], width: int) -> Lines:
     return [Text("WHAT IS NOT POSSIBLE AT ALL", STRONG), *lines] if lines else []
 
 
-def _doctor_end(results: Results, width: int) -> Lines:
+def _doctor_end(results: Found, width: int) -> Lines:
     claims = results["claims"]
     said = f"{claims['runnable']} of {phrases.counted(claims['total'], 'claim')} can run here"
     lacking = claims["unavailable"]

@@ -15,7 +15,6 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -43,7 +42,6 @@ GAP = 2
 INDENT = 4
 REASONS = 5  # shown of each claim; all are in results.json
 Lines = list[Text]
-Results = Mapping[str, Any]
 
 
 def mark(word: str) -> Text:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from harness.judging.verdict import Anomaly
@@ -27,7 +26,7 @@ def draw(directory: Path) -> list[Path]:
     if not timers:
         return []
     path = directory / "timers.png"
-    FigureCanvasAgg(_figure(trial.history, timers, verdict.all_anomalies())).print_png(path)
+    _figure(trial.history, timers, verdict.all_anomalies()).savefig(path)
     return [path]
 
 

@@ -25,11 +25,24 @@ def names(kind: str) -> list[str]:
 
 
 def load(kind: str, name: str) -> Any:
-    """Give a plug-in; raise UsageError with the nearest match where there is none of this name."""
+    """Give a plug-in; raise UsageError with the nearest match where there is none of this name, or where another's package is broken."""
     points = _points(kind)
     if name not in points:
         raise UsageError(f"unknown {kind.removesuffix('s')} {name!r}, {nearest(name, points)}")
-    return points[name].load()
+    point = points[name]
+    return point.load() if _package(point) == OURS else _of_others(kind, point)
+
+
+def _of_others(kind: str, point: EntryPoint) -> Any:
+    """Load a plug-in of another package: a mistake in it is not ours, and its package is named."""
+    whose = f"{kind} {point.name!r} of package {_package(point)} ({point.value})"
+    try:
+        found = point.load()
+    except Exception as error:  # of any kind: somebody else's module raises it
+        raise UsageError(f"{whose} cannot be loaded: {type(error).__name__}: {error}; repair the package, or uninstall it") from error
+    if kind in KINDS and getattr(found, "name", None) != point.name:
+        raise UsageError(f"{whose} is named {getattr(found, 'name', None)!r}, expected an object with the name of its entry point")
+    return found
 
 
 def nearest(name: str, known: Any) -> str:

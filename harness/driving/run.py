@@ -141,7 +141,7 @@ def run(plan: Plan, catalogue: Catalogue, directory: Path, progress: Progress | 
     deployment = Deployment(plan.variant, directory, plan.on, mutant, plan.attach, links)
     with catalogue.backend.open(deployment) as system, _quiet_memory():
         if broken := unkept(system, offers_of(catalogue.backend, plan.variant)):
-            raise TypeError(broken)
+            raise UsageError(broken)
         ran.versions = dict(system.versions)
         with Journal(directory / HISTORY, _header(plan, system, catalogue)) as journal:
             place = _place(plan, catalogue, system, journal)

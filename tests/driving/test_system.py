@@ -16,7 +16,7 @@ from harness.driving.nemesis import refusal, target_of
 from harness.driving.plan import Episode, FaultSpec, Plan
 from harness.driving.run import HISTORY, Catalogue, run
 from harness.driving.system import HasNodes, Need, System, clock_bound_of, heal_all, hurried, roles_of, sides_of, unkept, unsteady
-from harness.errors import Infrastructure
+from harness.errors import Infrastructure, UsageError
 from harness.record.format import load
 
 
@@ -107,6 +107,6 @@ def test_what_a_backend_offers_and_its_system_has_not_is_named_for_each_need() -
 
 
 def test_a_backend_that_offers_what_its_system_has_not_is_a_bug_before_anything_is_driven(tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match=r"bare offers Need\.LINKS"):
+    with pytest.raises(UsageError, match=r"bare offers Need\.LINKS"):
         run(plan(), catalogue(Boastful()), tmp_path)
     assert not (tmp_path / HISTORY).exists()

@@ -115,7 +115,8 @@ def _not_drawn(error: NotDrawn, cause: BaseException) -> Failure:
 def _bug(error: BaseException) -> Failure:
     """Keep the trace in a file, and name it."""
     trace = "".join(traceback.format_exception(error))
-    said = f"a bug of ours, {type(error).__name__}: {error}"
+    package = registry.author(error)
+    said = f"a bug of {'ours' if package == registry.OURS else package}, {type(error).__name__}: {error}"
     for write in (_into_working_directory, _into_temporary_folder):
         try:
             return Failure(f"{said}; its trace is in {write(trace)}", BUG)

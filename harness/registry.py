@@ -73,11 +73,6 @@ def nearest(name: str, known: Any) -> str:
     return f"did you mean {near[0]!r}? T{there_are}" if near else f"t{there_are}"
 
 
-def package(kind: str, name: str) -> str:
-    """Name the package that a plug-in comes from."""
-    return _package(_points(kind)[name])
-
-
 def _package(point: EntryPoint) -> str:
     return point.dist.name if point.dist is not None else OURS
 
@@ -96,7 +91,7 @@ def _twice(kind: str, name: str, packages: set[str]) -> str:
     if OURS in packages:
         theirs = min(packages - {OURS})
         return (
-            f"{kind} {name!r} of package {theirs} has a name that Holdwater has taken; rename it (holdwater list {kind}), or uninstall it"
+            f"{kind} {name!r} of package {theirs} has a name that Holdwater has taken; rename it, or uninstall the package"
         )
     return f"{kind} {name!r} is in two packages, {' and '.join(sorted(packages))}; expected one of them installed"
 

@@ -105,11 +105,8 @@ def _usage(error: click.ClickException) -> str:
 
 def _not_drawn(error: NotDrawn, cause: BaseException) -> Failure:
     found = failure(cause)
-    line = found.line
-    if found.code == BUG and error.package != registry.OURS:
-        line = line.replace("a bug of ours", f"a bug of {error.package}", 1)
     also = f"; also failed: {', '.join(error.also)}" if error.also else ""
-    return Failure(f"{line} (report {error.name}{also})", found.code)
+    return Failure(f"{found.line} (report {error.name}{also})", found.code)
 
 
 def _bug(error: BaseException) -> Failure:

@@ -14,10 +14,12 @@ from rich.text import Text
 from harness.claims.results import Cell, Judgement, TableRow, Verify
 from reports import phrases
 from reports.terminal.lines import (
+    A_BUG,
     GAP,
     INDENT,
     LOUD,
     MARKS,
+    NOT_USABLE,
     QUIET,
     REASONS,
     STRONG,
@@ -340,4 +342,4 @@ def meaning(results: Verify) -> str:
         return and_more(firm) if firm else "contradicts the document, and --strict was given"
     if code == 2:
         return and_more(told) if told else "nothing was judged"
-    return {3: "the machine or a server failed; run it again", 70: "a bug of ours; it says nothing of the system"}.get(code, "interrupted")
+    return {3: "the machine or a server failed; run it again", 64: NOT_USABLE, 70: A_BUG}.get(code, "interrupted")

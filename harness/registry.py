@@ -90,9 +90,7 @@ def _points(kind: str) -> dict[str, EntryPoint]:
 def _twice(kind: str, name: str, packages: set[str]) -> str:
     if OURS in packages:
         theirs = min(packages - {OURS})
-        return (
-            f"{kind} {name!r} of package {theirs} has a name that Holdwater has taken; rename it, or uninstall the package"
-        )
+        return f"{kind} {name!r} of package {theirs} has a name that Holdwater has taken; rename it, or uninstall the package"
     return f"{kind} {name!r} is in two packages, {' and '.join(sorted(packages))}; expected one of them installed"
 
 

@@ -154,7 +154,10 @@ def _claims(directory: Path, record: VerifyRecord, claims_file: Path | None) -> 
     if claims_file is not None:
         return of_profile(load(claims_file), record.profile)
     if (directory / CLAIMS).is_file():
-        return of_profile(load(directory / CLAIMS), record.profile)
+        try:
+            return of_profile(load(directory / CLAIMS), record.profile)
+        except UsageError as error:
+            raise UsageError(f"{error}; the verify was run by this file: perhaps a plug-in that it needs is not installed now") from None
     ours = shipped()
     if ours.sha256 != record.claims_sha256:
         judged = f"{record.claims_file or 'a claims file'} (SHA-256 {(record.claims_sha256 or 'not recorded')[:SHORT]})"

@@ -81,13 +81,6 @@ class Ran:
 
 def check_plan(plan: Plan, catalogue: Catalogue) -> None:
     """Raise UsageError where the parts of a plan do not fit each other, before anything is started."""
-    try:
-        _check_plan(plan, catalogue)
-    except Misfit as error:
-        raise UsageError(f"{error} (package {registry.author(error)})") from error
-
-
-def _check_plan(plan: Plan, catalogue: Catalogue) -> None:
     backend = catalogue.backend
     if plan.on not in (grounds := grounds_of(backend)):
         raise UsageError(f"{backend.name} does not run on {plan.on}, only on {' or '.join(grounds)}")

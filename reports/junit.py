@@ -1,4 +1,4 @@
-"""junit.xml of a run or of the main job, for a CI's list of tests: it follows the exit code (SPEC 8).
+"""junit.xml of a run or of the main job, for a CI's list of tests: it follows the exit code.
 
 What the exit code counts is a failure; what the machine or a bug of ours broke, an error. A contradiction that
 is expected passes and says its sentence in system-out; what cannot be tested here is skipped. So that a list

@@ -630,8 +630,8 @@ def test_a_night_is_kept_also_where_a_report_of_its_verify_failed(call: Call, ot
 def test_an_entry_point_that_is_no_report_is_named(call: Call, others_report: Callable[[str], None]) -> None:
     others_report("mine = writes")
     code, _, err = call("run lock --backend memory --time-limit 0.2 --seed 1 --json")
-    assert code == 70
-    assert "entry point 'mine' of holdwater.reports is <function writes" in err
+    assert code == 64
+    assert f"reports 'mine' of package {PACKAGE} (third_party_plugins:writes) is named None" in err
 
 
 def test_a_name_that_two_packages_use_is_refused(call: Call, others_report: Callable[[str], None]) -> None:
@@ -860,3 +860,8 @@ def test_a_run_that_did_not_end_is_named_as_one_with_the_command_that_judges_it(
         64,
         True,
     )
+
+
+def test_an_end_of_the_process_from_within_is_no_verdict(call: Call, broken: Callable[[BaseException], None]) -> None:
+    broken(SystemExit(0))
+    assert line_of(call("broken"), 70).startswith("a bug of ours, RuntimeError: a command ended by SystemExit(0); its trace is in ")

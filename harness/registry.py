@@ -54,7 +54,7 @@ def _of_others(kind: str, point: EntryPoint) -> Any:
     whose = f"{kind} {point.name!r} of package {_package(point)} ({point.value})"
     try:
         found = point.load()
-    except Exception as error:  # of any kind: somebody else's module raises it
+    except (Exception, SystemExit) as error:  # of any kind: somebody else's module raises it
         raise UsageError(f"{whose} cannot be loaded: {type(error).__name__}: {error}; repair the package, or uninstall it") from error
     if kind in KINDS:
         if getattr(found, "name", None) != point.name:

@@ -7,13 +7,17 @@ from harness.driving.plan import Plan
 from harness.driving.run import Catalogue
 from harness.errors import UsageError
 from harness.judging.checks import unjudged
+from harness.judging.kind import every_kind
 
 
 def check(plan: Plan) -> None:
     """Raise UsageError where the parts of a plan do not fit each other, or a workload drives what none of its checks takes.
 
+    Also where two checks have one name for their classes of anomalies: it would be found out only with a counterexample at hand.
+
     Raises Infrastructure where a variable names a server that is none.
     """
+    every_kind()
     launch.check(plan)
     refuse_unjudged(launch.catalogue(plan))
 

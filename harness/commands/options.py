@@ -26,6 +26,8 @@ class Command(click.Command):
             return super().invoke(ctx)
         except BrokenPipeError as error:
             raise Infrastructure(f"a pipe broke: {error}") from error
+        except SystemExit as error:  # of a plug-in: an end without a verdict, which must not look like one
+            raise RuntimeError(f"a command ended by {error!r}").with_traceback(error.__traceback__) from None
 
 
 def command(name: str | None = None) -> Callable[[Callable[..., int]], click.Command]:

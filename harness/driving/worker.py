@@ -17,6 +17,7 @@ from harness.driving.generator import NS_PER_S, Context, Generator, Invocation, 
 from harness.driving.plan import Plan
 from harness.driving.system import System, sides_of
 from harness.driving.workload import Attendant
+from harness.errors import UsageError
 from harness.record.journal import Journal
 from harness.shape import held
 
@@ -201,6 +202,10 @@ class Worker:
 
     def _invoke(self, invocation: Invocation, context: Context) -> None:
         place, f, key = self.place, invocation.f, invocation.key
+        if not _of_trial(key, context.prefix):
+            raise UsageError(
+                f"{f} on key {key!r}, expected one that begins with {context.prefix!r} (context.prefix): a trial has keys of its own"
+            )
         if self._client is None:
             self._client = place.client(self.side)
         for attendant in place.attendants:
@@ -221,3 +226,8 @@ class Worker:
 
     def _stopped(self) -> bool:
         return self.place.stages.now.stopped
+
+
+def _of_trial(key: str, prefix: str) -> bool:
+    """Say whether a key is of this trial, and of none that has more digits."""
+    return isinstance(key, str) and key.startswith(prefix) and not key[len(prefix) : len(prefix) + 1].isdigit()

@@ -136,6 +136,11 @@ class Workload:
         return None
 
     @property
+    def driven_at_most(self) -> frozenset[str]:
+        """Give the functions that it drives on a backend that offers all."""
+        return self.functions | self.optional
+
+    @property
     def counts(self) -> frozenset[str]:
         """Give the functions by which its share of a trial is counted."""
-        return self.counted or self.functions | self.optional
+        return self.counted or self.driven_at_most

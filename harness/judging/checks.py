@@ -12,14 +12,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import compress
+from typing import Any
 
 from harness import registry
 from harness.errors import UsageError
-from harness.judging.check import Budget, Check, Terms, every_check, functions_of
+from harness.judging.check import Budget, Check, Terms, every_check, families_of, functions_of
 from harness.judging.checkers import Checker
 from harness.judging.family import Family, every_family
 from harness.judging.model import Model
-from harness.judging.verdict import Verdict, combine, unknown
+from harness.judging.verdict import Status, Verdict, combine, unknown
 from harness.judging.vocabulary import refuse_unfit
 from harness.record.history import NEMESIS, Event, History, MalformedHistory
 from harness.registry import nearest
@@ -100,9 +101,11 @@ def _refuse_unknown(history: History) -> None:
     """Raise MalformedHistory on a function that a foreign history has and no model knows, or not the one of its key: a typo, perhaps."""
     known = frozenset().union(*(family.functions for family in every_family().values()))
     for events in _by_key(history).values():
-        family = _claimed(events, {event.f for event in events})
+        used = _used(events)
+        family = _claimed(events, used)
         if family is not None:
-            _refuse_foreign(events, family, beside=known)
+            had_effect = [event for event in events if event.f in used or event.f not in known]
+            _refuse_foreign(had_effect, family, beside=known)
         elif (alien := next((event for event in events if event.f not in known and event.f not in _offered()), None)) is not None:
             place = f"(event {alien.index}, key {alien.key!r})"
             raise MalformedHistory(f"unknown f {alien.f!r} {place}, {nearest(alien.f, known | _offered())}", event=alien.index)
@@ -144,7 +147,25 @@ def trial_verdicts(history: History, terms: Terms | None = None) -> dict[str, Ve
     """Judge a trial of a run: by the checks of its keys, and by those of whole trials that its faults and the bound call for."""
     terms = Terms() if terms is None else terms
     whole = [check for check in every_check().values() if check.whole and _takes_part(check, history, terms)]
-    return {**verdicts(history, terms), **{check.name: _carried_out(check, history, terms) for check in whole}}
+    found = {**verdicts(history, terms), **{check.name: _carried_out(check, history, terms) for check in whole}}
+    return {**found, **_left_undone(history, found)}
+
+
+def _left_undone(history: History, found: Mapping[str, Verdict]) -> dict[str, Verdict]:
+    """Give an unknown for each check that a workload of the run names, that has not judged, and whose functions were answered."""
+    answered = {event.f for event in history.events if event.type == "ok"}
+    named = [registry.load("workloads", name).checks for name in _workloads(history)]
+    checks = [every_check()[name] for name in dict.fromkeys(name for names in named for name in names) if name in every_check()]
+    undone = {}
+    for check in checks:
+        marks = check.wanted or frozenset().union(*(family.marks for family in families_of(check)))
+        if check.name not in found and (met := answered & marks):
+            undone[check.name] = unknown(f"it has judged nothing, though {', '.join(sorted(met))} was answered")
+    return undone
+
+
+def _workloads(history: History) -> list[str]:
+    return [name for name in (history.header.workloads if history.header else ()) if name in registry.names("workloads")]
 
 
 def _takes_part(check: Check, history: History, terms: Terms) -> bool:
@@ -176,7 +197,26 @@ def _wanted(check: Check, part: History) -> History | None:
 
 
 def _carried_out(check: Check, history: History, terms: Terms) -> Verdict:
-    return guarded(check.name, lambda given: check.judge(given, terms))(history)
+    found = guarded(check.name, lambda given: check.judge(given, terms))(history)
+    wrong = _unfit(found, check, history)
+    return found if wrong is None else unknown(f"the {check.name} check gave {wrong}")
+
+
+def _unfit(found: Any, check: Check, history: History) -> str | None:
+    """Say why what a check gave is no verdict on this history; None where it is one. A third party's may be anything."""
+    if not isinstance(found, Verdict) or not isinstance(found.status, Status) or not isinstance(found.summary, str):
+        return f"{found!r}, expected a Verdict with a status and a summary"
+    anomalies = found.all_anomalies()
+    if (found.status is Status.INVALID) != bool(anomalies):
+        return f"{found.status} with {len(anomalies)} anomalies, expected some where it is invalid, and none elsewhere"
+    invoked = {event.index for event in history.events if event.type == "invoke"} if anomalies else set()
+    kinds = {kind.name for kind in check.kinds}
+    for anomaly in anomalies:
+        if anomaly.kind not in kinds:
+            return f"an anomaly of class {anomaly.kind!r}, expected {' or '.join(sorted(kinds))}"
+        if not anomaly.operations or not invoked.issuperset(anomaly.operations) or type(anomaly.at) is not int:
+            return f"{anomaly!r}, expected the indices of invocations of this history, and a time in ns"
+    return None
 
 
 def _counted(verdict: Verdict, history: History) -> Verdict:

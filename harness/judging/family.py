@@ -11,8 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import combinations
 
 from harness import registry
+from harness.errors import UsageError
 from harness.judging.model import Model
 from harness.record.history import Event
 
@@ -51,7 +53,11 @@ class Family:
 @cache
 def every_family() -> Mapping[str, Family]:
     """Give the installed families by name, in the order in which they take a key."""
-    found = [registry.load("models", name) for name in registry.names("models")]
+    found: list[Family] = [registry.load("models", name) for name in registry.names("models")]
+    for family, other in combinations(found, 2):
+        if shared := family.marks & other.marks:
+            said = f"model {family.name} is recognised by {', '.join(sorted(shared))}, as model {other.name} is"
+            raise UsageError(f"{said}; expected marks of its own, or a check of the other's keys (families)")
     return {family.name: family for family in sorted(found, key=lambda family: (family.rank, family.name))}
 
 

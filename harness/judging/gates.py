@@ -169,7 +169,7 @@ def driven(history: History) -> tuple[str, ...]:
 
 
 def _workload(history: History, operations: Sequence[Operation], workload: str, needed: Mapping[str, int], *, expected: bool) -> list[Gate]:
-    functions = _counted(workload)
+    functions = _counted(workload, driven(history))
     mine = [operation for operation in operations if functions is None or operation.f in functions]
     during, healed = _fault_span(history)
     after = -1 if not expected else healed
@@ -182,9 +182,16 @@ def _workload(history: History, operations: Sequence[Operation], workload: str, 
     return [at_least(f"{name}:{workload}", needed[name], measured[name]) for name in names]
 
 
-def _counted(workload: str) -> frozenset[str] | None:
-    """Give the functions by which a workload's share of a trial is counted; None, which is every one, where it is not installed here."""
-    return frozenset(registry.load("workloads", workload).counts) if workload in registry.names("workloads") else None
+def _counted(workload: str, beside: Iterable[str]) -> frozenset[str] | None:
+    """Give the functions by which a workload's share of a trial is counted; None, which is every one, where it is not installed here.
+
+    What a workload beside it drives too says nothing of its own share, and is left out.
+    """
+    there = registry.names("workloads")
+    if workload not in there:
+        return None
+    shared = [registry.load("workloads", name).driven_at_most for name in beside if name in there and name != workload]
+    return frozenset(registry.load("workloads", workload).counts).difference(*shared)
 
 
 def names() -> list[str]:

@@ -16,10 +16,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from harness.errors import UsageError
 from harness.record.format import END_MARK, encode
 from harness.record.history import NEMESIS, Event, EventType, Header
 
 FLUSH_S = 0.02
+SHOWN = 200  # characters of a value in an error
 CLOCK_PAIR_NS = 100_000
 
 
@@ -52,7 +54,7 @@ class Journal:
         self._path = path
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_EXCL, 0o644)
         self._closing = threading.Event()
-        self._failure: OSError | None = None
+        self._failure: Exception | None = None
         try:
             os.write(self._file, encode(header))
         except OSError as error:
@@ -75,7 +77,7 @@ class Journal:
             raise self._failure
 
     @property
-    def failure(self) -> OSError | None:
+    def failure(self) -> Exception | None:
         """Give why nothing is written any more, None if all is well."""
         return self._failure
 
@@ -137,23 +139,33 @@ class Journal:
             if ended:
                 os.write(self._file, END_MARK)
             os.fsync(self._file)
-        except OSError as error:
+        except (OSError, UsageError) as error:
             self._failure = self._named(error)
 
     def _write_forever(self) -> None:
         while not self._closing.wait(FLUSH_S):
             try:
                 self._flush()
-            except OSError as error:  # disk full, folder gone: said once, at the end, as the machine's fault
+            except (OSError, UsageError) as error:  # disk full, folder gone, no JSON: said once, and nothing is written after the gap
                 self._failure = self._named(error)
                 return
 
-    def _named(self, error: OSError) -> OSError:
-        return OSError(error.errno, error.strerror, str(self._path))
+    def _named(self, error: OSError | UsageError) -> Exception:
+        return OSError(error.errno, error.strerror, str(self._path)) if isinstance(error, OSError) else error
 
     def _flush(self) -> None:
         with self._lock:
             events, self._queue = self._queue, []
-        data = b"".join(encode(event) for event in events)
+        data = b"".join(map(_line, events))
         while data:
             data = data[os.write(self._file, data) :]
+
+
+def _line(event: Event) -> bytes:
+    """Give an event's line; raise UsageError where a plug-in gave a value that JSON cannot hold: what follows would hide the gap."""
+    try:
+        return encode(event)
+    except Exception as error:  # of any kind: the value is somebody else's
+        value = event.value if len(repr(event.value)) <= SHOWN else f"a {type(event.value).__name__}"
+        said = f"{event.type} of {event.f} by process {event.process} holds {value!r}, which is no JSON ({error})"
+        raise UsageError(f"{said}; expected texts, numbers, lists and tables") from error

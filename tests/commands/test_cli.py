@@ -858,3 +858,8 @@ def test_a_run_that_did_not_end_is_named_as_one_with_the_command_that_judges_it(
         64,
         True,
     )
+
+
+def test_an_end_of_the_process_from_within_is_no_verdict(call: Call, broken: Callable[[BaseException], None]) -> None:
+    broken(SystemExit(0))
+    assert line_of(call("broken"), 70).startswith("a bug of ours, RuntimeError: a command ended by SystemExit(0); its trace is in ")

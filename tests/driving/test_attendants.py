@@ -260,3 +260,20 @@ def test_a_fault_on_clients_is_refused_where_no_workload_has_what_it_needs(tmp_p
     episode = Episode((FaultSpec("hush"),), quiet_s=0.1, fault_s=0.1, after_s=0.1)
     with pytest.raises(UsageError, match=r"fault hush needs a client that holds a lock .*; expected workload resource"):
         run(Plan("fake", "default", ("lock",), (episode,), seed=1), fake_catalogue(FakeBackend(), ("lock",), hush=hush), tmp_path)
+
+
+@dataclass(frozen=True, slots=True)
+class Strange(Ringing):
+    """Rings on a key that is not of its trial."""
+
+    key: str = "bell"
+
+    def next(self, context: Context) -> tuple[Invocation | None, Ringing]:
+        return (None if context.phase == "final" else Invocation("ring", self.key, {})), self
+
+
+@pytest.mark.parametrize("key", ["bell", "t", "t12-bell", "T1-bell"])
+def test_a_key_that_is_not_of_its_trial_is_refused(tmp_path: Path, key: str) -> None:
+    """The next trial would meet what this one left, and accuse the system of it."""
+    with pytest.raises(UsageError, match=rf"ring on key '{key}', expected one that begins with 't1'"):
+        carried_out(tmp_path, ringing(Seen(), generator=lambda options, functions: Strange(key)))

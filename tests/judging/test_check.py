@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -28,7 +29,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[tuple[str, str],
     """Give the plug-ins of a third party, by kind and name: what a test puts there is installed beside ours."""
     theirs: dict[tuple[str, str], Any] = {}
     names, load = registry.names, registry.load
-    monkeypatch.setattr(registry, "names", lambda kind: sorted([*names(kind), *(name for of, name in theirs if of == kind)]))
+    monkeypatch.setattr(registry, "names", lambda kind: sorted({*names(kind), *(name for of, name in theirs if of == kind)}))
     monkeypatch.setattr(registry, "load", lambda kind, name: theirs.get((kind, name)) or load(kind, name))
     forget()
     yield theirs
@@ -78,8 +79,8 @@ def test_two_checks_with_one_name_for_a_gate_are_refused(installed: dict[tuple[s
 
 
 def test_a_model_that_no_check_names_is_judged_for_linearizability(installed: dict[tuple[str, str], Any]) -> None:
-    installed["models", "odd"] = Family(
-        name="odd", sentence="odd", functions=frozenset({"increment", "get"}), marks=frozenset({"increment"}), rank=5, model=Counter()
+    installed["models", "counter"] = Family(  # in place of ours
+        name="odd", sentence="odd", functions=frozenset({"increment", "get"}), marks=frozenset({"increment"}), model=Counter()
     )
     assert "odd" in {family.name for family in every_family().values() if family.linearizable}
     script = Script()
@@ -191,9 +192,10 @@ def test_a_whole_check_that_raises_is_unknown(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_check_is_told_of_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     def judged(history: History, terms: Terms) -> Verdict:
-        return invalid("late", [Anomaly("odd", None, (0,), 0, f"{terms.bound_ns}")])
+        return invalid("late", [Anomaly("odd", None, (history.operations()[0].index,), 0, f"{terms.bound_ns}")])
 
-    monkeypatch.setattr(checks, "every_check", lambda: {"odd": Check(name="odd", sentence="odd", kinds=(), judge=judged, needs_bound=True)})
+    odd = Check(name="odd", sentence="odd", kinds=(kind("odd"),), judge=judged, needs_bound=True)
+    monkeypatch.setattr(checks, "every_check", lambda: {"odd": odd})
     found = trial_verdicts(trial("try_acquire"), Terms(bound_ns=7))["odd"]
     assert found.all_anomalies()[0].message == "7"
 
@@ -233,3 +235,51 @@ def test_what_is_answered_by_a_workload_itself_is_known_by_its_functions_and_its
 
 def test_a_check_takes_the_functions_of_its_families() -> None:
     assert functions_of(every_check()["dedup"]) == every_family()["dedup"].functions
+
+
+# What somebody else's plug-in must not do
+
+
+def test_a_model_that_is_recognised_by_a_function_of_another_is_refused(installed: dict[tuple[str, str], Any]) -> None:
+    """It would take the other's keys, and with them what its checks would see."""
+    installed["models", "odd"] = Family(name="odd", sentence="odd", functions=frozenset({"increment"}), marks=frozenset({"increment"}))
+    with pytest.raises(UsageError, match=r"model (odd|counter) is recognised by increment, as model (odd|counter) is"):
+        every_family()
+
+
+def told(*operations: int, name: str = "odd", at: Any = 1) -> Verdict:
+    return Verdict(Status.INVALID, "told", (Anomaly(name, "k", operations, at, "told"),))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (True, "True, expected a Verdict with a status and a summary"),
+        (None, "None, expected a Verdict with a status and a summary"),
+        (Verdict(Status.VALID, None), "expected a Verdict with a status and a summary"),  # type: ignore[arg-type]
+        (Verdict(Status.INVALID, "told"), "invalid with 0 anomalies, expected some where it is invalid, and none elsewhere"),
+        (Verdict(Status.VALID, "told", told(0).anomalies), "valid with 1 anomalies"),
+        (told(0, name="two-holders"), "an anomaly of class 'two-holders', expected odd"),
+        (told(), "expected the indices of invocations of this history, and a time in ns"),
+        (told(10**9), "expected the indices of invocations of this history, and a time in ns"),
+        (told(0, at=None), "expected the indices of invocations of this history, and a time in ns"),
+    ],
+)
+def test_what_a_check_gives_that_is_no_verdict_on_the_history_is_unknown(
+    installed: dict[tuple[str, str], Any], given: Any, said: str
+) -> None:
+    installed["checks", "odd"] = replace(check("odd", kind("odd"), families=("counter",)), judge=lambda history, terms: given)
+    script = Script()
+    script.operation(1000, 1001, "increment", {"delta": 1, "ttl_ms": None}, {"value": 1})
+    found = verdicts(script.history())["odd"]
+    assert found.status is Status.UNKNOWN
+    assert found.summary.startswith("the odd check gave ")
+    assert said in found.summary
+
+
+def test_a_check_of_a_workload_that_has_judged_nothing_is_unknown_though_its_functions_were_answered() -> None:
+    script = Script(workloads=("dedup",))
+    script.operation(1000, 1001, "check_and_set", {"value": "v", "ttl_ms": None}, {"set": True})
+    script.operation(1002, 1003, "increment", {"delta": 1, "ttl_ms": None}, {"value": 1})  # on the same key: no family takes it
+    found = trial_verdicts(script.history())["dedup"]
+    assert (found.status, found.summary) == (Status.UNKNOWN, "it has judged nothing, though check_and_set was answered")

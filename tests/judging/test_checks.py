@@ -13,7 +13,7 @@ from msgspec.structs import replace as replace_fields
 
 from harness.errors import UsageError
 from harness.judging import checks
-from harness.judging.check import Check, Terms, every_check, families_of
+from harness.judging.check import Check, Kind, Terms, every_check, families_of
 from harness.judging.checks import families, guarded, judge, untaken, verdicts
 from harness.judging.family import every_family
 from harness.judging.models.register import Register
@@ -46,12 +46,15 @@ def history(*calls: Call, process: int = 0) -> History:
     return History(tuple(events), complete=True)
 
 
-def anomaly() -> Anomaly:
-    return Anomaly("kind", "key", (0,), 0, "wrong")
+KIND = Kind(name="kind", rule="A rule.", heading="{key}", one="One", many="{n}")
+
+
+def anomaly(operation: int = 0) -> Anomaly:
+    return Anomaly("kind", "key", (operation,), 0, "wrong")
 
 
 def check(name: str, judged: Callable[[History, Terms], Verdict], families: tuple[str, ...] = (), **more: Any) -> Check:
-    return Check(name=name, sentence="a check of a test", kinds=(), judge=judged, families=families, **more)
+    return Check(name=name, sentence="a check of a test", kinds=(KIND,), judge=judged, families=families, **more)
 
 
 def install(monkeypatch: pytest.MonkeyPatch, *installed: Check) -> None:
@@ -266,11 +269,14 @@ ORDERS = {
 
 @pytest.mark.parametrize(("statuses", "worst"), ORDERS.items())
 def test_worst_wins_over_families(monkeypatch: pytest.MonkeyPatch, statuses: tuple[Status, Status], worst: Status) -> None:
-    made = {Status.VALID: valid("v"), Status.UNKNOWN: unknown("u"), Status.INVALID: invalid("i", [anomaly()])}
-    said = {family: made[status] for family, status in zip(("counter", "dedup"), statuses, strict=True)}
-    install(
-        monkeypatch, check("one", lambda history, terms: said[terms.family.name if terms.family else ""], families=("counter", "dedup"))
-    )
+    said = dict(zip(("counter", "dedup"), statuses, strict=True))
+
+    def judged(history: History, terms: Terms) -> Verdict:
+        first = next(event.index for event in history.events if event.type == "invoke")
+        made = {Status.VALID: valid("v"), Status.UNKNOWN: unknown("u"), Status.INVALID: invalid("i", [anomaly(first)])}
+        return made[said[terms.family.name if terms.family else ""]]
+
+    install(monkeypatch, check("one", judged, families=("counter", "dedup")))
     assert verdicts(history(COUNT, WIN))["one"].status is worst
 
 
@@ -294,7 +300,7 @@ def test_a_check_that_nests_too_deep_is_unknown() -> None:
 
 
 def test_a_check_that_raises_hides_no_other_checks_anomaly(monkeypatch: pytest.MonkeyPatch) -> None:
-    other = check("other", lambda history, terms: invalid("i", [anomaly()]), families=("dedup",))
+    other = check("other", lambda history, terms: invalid("i", [anomaly(history.operations()[0].index)]), families=("dedup",))
     install(monkeypatch, check("dedup", lambda history, terms: raises(history), families=("dedup",)), other)
     assert {name: each.status for name, each in verdicts(history(WIN)).items()} == {"dedup": Status.UNKNOWN, "other": Status.INVALID}
 
@@ -320,3 +326,9 @@ def test_values_of_a_wrong_shape_are_malformed_and_never_a_verdict() -> None:
     for call in (ACQUIRE, COUNT, SWAP):
         with pytest.raises(MalformedHistory):
             judge(history((call[0], call[1], 7, 7)), None, 5)
+
+
+def test_what_failed_decides_no_keys_family_where_a_strange_function_is_refused() -> None:
+    won_twice = history(WIN, WIN, ("dedup", "increment", {"delta": 1, "ttl_ms": None}, None))
+    failed = replace_fields(won_twice.events[-1], type="fail")
+    assert judge(replace(won_twice, events=(*won_twice.events[:-1], failed)), None, 5).status is Status.INVALID

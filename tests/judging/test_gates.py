@@ -393,3 +393,11 @@ def test_writes_of_holders_that_have_been_succeeded_are_counted() -> None:
     argument = {"lock": "t1-lock", "value": 1, "fencing_token": 7, "checked": True}
     script.operation(2600, 2601, "resource_write", argument, {"written": False}, key="t1-record-0")
     assert measured(script.history(), "stale_writes_tried", needed={"stale_writes_tried": 1}) == 1
+
+
+def test_what_a_workload_beside_it_drives_too_counts_for_no_share() -> None:
+    """Else the one that did nothing would be taken for exercised by the other's work."""
+    script = quiet_trial("lock", "resource")
+    script.operation(300, 310, "try_acquire", {"owner": "a", "ttl_ms": 800}, {"granted": True, "fencing_token": 1}, key="t1-lock-9")
+    counted = {gate.name: gate.measured for gate in exposure(script.history())}
+    assert (counted["acknowledged_after:lock"], counted["acknowledged_after:resource"]) == (0, 24)

@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from harness.driving.client import Completion
+from harness.errors import UsageError
 from harness.record.format import load, parse
 from harness.record.history import NEMESIS, Event, Header
 from harness.record.journal import CLOCK_PAIR_NS, Journal
+from harness.waiting import wait_for
 
 DEADLINE_S = 60.0
 THREADS, EACH = 8, 150
@@ -251,3 +253,36 @@ def test_the_wall_time_of_a_clock_pair_is_the_machines(tmp_path: Path) -> None:
     with Journal(path, HEADER) as journal:
         journal.sample_clock()
     assert before <= load(path).events[0].value["wall"] <= time.time_ns()
+
+
+class Unwritable:
+    """A value that JSON has no word for."""
+
+    def __repr__(self) -> str:
+        return "<unwritable>"
+
+
+def unwritable(path: Path) -> str:
+    """Record a value that cannot be written between others that can; give what is said."""
+    journal = Journal(path, HEADER)
+    journal.__enter__()
+    for number, value in enumerate((1, Unwritable(), 3)):
+        journal.append(number, "invoke", "write", "k", value)
+        wait_for(lambda tried=number: None if journal.failure or tried != 1 else "no failure yet", 10, "the writer's failure")
+    with pytest.raises(UsageError) as error:
+        journal.__exit__(None, None, None)
+    return str(error.value)
+
+
+def test_a_value_that_is_no_json_is_told_with_its_event(tmp_path: Path) -> None:
+    said = unwritable(tmp_path / "h.jsonl")
+    assert said.startswith("invoke of write by process 1 holds <unwritable>, which is no JSON (")
+    assert said.endswith("); expected texts, numbers, lists and tables")
+
+
+def test_nothing_is_written_after_a_gap_and_no_end_mark(tmp_path: Path) -> None:
+    """A history with a hole in it would accuse the system of what it has not done."""
+    unwritable(tmp_path / "h.jsonl")
+    history = load(tmp_path / "h.jsonl")
+    assert not history.complete
+    assert {event.index for event in history.events} <= {0}

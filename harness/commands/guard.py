@@ -1,8 +1,8 @@
 """Whatever a command raises becomes one line and an exit code (README).
 
 Three families: UsageError, the user's (64); Infrastructure, the machine's or a server's (3); everything else
-is a bug (70), ours or of the package whose code raised it, its trace in a file. A history that cannot be read is the user's where the user named it, and ours
-where we wrote it.
+is a bug (70), ours or of the package whose code raised it, its trace in a file. A history that cannot be read
+is the user's where the user named it, and ours where we wrote it.
 """
 
 from __future__ import annotations

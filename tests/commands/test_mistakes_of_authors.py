@@ -338,6 +338,43 @@ def test_a_run_whose_picture_failed_is_not_told_as_cut_off(tmp_path: Path, capsy
     assert "exit 70: a bug of Holdwater or of a plug-in" in out
 
 
+CLAIMS = """\
+format = 1
+
+[experiment.quiet]
+deployment = "memory"
+variant = "default"
+workloads = ["lock"]
+timeline = { quiet_s = 0.2 }
+trials = { quick = 1, nightly = 1 }
+
+[[claim]]
+id = "one"
+cell = ["Memory", "Mutual exclusion"]
+document = "promises"
+sentence = "A lock has one owner."
+conditions = "none"
+experiments = ["quiet"]
+anomalies = ["odd"]
+expect = ["inconclusive"]
+"""
+
+
+def test_a_verify_whose_plug_in_is_gone_is_judged_with_a_hint_that_it_may_be_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = Path("verify")
+    Path("mine.toml").write_text(CLAIMS.replace('"odd"', '"two-holders"'))
+    assert guarded(["verify", "--claims", "mine.toml", "--seed", "1", "--json", "--out", "runs"]) in (0, 2)
+    Path("runs/latest").resolve().rename(kept)
+    (kept / "claims.toml").write_text(CLAIMS)
+    code = guarded(["judge", str(kept)])
+    err = capsys.readouterr().err
+    assert code == 64
+    assert "'odd'" in err
+    assert "perhaps a plug-in that it needs is not installed now" in err
+
+
 def test_a_mutant_of_a_backend_and_of_a_workload_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = f"{WORKLOAD}MINE = workload(mutants={{'ttl-early': 'a lease ends early'}})"
     with installed(tmp_path / "site", source, {"workloads": "mine = MINE"}):

@@ -12,7 +12,7 @@ from third_party import forget
 from trials import Script
 
 from harness import registry
-from harness.errors import UsageError
+from harness.errors import Misfit, UsageError
 from harness.judging import checks
 from harness.judging.check import Check, Kind, Terms, check_of, every_check, functions_of, workloads_of
 from harness.judging.checks import families, judge, trial_verdicts, unjudged, verdicts
@@ -76,6 +76,12 @@ def test_two_checks_with_one_name_for_a_gate_are_refused(installed: dict[tuple[s
     installed["checks", "odd"] = check("odd", kind("odd"), gates={"held_across": lambda history, terms: 1})
     with pytest.raises(UsageError, match="gate held_across of check"):
         every_count()
+
+
+def test_a_gate_that_counts_nothing_is_a_mistake_of_its_check(installed: dict[tuple[str, str], Any]) -> None:
+    installed["checks", "odd"] = check("odd", kind("odd"), gates={"rung": lambda history, terms: None})
+    with pytest.raises(Misfit, match="what gate rung counted is None, expected int"):
+        every_count()["rung"](History(()), Terms())
 
 
 def test_a_model_that_no_check_names_is_judged_for_linearizability(installed: dict[tuple[str, str], Any]) -> None:

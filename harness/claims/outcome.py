@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
+from harness.claims.counting import ENDED
 from harness.claims.results import FORMAT, CheckResult, Run, Status, TrialResult, exit_of
 from harness.deploy.launch import RunRecord
 from harness.judging import trials, verdict
@@ -14,8 +15,6 @@ from harness.judging.trials import TrialEvidence
 from harness.record.history import History
 
 NS_PER_S = 1_000_000_000
-ENDED = "it was ended before it was done"
-"""How it is told that a run was cut short by nobody that is known: neither the machine nor a server."""
 
 
 def broken(record: RunRecord, history: History) -> str | None:

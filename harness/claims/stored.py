@@ -240,7 +240,7 @@ def save(judged: Judged) -> list[Path]:
 def _record_first(was: Asked, directory: Path) -> None:
     if not was.same:
         told = f"{directory} has no {store.RUN}, and {store.RESULTS} alone tells what was asked for"
-        raise UsageError(f"{told}; save it first as judged by {was.record.claims_file or 'its own claims file'}, then by {was.claims.source}")
+        raise UsageError(f"{told}; save it first by {was.record.claims_file or 'its own claims file'}, then by {was.claims.source}")
     store.save(directory / CLAIMS, was.claims.text.encode())
     store.write(directory / store.RUN, was.record)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 from rich.text import Text
 
-from harness.claims.outcome import ENDED
+from harness.claims.counting import ENDED
 from harness.claims.results import CheckResult, Run, TrialResult, verdict_of
 from harness.judging.verdict import Status, Verdict, of_each_kind_first
 from harness.record.history import History, RecordedFault

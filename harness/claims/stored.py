@@ -194,10 +194,8 @@ def _chosen(claims: Claims, record: VerifyRecord, directory: Path, rows: Sequenc
     """Give the claims of these rows that were chosen; of another file all, and at least one of which an experiment is there."""
     asked_for = choose(claims, rows)
     if same:
-        known = [claim.id for claim in claims.claims]
-        for name in record.chosen:
-            if name not in known:
-                raise UsageError(f"{directory / store.RUN}: chosen claim {name!r}, {nearest(name, known)}")
+        if (directory / store.RUN).is_file():
+            _check_chosen(record.chosen, claims, directory / store.RUN)
         chosen = [claim for claim in asked_for if claim.id in record.chosen]
         if rows and not chosen:
             raise UsageError(f"{directory} was asked for no claim of {' or '.join(rows)}, expected one of the rows that it judged")
@@ -206,6 +204,19 @@ def _chosen(claims: Claims, record: VerifyRecord, directory: Path, rows: Sequenc
     if not there:
         raise UsageError(f"{claims.source}: no claim of profile {record.profile} has an experiment that is in {directory / EXPERIMENTS}")
     return asked_for
+
+
+def _check_chosen(chosen: Sequence[str], claims: Claims, path: Path) -> None:
+    """Raise UsageError where these are no claims that verify would have chosen: it takes whole rows."""
+    row_of = {claim.id: claim.cell[0] for claim in claims.claims}
+    first: dict[str, str] = {}
+    for name in chosen:
+        if name not in row_of:
+            raise UsageError(f"{path}: chosen claim {name!r}, {nearest(name, row_of)}")
+        first.setdefault(row_of[name], name)
+    for name, row in row_of.items():
+        if row in first and name not in chosen:
+            raise UsageError(f"{path}: claim {name} is not chosen and {first[row]} is, expected all claims of a row, or none")
 
 
 def _is_there(directory: Path, name: str) -> bool:

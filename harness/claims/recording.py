@@ -61,11 +61,10 @@ def _said(value: Any) -> str:
 
 def difference(ran: Plan, wanted: Plan) -> str | None:
     """Say in what a run differs from what was to be run, None where it does not."""
+    names = [each.name for each in fields(Plan) if each.name != "episodes"]
+    for name in names:
+        if getattr(ran, name) != getattr(wanted, name):
+            return f"{name} was {getattr(ran, name)!r}, expected {getattr(wanted, name)!r}"
     if len(ran.episodes) != len(wanted.episodes):
         return f"trials were {len(ran.episodes)}, expected {len(wanted.episodes)}"
-    other = [each.name for each in fields(Plan) if getattr(ran, each.name) != getattr(wanted, each.name)]
-    if not other:
-        return None
-    if other[0] == "episodes":
-        return "its faults or its timeline were others"
-    return f"{other[0]} was {getattr(ran, other[0])!r}, expected {getattr(wanted, other[0])!r}"
+    return None if ran.episodes == wanted.episodes else "its faults or its timeline were others"

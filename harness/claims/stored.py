@@ -252,6 +252,7 @@ def _record_first(was: Asked, directory: Path) -> None:
     if not was.same:
         told = f"{directory} has no {store.RUN}, and {store.RESULTS} alone tells what was asked for"
         raise UsageError(f"{told}; save it first by {was.record.claims_file or 'its own claims file'}, then by {was.claims.source}")
+    _check_chosen(was.record.chosen, was.claims, directory / store.RESULTS)
     store.save(directory / CLAIMS, was.claims.text.encode())
     store.write(directory / store.RUN, was.record)
 

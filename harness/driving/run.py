@@ -76,7 +76,7 @@ class Ran:
     trials: int = 0
     voids: list[str] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
-    late_us: dict[str, int] = field(default_factory=dict)
+    late_us: dict[str, Annotated[int, msgspec.Meta(ge=0, le=2**53)]] = field(default_factory=dict)
     seconds: Annotated[float, msgspec.Meta(ge=0, le=1e9)] = 0.0
 
 

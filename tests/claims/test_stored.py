@@ -600,11 +600,11 @@ def test_a_folder_in_the_place_of_a_history_is_named(verify: Path, capsys: pytes
     assert f"{experiment}/history.jsonl is no plain file, expected the history of a run" in refused(experiment, capsys)
 
 
-@pytest.mark.parametrize("seconds", [-4, 10**30, 1e300])
-def test_seconds_that_results_cannot_hold_are_refused(verify: Path, capsys: pytest.CaptureFixture[str], seconds: float) -> None:
+@pytest.mark.parametrize("change", [{"seconds": -4}, {"seconds": 10**30}, {"seconds": 1e300}, {"late_us": {"max": 10**17}}])
+def test_numbers_that_results_cannot_hold_are_refused(verify: Path, capsys: pytest.CaptureFixture[str], change: dict[str, Any]) -> None:
     experiment = verify / "experiments" / "quiet"
-    edit_ran(experiment / "run.json", seconds=seconds)
-    assert f"{experiment}/run.json: Expected `float` " in refused(experiment, capsys)
+    edit_ran(experiment / "run.json", **change)
+    assert f"{experiment}/run.json: Expected `" in refused(experiment, capsys)
 
 
 def test_a_run_that_says_it_is_a_verify_is_named(verify: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -632,8 +632,10 @@ def of_an_earlier_version(verify: Path) -> None:
     for name in ("run.json", "claims.toml"):
         (verify / name).unlink()
     told = json.loads((verify / "results.json").read_text())
-    told["claims"][1] |= {"verdict": "unavailable", "expected": True, "absent": True, "missing": ["dynoxide: no cargo"], "remedy": "get it"}
-    written(verify, told)
+    lack = {"expected": True, "absent": True, "missing": ["dynoxide: no cargo"], "remedy": "get it", "rate": None, "account": None}
+    one, two, elsewhere = told["claims"]
+    claims = [one, claim("two", "unavailable", cell=two["cell"], expect=["holds"], **lack), elsewhere]
+    written(verify, verified(*claims, **{name: value for name, value in told.items() if name not in ("claims", "rows", "exit")}))
 
 
 def test_what_an_earlier_version_was_asked_for_is_not_lost_by_saving(verify: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from harness.claims.claim import Claim, Document, Word
-from harness.claims.counting import ExperimentEvidence, Sighting, Tally, account, numbers, tally, worst
+from harness.claims.counting import ENDED, ExperimentEvidence, Sighting, Tally, account, numbers, tally, worst
 from harness.claims.results import Account, Judgement
 from harness.judging.statistics import Rate, rate
 from harness.judging.verdict import combine, of_each_kind_first, worst_first
@@ -178,6 +178,8 @@ def _remedy(claim: Claim, counted: Account, found: Tally) -> str | None:
         return claim.remedy
     if found.bug is not None:
         return "report it with its run directory: this is an error of ours, not of the system"
+    if found.infrastructure is not None and ENDED in found.infrastructure:
+        return f"run it again: {ENDED}"
     if found.infrastructure is not None:
         return "run it again: the machine or a server failed, not the claim"
     if counted.doubts:

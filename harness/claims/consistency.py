@@ -192,8 +192,10 @@ def _told(claim: Judgement, counted: Account, joined_from: int) -> Iterator[str]
         yield f"says {claim.said!r}, must say {sentence!r} by its account"
     if claim.missing != (reasons := missing(claim.verdict, counted)):
         yield f"misses {list(claim.missing)}, must miss {list(reasons)} by its account"
-    if claim.numbers != (made := numbers(counted)):
-        yield f"has numbers {claim.numbers}, must have {made} by its account"
+    made = numbers(counted)
+    for name in sorted(claim.numbers.keys() | made.keys()):
+        if claim.numbers.get(name) != made.get(name):
+            yield f"has the number {name} {claim.numbers.get(name)}, must be {made.get(name)} by its account"
 
 
 def _as_told(claim: Judgement) -> Account:

@@ -15,6 +15,7 @@ from verified import claim, verified, written
 
 from harness.claims import reading
 from harness.claims.claim import Document, Word
+from harness.claims.consistency import contradictions
 from harness.claims.counting import together
 from harness.claims.judging import word
 from harness.claims.merging import merge, read
@@ -30,7 +31,9 @@ MEMORY = ["Memory", "Mutual exclusion"]
 def merged(root: Path, *shards: dict[str, Any]) -> dict[str, Any]:
     """Join shards, each of a seed of its own where it does not say one."""
     found = [read(written(root / f"shard-{n}", {"seed": n, **shard})) for n, shard in enumerate(shards)]
-    return dict(json.loads(msgspec.json.encode(merge(found, directory=root / "merged", command="holdwater merge"))))
+    joined = merge(found, directory=root / "merged", command="holdwater merge")
+    assert list(contradictions(joined)) == []
+    return dict(json.loads(msgspec.json.encode(joined)))
 
 
 def shard(*claims: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -300,6 +303,13 @@ def test_a_verdict_that_is_not_expected_stands_before_a_machine_that_failed(tmp_
     assert merged(tmp_path, shard(same("violated", 1, 4), exit=1), shard(claim("b", "holds", 0, 4, **BROKE[3])))["exit"] == 1
 
 
+def test_a_machine_that_failed_a_shard_is_not_forgotten_when_what_was_joined_is_joined_again(tmp_path: Path) -> None:
+    silent = {"document": "silent", "expect": ["finding"]}
+    first = merged(tmp_path / "1", shard(claim("c", "holds", **silent), seed=1), shard(claim("b", "holds", **BROKE[3]), seed=2))
+    assert first["exit"] == 1
+    assert merged(tmp_path / "2", first, shard(claim("c", "finding", **silent), seed=3))["exit"] == 3
+
+
 def test_strict_of_one_shard_is_strict_for_all(tmp_path: Path) -> None:
     assert merged(tmp_path, shard(claim("a", "violated", 1, 4)), shard(claim("b", "holds", 0, 4), strict=True))["exit"] == 1
 
@@ -330,6 +340,16 @@ def test_merge_prints_one_table_and_writes_what_ci_reads(
     latest = Path("merged/latest")
     assert {path.name for path in latest.iterdir()} == {"results.json", "junit.xml", "summary.md"}
     assert reading.read_verify(latest).exit == 1
+
+
+def test_a_shard_that_cannot_be_read_is_told_on_stderr_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    written(Path("a"), verified(claim("a", "holds")))
+    written(Path("b"), {**verified(claim("b", "holds")), "exit": 7})
+    assert guarded(["merge", "a", "b", "--out", "merged", "--json"]) == 3
+    assert "b/results.json: Invalid enum value 7 - at `$.exit`" in capsys.readouterr().err
 
 
 def test_shards_that_do_not_belong_together_leave_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

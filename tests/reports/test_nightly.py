@@ -37,13 +37,13 @@ def test_a_night_that_has_not_been_yet_is_refused(tmp_path: Path) -> None:
 
 def test_an_exit_code_that_its_claims_do_not_allow_is_refused(tmp_path: Path) -> None:
     source = written(tmp_path / "verify", verified(violated(), exit=0))
-    with pytest.raises(UsageError, match="results.json: exit is 0, must be 1 by its claims: claim c is violated, not expected"):
+    with pytest.raises(UsageError, match=r"results\.json: exit is 0, must be 1 by its claims: claim c is violated, not expected"):
         nights.append(tmp_path / "store", source)
 
 
 def test_a_verdict_is_expected_only_where_its_claim_says_so(tmp_path: Path) -> None:
     source = written(tmp_path / "verify", verified({**violated(), "expected": True}))
-    with pytest.raises(UsageError, match="results.json: claim c is violated, expected True, must be False: it expects holds"):
+    with pytest.raises(UsageError, match=r"results\.json: claim c is violated, expected True, must be False: it expects holds"):
         nights.append(tmp_path / "store", source)
 
 

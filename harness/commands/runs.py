@@ -134,9 +134,16 @@ def selftest(asked: AskedSelftest) -> int:
         found = list(matrix.carry_out_all(plans, directory, live))
     results = SelfTest(holdwater=FORMAT, detections=tuple(found))
     store.write(directory / store.RESULTS, results)
-    rows = [(f"{each.mutant or 'reference'}, {each.backend}", _detected(each)) for each in found]
-    show(as_json(results) if asked.as_json else screens.terminal().listing("selftest", rows, colour=screens.colour()))
+    show(told(results, in_json=asked.as_json))
     return OK if all(each.good for each in found) else NOT_VALID
+
+
+def told(results: SelfTest, *, in_json: bool) -> str:
+    """Give the detection matrix as it is printed; as JSON it is what results.json holds."""
+    if in_json:
+        return as_json(results)
+    rows = [(f"{each.mutant or 'reference'}, {each.backend}", _detected(each)) for each in results.detections]
+    return screens.terminal().listing("selftest", rows, colour=screens.colour())
 
 
 def _detected(found: Detection) -> str:

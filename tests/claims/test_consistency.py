@@ -148,6 +148,11 @@ def test_no_verdict_contradicts_itself(word: str, make: Callable[[str], dict[str
     assert list(contradictions(convert(json.loads(json.dumps(make(word)))))) == []
 
 
+@pytest.mark.parametrize("status", ["valid", "unknown"])
+def test_a_run_that_was_cut_short_may_be_unknown_though_its_trials_are_valid(status: str) -> None:
+    assert list(contradictions(convert(run(trial(1, "valid"), status=status, exit=3, broken="no port")))) == []
+
+
 def test_a_claim_that_was_not_run_has_nothing_of_trials() -> None:
     found = verified({**claim("c", "unavailable"), "account": {"n": 4}})
     assert next(contradictions(convert(found))) == "claim c is unavailable and has account, must have none: nothing of it was run"

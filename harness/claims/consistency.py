@@ -1,7 +1,7 @@
 """Whether what a results.json concludes goes with what it counted: its claims, its table, its exit code.
 
-There are no rules here of what must be: all is concluded again from what the file holds, by the functions that judge
-(`harness.claims.judging`, `harness.claims.table`), and must come to what it says. A claim without an account, as an
+What must be is concluded again from what the file holds, by the functions that judge (`harness.claims.judging`,
+`harness.claims.table`): no second set of rules. Only that counts go together is said here. A claim without an account, as an
 earlier version wrote it, is held to what it tells beside its verdict: its rate, its anomalies, its gates and controls.
 The headline is a sentence for people, and is not compared.
 """

@@ -14,7 +14,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from harness import registry
-from harness.claims import asked, recording, results
+from harness.claims import asked, reading, recording, results
 from harness.claims.asked import VerifyRecord
 from harness.claims.claim import Claim, Claims, Control, Word
 from harness.claims.counting import ExperimentEvidence
@@ -71,7 +71,7 @@ def _with_former(record: RunRecord, directory: Path) -> RunRecord:
 
 def former_results(directory: Path) -> results.Results | None:
     """Read the results that a directory has, None where it has none."""
-    return results.read(directory) if (directory / store.RESULTS).is_file() else None
+    return reading.read(directory) if (directory / store.RESULTS).is_file() else None
 
 
 # An experiment of a claims file

@@ -20,6 +20,7 @@ from harness.judging.statistics import Rate, rate
 from harness.judging.verdict import combine, of_each_kind_first, worst_first
 
 MOST_SHOWN = 50  # anomalies of a claim in results.json; all are in its experiments' own
+SHARDS_DIFFER = "; shards differ: "  # what the sentence of a claim of several shards goes on with
 
 
 def judge(claim: Claim, evidence: Mapping[str, ExperimentEvidence]) -> Judgement:
@@ -162,7 +163,7 @@ def _possible(counted: Rate) -> str:
 
 
 def _measured(told: Mapping[str, Any]) -> str:
-    if "extra-holders.maximum" not in told:
+    if not {"extra-holders.median", "extra-holders.maximum"} <= told.keys():
         return ""
     middle, most = told["extra-holders.median"]["median"], told["extra-holders.maximum"]["max"]
     words = [f"extra holders a name: median {middle:g}, at most {most:g}"]

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from harness import heartbeat
-from harness.claims import results
+from harness.claims import reading
 from harness.claims.results import Run, Verify
 from harness.commands import drawing, request, screens
 from harness.commands.drawing import draw
@@ -151,7 +151,7 @@ def _outcome(results: Run | Verify, history: History | None) -> str:
 def report(directories: tuple[Path, ...]) -> int:
     """Draw a run's pictures and texts again."""
     for directory in directories:
-        results.check_results(directory)
+        reading.check_results(directory)
     for directory in directories:
         with heartbeat.doing(f"drawing the pictures of {directory}"):
             paths = _draw_again(directory)

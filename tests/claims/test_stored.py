@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from verified import claim, verified, written
 
-from harness.claims import results, stored
+from harness.claims import reading, results, stored
 from harness.claims.claim import Word
 from harness.claims.results import Run, Verify
 from harness.commands.cli import guarded
@@ -118,7 +118,7 @@ def test_a_verify_that_is_judged_again_comes_to_the_same_results(recorded: Path)
 
 def test_an_experiment_that_is_judged_again_comes_to_the_same_results(recorded: Path) -> None:
     experiment = recorded / "experiments" / "quiet"
-    found, before = stored.judge_again(experiment).results, results.read(experiment)
+    found, before = stored.judge_again(experiment).results, reading.read(experiment)
     assert isinstance(found, Run)
     assert isinstance(before, Run)
     assert (found.status, found.exit, found.trials, found.command) == (before.status, before.exit, before.trials, before.command)
@@ -136,13 +136,13 @@ def test_what_is_judged_again_is_saved_beside_what_was_there_before(verify: Path
         before = (verify / "results.json").read_bytes()
         assert guarded(["judge", str(verify), "--save"]) == 0
         assert (verify / f"results-{n}.json").read_bytes() == before
-    assert words(results.read_verify(verify)) == words(again(verify))
+    assert words(reading.read_verify(verify)) == words(again(verify))
 
 
 def test_the_results_of_the_experiments_are_saved_too(verify: Path) -> None:
     (verify / "experiments" / "quiet" / "results.json").unlink()
     assert guarded(["judge", str(verify), "--save"]) == 0
-    assert isinstance(results.read(verify / "experiments" / "quiet"), Run)
+    assert isinstance(reading.read(verify / "experiments" / "quiet"), Run)
 
 
 def test_the_table_is_printed_as_verify_prints_it(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -297,8 +297,9 @@ def test_what_an_earlier_version_left_out_is_left_out_again(verify: Path, tmp_pa
     for name in ("run.json", "claims.toml"):
         (verify / name).unlink()
     told = json.loads((verify / "results.json").read_text())
-    told["claims"][1] |= {"verdict": "unavailable", "expected": True, "absent": True, "missing": ["dynoxide: no cargo"], "remedy": "get it"}
-    written(verify, told)
+    lack = {"expected": True, "absent": True, "missing": ["dynoxide: no cargo"], "remedy": "get it", "rate": None, "account": None}
+    claims = [told["claims"][0], claim("two", "unavailable", cell=told["claims"][1]["cell"], expect=["holds"], **lack)]
+    written(verify, verified(*claims, **{name: value for name, value in told.items() if name not in ("claims", "rows", "exit")}))
     left = again(verify, other(tmp_path, str)).claims[1]
     assert (left.verdict, left.absent, left.expected, left.missing, left.remedy) == (
         Word.UNAVAILABLE,
@@ -313,7 +314,7 @@ def test_a_run_of_an_earlier_version_is_repeated_by_the_command_that_it_recorded
     experiment = verify / "experiments" / "quiet"
     record = json.loads((experiment / "run.json").read_text())
     (experiment / "run.json").write_text(json.dumps({name: record[name] for name in ("plan", "environment", "ran", "broken")}))
-    found, before = stored.judge_again(experiment).results, results.read(experiment)
+    found, before = stored.judge_again(experiment).results, reading.read(experiment)
     assert isinstance(found, Run)
     assert isinstance(before, Run)
     assert (found.command, found.finished) == (before.command, before.finished)
@@ -330,7 +331,8 @@ def test_nothing_says_what_a_verify_was_asked_for(verify: Path) -> None:
 
 
 def test_what_was_joined_is_not_judged(tmp_path: Path) -> None:
-    joined = written(tmp_path, verified(claim("c", "holds", 0, 4), seed="7, 8"))
+    part = {"directory": "shards/a", "exit": 0, "claims": ["c"], "seconds": 61.0}
+    joined = written(tmp_path, verified(claim("c", "holds", 0, 4), seed="7, 8", shards=[{**part, "seed": seed} for seed in (7, 8)]))
     with pytest.raises(UsageError, match="was joined from others, expected a verify that ran"):
         again(joined)
 

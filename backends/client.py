@@ -1,4 +1,4 @@
-"""From the vocabulary of `f` (SPEC 3) to the methods of the interface: written once, for all backends."""
+"""From the vocabulary of `f` (docs/history.md) to the methods of the interface: written once, for all backends."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FUNCTIONS = frozenset(
         "get_ready_chains",
     ]
 )
-"""The vocabulary of f (SPEC 3) that every backend's client speaks."""
+"""The vocabulary of f (docs/history.md) that every backend's client speaks."""
 
 
 class StateClient:

@@ -1,6 +1,6 @@
 """The document's interface: StateStore and DistributedLock, their results, limits and errors.
 
-Names are those of the document (`state-backends.md`); the rules are SPEC 2. Every operation is one
+Names are those of the document (`state-backends.md`); the rules are those of `guarantees.toml`. Every operation is one
 atomic step at the server, except scans, `acquire` and paged index reads. Expired means missing.
 Limits are checked by `StateKey` and the `check_*` functions below, before anything is sent, so that
 every backend refuses the same input with the same ValueError.

@@ -1,4 +1,4 @@
-"""The families of errors that a command ends with; everything else is a bug of ours (exit 70)."""
+"""The families of errors that a command ends with; everything else is a bug (exit 70), of the package whose code raised it."""
 
 from __future__ import annotations
 
@@ -13,3 +13,11 @@ class NotWritable(UsageError):
 
 class Infrastructure(Exception):
     """The machine or a server failed us: exit 3, worth a retry, never a verdict."""
+
+
+class Misfit(Exception):
+    """What a plug-in gave is of no use: a bug of the package of `culprit`, a function or an object of it. Exit 70."""
+
+    def __init__(self, culprit: object, said: str) -> None:
+        super().__init__(said)
+        self.module = str(getattr(getattr(culprit, "func", culprit), "__module__", ""))

@@ -30,9 +30,9 @@ class Report:
 class NotDrawn(Exception):
     """A report failed, by the error that is the cause; the others were drawn all the same.
 
-    `package` is where the report comes from, `also` names the others that failed, `paths` are the files that were drawn.
+    `also` names the others that failed, `paths` are the files that were drawn.
     """
 
-    def __init__(self, name: str, package: str, also: Sequence[str], paths: Sequence[Path]) -> None:
-        self.name, self.package, self.also, self.paths = name, package, also, paths
+    def __init__(self, name: str, also: Sequence[str], paths: Sequence[Path]) -> None:
+        self.name, self.also, self.paths = name, also, paths
         super().__init__(f"report {', '.join([name, *also])}")

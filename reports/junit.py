@@ -1,4 +1,4 @@
-"""junit.xml of a run or of the main job, for a CI's list of tests: it follows the exit code (SPEC 8).
+"""junit.xml of a run or of the main job, for a CI's list of tests: it follows the exit code.
 
 What the exit code counts is a failure; what the machine or a bug of ours broke, an error. A contradiction that
 is expected passes and says its sentence in system-out; what cannot be tested here is skipped. So that a list
@@ -22,7 +22,7 @@ from harness.judging.verdict import of_each_kind_first
 from harness.record import store
 from harness.report import Report
 from reports.phrases import counted
-from reports.terminal.lines import clean
+from reports.terminal.lines import A_BUG, clean
 
 DOUBT = ("inconclusive", "unavailable")
 MOST_TOLD = 20  # anomalies, gates or reasons in a test's text; all are in results.json
@@ -66,7 +66,7 @@ def _claim(claim: Judgement, *, strict: bool) -> _Case:
     expected = " or ".join(claim.expect)
     told = _told(claim)
     if claim.bug:
-        return _Case(place, claim.id, "error", "bug", f"a bug of ours: {claim.bug}", told)
+        return _Case(place, claim.id, "error", "bug", f"a bug of Holdwater or of a plug-in: {claim.bug}", told)
     if not claim.expected and word not in DOUBT:
         return _Case(place, claim.id, "failure", word, f"{word}, expected {expected}: {said}", told)
     if strict and word == "violated":
@@ -96,7 +96,7 @@ def _of_run(results: Run) -> list[_Case]:
     if results.broken:
         cases.append(_Case("machine", "run", "error", "infrastructure", results.broken))
     if results.exit == 70:
-        cases.append(_Case("machine", "holdwater", "error", "bug", "a bug of ours; it says nothing of the system"))
+        cases.append(_Case("machine", "holdwater", "error", "bug", A_BUG))
     return cases
 
 

@@ -2,7 +2,7 @@
 
 A promise is broken by one counterexample in one valid trial, whatever else was missing; that nothing was seen counts
 only where every gate was met, every check gave an answer, and each check condemned a planted bug. In doubt the verdict
-is inconclusive, and says what was missing: `holds` is earned (SPEC 8). Shards that are joined go through the same
+is inconclusive, and says what was missing: `holds` is earned. Shards that are joined go through the same
 functions (`harness.claims.merging`).
 """
 

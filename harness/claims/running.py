@@ -197,6 +197,7 @@ class _Done:
             directory.mkdir(parents=True)
             self.listener.step(f"control: {mutant} on {plan.backend}")
             launch.carry_out(quiet, directory, self.listener, self.settings.command)
+            self.listener.step(f"judging control {mutant}")
             found = by_mutant(control.check, mutant, directory)
             if found.condemned:
                 break

@@ -178,7 +178,10 @@ def _claims(directory: Path, record: VerifyRecord, claims_file: Path | None) -> 
     if claims_file is not None:
         return of_profile(load(claims_file), record.profile)
     if (directory / CLAIMS).is_file():
-        kept = load(directory / CLAIMS)
+        try:
+            kept = load(directory / CLAIMS)
+        except UsageError as error:
+            raise UsageError(f"{error}; the verify was run by this file: perhaps a plug-in that it needs is not installed now") from None
         if record.claims_sha256 not in (None, kept.sha256):
             digests = f"SHA-256 {kept.sha256[:SHORT]}, {store.RUN} beside it says {str(record.claims_sha256)[:SHORT]}"
             raise UsageError(f"{directory / CLAIMS} is not the file that was judged: {digests}; judge by another file with --claims")

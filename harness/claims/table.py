@@ -51,7 +51,7 @@ def cell(column: str, quote: str | None, mine: Sequence[Judgement], unjudged: tu
 
 
 def exit_code(judgements: Sequence[Judgement], *, strict: bool = False) -> int:
-    """Give the exit code of SPEC 8: 70 a bug of ours, 1 a verdict not expected, 3 infrastructure, 2 in doubt, 0 all as expected.
+    """Give the exit code (README): 70 a bug, 1 a verdict not expected, 3 infrastructure, 2 in doubt, 0 all as expected.
 
     `strict`: a contradiction of the document is 1 though it was expected. Where this machine lacks what every claim needs, nothing
     was judged: 2.

@@ -1,4 +1,4 @@
-"""The command line: `holdwater` and its commands (SPEC 9). Progress on stderr, results on stdout, exit codes of SPEC 8 and nothing else.
+"""The command line: `holdwater` and its commands (README). Progress on stderr, results on stdout, its exit codes and nothing else.
 
 Plug-ins are reached by name only, so that a command loads no driver and no plotting library that it does not use.
 """

@@ -13,8 +13,10 @@ from msgspec.structs import replace
 from harness import heartbeat, registry
 from harness.claims.results import Results, Run, Verify, exit_of
 from harness.commands import guard, streams
+from harness.errors import Misfit
 from harness.record import store
 from harness.report import NotDrawn, Report
+from harness.shape import held
 
 T = TypeVar("T")
 R = TypeVar("R", Run, Verify)
@@ -33,13 +35,13 @@ def draw(directory: Path) -> list[Path]:
 def draw_each(directories: Sequence[Path]) -> list[Path]:
     """Let every installed report draw each directory, which has a results.json."""
     failed: dict[str, Exception] = {}
-    loaded = [_tried(name, partial(_load, name), failed) for name in registry.names("reports")]
+    loaded: list[Report | None] = [_tried(name, partial(registry.load, "reports", name), failed) for name in registry.names("reports")]
     reports = sorted((report for report in loaded if report is not None), key=lambda report: (report.place, report.name))
-    drawn = [_tried(report.name, partial(report.draw, each), failed) for each in directories for report in reports]
+    drawn = [_tried(report.name, partial(_drawn, report, each), failed) for each in directories for report in reports]
     paths = [path for found in drawn if found is not None for path in found]
     if failed:
         first, *also = failed
-        raise NotDrawn(first, registry.package("reports", first), also, paths) from failed[first]
+        raise NotDrawn(first, also, paths) from failed[first]
     return paths
 
 
@@ -52,11 +54,13 @@ def _tried(name: str, action: Callable[[], T], failed: dict[str, Exception]) -> 
         return None
 
 
-def _load(name: str) -> Report:
-    report = registry.load("reports", name)
-    if not isinstance(report, Report) or report.name != name:
-        raise TypeError(f"entry point {name!r} of holdwater.reports is {report!r:.200}, expected a harness.report.Report of this name")
-    return report
+def _drawn(report: Report, directory: Path) -> Sequence[Path]:
+    """Let a report draw a directory; raise Misfit where what it gives is no list of files that are there."""
+    paths = held(report.draw(directory), list[Path] | tuple[Path, ...], "what draw gave", report.draw)
+    for path in paths:
+        if not path.is_file():
+            raise Misfit(report.draw, f"draw gave {path}, expected only files that are there")
+    return paths
 
 
 def tell(drawing: Callable[[], object], results: R, text: Callable[[R], str] | None) -> int:
@@ -67,7 +71,8 @@ def tell(drawing: Callable[[], object], results: R, text: Callable[[R], str] | N
     failed = guard.attempt(drawing)
     if isinstance(failed, guard.Failure):
         code = min(int(results.exit), failed.code, key=guard.PRECEDENCE.index)
-        results = replace(results, exit=exit_of(code), broken=results.broken or failed.line.removeprefix("the machine: "))
+        of_the_machine = failed.line.removeprefix("the machine: ") if failed.code == guard.INFRASTRUCTURE else None
+        results = replace(results, exit=exit_of(code), broken=results.broken or of_the_machine)
     streams.show(text(results) if text else as_json(results))
     if isinstance(failed, guard.Failure):
         streams.say(failed.line)

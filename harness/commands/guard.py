@@ -1,8 +1,8 @@
-"""Whatever a command raises becomes one line and an exit code of SPEC 8.
+"""Whatever a command raises becomes one line and an exit code (README).
 
-Three families: UsageError, the user's (64); Infrastructure, the machine's or a server's (3); everything else,
-ours (70), its trace in a file. A history that cannot be read is the user's where the user named it, and ours
-where we wrote it.
+Three families: UsageError, the user's (64); Infrastructure, the machine's or a server's (3); everything else
+is a bug (70), ours or of the package whose code raised it, its trace in a file. A history that cannot be read
+is the user's where the user named it, and ours where we wrote it.
 """
 
 from __future__ import annotations
@@ -105,17 +105,15 @@ def _usage(error: click.ClickException) -> str:
 
 def _not_drawn(error: NotDrawn, cause: BaseException) -> Failure:
     found = failure(cause)
-    line = found.line
-    if found.code == BUG and error.package != registry.OURS:
-        line = line.replace("a bug of ours", f"a bug of {error.package}", 1)
     also = f"; also failed: {', '.join(error.also)}" if error.also else ""
-    return Failure(f"{line} (report {error.name}{also})", found.code)
+    return Failure(f"{found.line} (report {error.name}{also})", found.code)
 
 
 def _bug(error: BaseException) -> Failure:
     """Keep the trace in a file, and name it."""
     trace = "".join(traceback.format_exception(error))
-    said = f"a bug of ours, {type(error).__name__}: {error}"
+    package = registry.author(error)
+    said = f"a bug of {'ours' if package == registry.OURS else package}, {type(error).__name__}: {error}"
     for write in (_into_working_directory, _into_temporary_folder):
         try:
             return Failure(f"{said}; its trace is in {write(trace)}", BUG)

@@ -16,11 +16,11 @@ from typing import Any
 from harness import registry
 from harness.claims import file as claims
 from harness.claims.claim import row_word
-from harness.driving.generator import Context
+from harness.driving.generator import Context, asked
 from harness.driving.plan import Episode, FaultSpec, Plan
 from harness.driving.run import planted_bugs
 from harness.driving.workload import Workload
-from harness.errors import UsageError
+from harness.errors import Misfit, UsageError
 from harness.record import store
 
 DRAWN = 8  # operations tried of each workload: not every draw meets every kind of operation
@@ -191,9 +191,14 @@ def _draw(workload: Workload, given: Mapping[str, Any]) -> None:
     """Draw operations as a slot would in the quiet beginning of a trial; raise UsageError where these options leave none."""
     try:
         for slot in range(DRAWN):
-            workload.begin(given, workload.optional).next(_quiet(slot))
+            asked(workload.begin(given, workload.optional), _quiet(slot))
+    except Misfit as error:
+        raise UsageError(f"workload {workload.name}: {error} (package {registry.author(error)})") from error
     except (ArithmeticError, LookupError, ValueError) as error:
-        said = ", ".join(f"{name}={value}" for name, value in given.items()) or "no option"
+        if not given:  # the user asked for nothing: it is the workload's own
+            raise
+        _draw(workload, {})
+        said = ", ".join(f"{name}={value}" for name, value in given.items())
         raise UsageError(f"workload {workload.name} has nothing to do with {said} ({error}); expected more of its kinds above 0") from None
 
 

@@ -41,12 +41,23 @@ def plans(backends: Sequence[str], mutants: Sequence[str], trials: int, seed: in
         if mutant not in known:
             raise UsageError(f"unknown mutant {mutant!r}, {registry.nearest(mutant, known)}")
     episodes = (Episode(quiet_s=QUIET_S, after_s=0),) * trials
-    return [
+    made = [
         Plan(backend.name, next(iter(backend.variants)), driven, episodes, seed, mutant=mutant, rate=RATE)
         for backend in chosen
         for mutant in [None, *_asked(backend, workloads, mutants)]
         if (driven := shown_by(mutant, backend, workloads))
     ]
+    for mutant in mutants:
+        if mutant not in {plan.mutant for plan in made}:
+            raise UsageError(f"no workload shows mutant {mutant!r} on {' or '.join(backends)}; {_elsewhere(mutant, workloads)}")
+    return made
+
+
+def _elsewhere(mutant: str, workloads: Sequence[Workload]) -> str:
+    """Say which backends can show a mutant."""
+    every: list[Backend] = [registry.load("backends", name) for name in registry.names("backends")]
+    able = [each.name for each in every if mutant in planted_bugs(each, workloads) and shown_by(mutant, each, workloads)]
+    return f"use --backend {' or '.join(able)}" if able else "no backend here can"
 
 
 def _asked(backend: Backend, workloads: Sequence[Workload], mutants: Sequence[str]) -> list[str]:
@@ -83,6 +94,7 @@ def carry_out_all(every: Iterable[Plan], out: Path, progress: Progress) -> Itera
         directory.mkdir(parents=True)
         progress.step(f"{plan.mutant or 'reference'} on {plan.backend}")
         record = carry_out(plan, directory, progress, repeat(plan))
+        progress.step("judging")
         if record.broken is not None:
             raise Infrastructure(record.broken)
         yield detection(plan, judge_trials(load_if_there(directory / store.HISTORY)))

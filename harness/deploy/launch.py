@@ -17,7 +17,7 @@ from harness.driving.backend import MayBeTheUsers, grounds_of, servers_of
 from harness.driving.plan import Plan
 from harness.driving.run import Catalogue, Progress, Ran, check_plan, run, through_links
 from harness.driving.system import Need
-from harness.errors import Infrastructure, UsageError
+from harness.errors import Infrastructure, Misfit, UsageError
 from harness.heartbeat import Say
 from harness.record import store
 
@@ -82,8 +82,11 @@ def carry_out(plan: Plan, directory: Path, progress: Progress, command: str) -> 
 
 def check(plan: Plan) -> None:
     """Raise UsageError where the parts of a plan do not fit each other, Infrastructure where a variable names a server that is none."""
-    check_plan(plan, catalogue(plan))
-    install.absent(needed(plan))
+    try:
+        check_plan(plan, catalogue(plan))
+        install.absent(needed(plan))
+    except Misfit as error:
+        raise UsageError(f"{error} (package {registry.author(error)})") from error
 
 
 def needed(plan: Plan) -> tuple[str, ...]:

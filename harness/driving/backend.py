@@ -10,9 +10,12 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Annotated, Protocol, runtime_checkable
+
+import msgspec
 
 from harness.driving.system import Need, System
+from harness.shape import held
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ class Backend(Protocol):
         ...
 
     @property
-    def variants(self) -> Mapping[str, str]:
+    def variants(self) -> Annotated[Mapping[str, str], msgspec.Meta(min_length=1)]:
         """Name -> one sentence; the first is the default."""
         ...
 
@@ -105,6 +108,9 @@ class MayBeTheUsers(Protocol):
         ...
 
 
+MAY_KEEP = (HasMutants, HasUndrivenMutants, OffersNeeds, StartsServers, HasGrounds, MayBeTheUsers)
+"""What a backend may have beside `Backend`: it is held to it then."""
+
 # What is so of a backend that does not say otherwise
 
 
@@ -120,12 +126,16 @@ def undriven_of(backend: Backend) -> frozenset[str]:
 
 def offers_of(backend: Backend, variant: str) -> frozenset[Need]:
     """Give what a variant has of what faults need; nothing where it does not say."""
-    return backend.offers(variant) if isinstance(backend, OffersNeeds) else frozenset()
+    if not isinstance(backend, OffersNeeds):
+        return frozenset()
+    return held(backend.offers(variant), frozenset[Need], f"what offers of backend {backend.name} gave", backend)
 
 
 def servers_of(backend: Backend, variant: str) -> tuple[str, ...]:
     """Name the servers that a variant starts on a machine itself."""
-    return backend.servers(variant) if isinstance(backend, StartsServers) else ()
+    if not isinstance(backend, StartsServers):
+        return ()
+    return held(backend.servers(variant), tuple[str, ...], f"what servers of backend {backend.name} gave", backend)
 
 
 def grounds_of(backend: Backend) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ are told apart by the first word of `error`, so that the gates can read them fro
     Indeterminate                        info   the backend's own table says: may have happened
     └── Unclassified                     info   "unclassified: ...": a driver error that is not in the table;
                                                 in the way of `valid` and `holds`, and of no counterexample
-    any other exception                  info   "broken: ...": a bug of ours; exit 70
+    any other exception                  info   "broken: ...": a bug, of ours or of the plug-in that is named; exit 70
 
 Source: Jepsen's client contract; Maelstrom's table of definite errors.
 """
@@ -17,6 +17,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from harness import registry
+from harness.errors import Misfit
 from harness.record.history import BROKEN, UNCLASSIFIED
 
 
@@ -54,7 +56,7 @@ class Client(Protocol):
     """One process' private way to the system; not thread-safe; connects when first used."""
 
     def invoke(self, f: str, key: str, argument: Any) -> tuple[Any, str | None]:
-        """Do one operation; give its value (SPEC 3) and the node that answered.
+        """Do one operation; give its value (docs/history.md) and the node that answered.
 
         Raise NotApplied, Indeterminate or Unclassified. Ends within its deadline.
         """
@@ -68,7 +70,7 @@ class Client(Protocol):
 def outcome(client: Client, f: str, key: str, argument: Any) -> Completion:
     """Do one operation and name its outcome; never raises (KeyboardInterrupt and exit excepted)."""
     try:
-        value, node = client.invoke(f, key, argument)
+        value, node = _pair(client, client.invoke(f, key, argument))
     except NotApplied as error:
         return Completion("fail", node=error.node, error=str(error))
     except Unclassified as error:
@@ -76,5 +78,13 @@ def outcome(client: Client, f: str, key: str, argument: Any) -> Completion:
     except Indeterminate as error:
         return Completion("info", node=error.node, error=str(error))
     except Exception as error:  # noqa: BLE001 - the one net under all backends: in doubt it may have happened
-        return Completion("info", error=f"{BROKEN}{type(error).__name__}: {error}")
+        whose = f" (a bug of {package})" if (package := registry.author(error)) != registry.OURS else ""
+        return Completion("info", error=f"{BROKEN}{type(error).__name__}: {error}{whose}")
     return Completion("ok", value, node)
+
+
+def _pair(client: Client, answer: Any) -> tuple[Any, str | None]:
+    """Give value and node of an answer; raise Misfit where it is no such pair."""
+    if not isinstance(answer, tuple) or len(answer) != 2 or not isinstance(answer[1], str | None):
+        raise Misfit(client, f"invoke gave {answer!r:.100}, expected a pair of a value and the name of a node, or None")
+    return answer

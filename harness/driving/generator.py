@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol, Self
 
 import msgspec
 
+from harness.errors import Misfit
 from harness.record.history import Event
 
 Phase = Literal["quiet", "fault", "after", "final"]
@@ -83,6 +84,31 @@ class Generator(Protocol):
         ...
 
 
+def asked(generator: Generator, context: Context) -> tuple[Invocation | None, Generator]:
+    """Ask a generator what is next; raise Misfit where it gives something else than that and what follows."""
+    found: Any = generator.next(context)
+    if not isinstance(found, tuple) or len(found) != 2:
+        raise Misfit(generator, f"next of {type(generator).__name__} gave {found!r:.100}, expected a pair of an Invocation and a generator")
+    invocation, following = found
+    if invocation is not None and not isinstance(invocation, Invocation):
+        raise Misfit(generator, f"next of {type(generator).__name__} gave {invocation!r:.100}, expected an Invocation or None")
+    if invocation is not None and not (type(invocation.f) is str and type(invocation.key) is str and isinstance(invocation.at, int)):
+        raise Misfit(generator, f"next of {type(generator).__name__} gave {invocation!r:.100}, expected texts as f and key, ns as at")
+    return invocation, _following(following, generator, "next")
+
+
+def told(generator: Generator, context: Context, invocation: Event, completion: Event) -> Generator:
+    """Tell a generator how an operation ended; raise Misfit where it does not give what follows."""
+    return _following(generator.update(context, invocation, completion), generator, "update")
+
+
+def _following(found: Any, generator: Generator, method: str) -> Generator:
+    if not hasattr(found, "next"):
+        raise Misfit(generator, f"{method} of {type(generator).__name__} gave {found!r:.100} as what follows, expected a generator")
+    following: Generator = found
+    return following
+
+
 @dataclass(frozen=True, slots=True)
 class Mix:
     """Generators that take turns by weight; in `final` one after the other."""
@@ -92,13 +118,13 @@ class Mix:
 
     def next(self, context: Context) -> tuple[Invocation | None, Mix]:
         for number in self._order(context):
-            invocation, following = self.parts[number][1].next(context)
+            invocation, following = asked(self.parts[number][1], context)
             if invocation is not None:
                 return invocation, self._with(number, following)
         return None, self
 
     def update(self, context: Context, invocation: Event, completion: Event) -> Mix:
-        return self._with(self.last, self.parts[self.last][1].update(context, invocation, completion))
+        return self._with(self.last, told(self.parts[self.last][1], context, invocation, completion))
 
     def _order(self, context: Context) -> list[int]:
         numbers = list(range(len(self.parts)))

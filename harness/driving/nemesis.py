@@ -22,6 +22,7 @@ from harness.driving.system import OF_CLIENTS, HasNodes, Need, Role, ShowsOwners
 from harness.errors import Infrastructure
 from harness.record.history import NEMESIS, NO_ANSWER, Effect, Event
 from harness.record.journal import Journal
+from harness.shape import held
 
 POLL_S = 0.02
 WATCH_S = 0.1
@@ -174,7 +175,8 @@ class Nemesis:
     def inject(self, fault: Fault, target: str) -> bool:
         """Inject a fault and what follows it; say whether each was proved active."""
         self._ids += 1
-        active = Active(self._ids, fault, fault.on(self._clients if fault.on_clients else self._system, target))
+        injection = fault.on(self._clients if fault.on_clients else self._system, target)
+        active = Active(self._ids, fault, held(injection, Injection, f"what on of fault {fault.name} gave", fault.on))
         self._active.append(active)
         self._record(active, "begin")
         active.injection.inject()
@@ -208,7 +210,7 @@ class Nemesis:
 
     def _prove(self, active: Active, phase: str, look: Callable[[], Probe], deadline_s: float) -> bool:
         end = time.monotonic() + deadline_s
-        while not (probe := look()).proved:
+        while not (probe := held(look(), Probe, f"what fault {active.fault.name} gave when asked whether it is {phase}", look)).proved:
             if time.monotonic() > end:
                 reason = f"not proved {phase} within {deadline_s:g} s"
                 self._record(active, "failed", probe=dict(probe.seen), reason=reason)

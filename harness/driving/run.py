@@ -13,7 +13,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -29,10 +29,11 @@ from harness.driving.plan import Episode, FaultSpec, Plan
 from harness.driving.system import OF_CLIENTS, Need, System, clock_bound_of, hurried, unkept, unsteady
 from harness.driving.worker import IDLE_S, Place, Stages, Worker, side_of
 from harness.driving.workload import Attendant, Attended, Workload
-from harness.errors import Infrastructure, UsageError
+from harness.errors import Infrastructure, Misfit, UsageError
 from harness.record.history import CLIENTS, NEMESIS, Event, Header
 from harness.record.journal import Journal
 from harness.registry import nearest
+from harness.shape import held
 from harness.waiting import wait_for
 
 SETTLE_S = 90.0
@@ -105,9 +106,14 @@ def check_plan(plan: Plan, catalogue: Catalogue) -> None:
 
 def planted_bugs(backend: Backend, workloads: Iterable[Workload]) -> Mapping[str, str]:
     """Give the mutants that a run may name, with a sentence each: those of its backend, and those of its workloads."""
-    found = dict(mutants_of(backend))
-    for workload in workloads:
-        found |= workload.mutants
+    found: dict[str, str] = {}
+    homes: dict[str, str] = {}
+    planted = [(f"backend {backend.name}", mutants_of(backend)), *((f"workload {each.name}", each.mutants) for each in workloads)]
+    for home, mutants in planted:
+        for name in mutants:
+            if homes.setdefault(name, home) != home:
+                raise UsageError(f"mutant {name!r} is of {homes[name]} and of {home}, expected a name of its own")
+        found |= mutants
     return found
 
 
@@ -141,7 +147,7 @@ def run(plan: Plan, catalogue: Catalogue, directory: Path, progress: Progress | 
     links = through_links(catalogue.backend, plan.variant, needs)
     mutant = plan.mutant if plan.mutant in mutants_of(catalogue.backend) else None
     deployment = Deployment(plan.variant, directory, plan.on, mutant, plan.attach, links)
-    with catalogue.backend.open(deployment) as system, _quiet_memory():
+    with _opened(catalogue.backend, deployment) as system, _quiet_memory():
         if broken := unkept(system, offers_of(catalogue.backend, plan.variant)):
             raise UsageError(broken)
         ran.versions = dict(system.versions)
@@ -150,6 +156,16 @@ def run(plan: Plan, catalogue: Catalogue, directory: Path, progress: Progress | 
             _Run(place, catalogue, ran, Unheard() if progress is None else progress).all_trials()
     ran.seconds = round(time.monotonic() - started, 1)
     return ran
+
+
+@contextmanager
+def _opened(backend: Backend, deployment: Deployment) -> Iterator[System]:
+    """Open a backend, and hold it and its system to what they are."""
+    opened = backend.open(deployment)
+    if not isinstance(opened, AbstractContextManager):
+        raise Misfit(backend, f"what open of backend {backend.name} gave is {opened!r:.100}, expected a context manager of a System")
+    with opened as system:
+        yield held(system, System, f"the system of backend {backend.name}", backend)
 
 
 def through_links(backend: Backend, variant: str, needs: frozenset[Need]) -> bool:
@@ -178,10 +194,8 @@ def _place(plan: Plan, catalogue: Catalogue, system: System, journal: Journal) -
 
 
 def _attendant(workload: Workload, plan: Plan, journal: Journal) -> Attendant:
-    if workload.attend is None:
-        return Attendant()
     mutant = plan.mutant if plan.mutant in workload.mutants else None
-    return workload.attend(Attended(journal, {**workload.options, **_options(plan, workload.name)}, mutant))
+    return workload.attendant(Attended(journal, {**workload.options, **_options(plan, workload.name)}, mutant))
 
 
 def _options(plan: Plan, workload: str) -> dict[str, Any]:

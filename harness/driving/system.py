@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from harness.driving.client import Client
+from harness.shape import held
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +240,9 @@ def clock_bound_of(system: System) -> int | None:
 
 def roles_of(system: System) -> dict[str, Role]:
     """Give every data node's role; none where there are no nodes."""
-    return system.roles() if isinstance(system, HasNodes) else {}
+    if not isinstance(system, HasNodes):
+        return {}
+    return held(system.roles(), dict[str, Role], f"what roles of system {system.name} gave", system)
 
 
 def unsteady(system: System) -> str | None:

@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.driving.client import Client, outcome
-from harness.driving.generator import NS_PER_S, Context, Generator, Invocation, Phase
+from harness.driving.generator import NS_PER_S, Context, Generator, Invocation, Phase, asked, told
 from harness.driving.plan import Plan
 from harness.driving.system import System, sides_of
 from harness.driving.workload import Attendant
 from harness.errors import UsageError
 from harness.record.journal import Journal
+from harness.shape import held
 
 FINAL_RATE = 400.0
 IDLE_S = 0.005
@@ -85,9 +86,9 @@ class Place:
 
     def client(self, side: str) -> Client:
         """Make a client of a side, with the attendants before it."""
-        client = self.system.client(side, self.plan.deadline_s)
+        client = held(self.system.client(side, self.plan.deadline_s), Client, f"a client of system {self.system.name}", self.system)
         for attendant in self.attendants:
-            client = attendant.client(client)
+            client = held(attendant.client(client), Client, "what client of an attendant gave", attendant.client)
         return client
 
 
@@ -176,7 +177,7 @@ class Worker:
 
     def _one(self, context: Context) -> None:
         assert self._generator is not None
-        invocation, self._generator = self._generator.next(context)
+        invocation, self._generator = asked(self._generator, context)
         self._step += 1
         now = self.place.journal.now_ns()
         rate = FINAL_RATE if context.phase == "final" else self.place.plan.rate
@@ -217,7 +218,7 @@ class Worker:
         for attendant in place.attendants:
             attendant.after(self.slot, invoke, completion)
         assert self._generator is not None
-        self._generator = self._generator.update(context, invoke, completion)
+        self._generator = told(self._generator, context, invoke, completion)
         if done.type == "info":
             self._client.close()
             self._client = None

@@ -15,6 +15,13 @@ from harness.driving.generator import Generator
 from harness.driving.system import Need
 from harness.record.history import Event
 from harness.record.journal import Journal
+from harness.registry import nearest
+from harness.shape import held
+
+OF_A_RUN = frozenset(
+    {"variant", "mutant", "rate", "concurrency", "weight", "deadline_s", "quiet_s", "fault_s", "after_s", "grants"},
+)
+"""Names of options that every run has: a workload's are others."""
 
 
 def _nothing() -> None:
@@ -104,7 +111,29 @@ class Workload:
 
     def begin(self, given: Mapping[str, Any], offered: frozenset[str]) -> Generator:
         """Give a slot's generator: the options that were given, the defaults of the others, and what the backend offers."""
-        return self.generator({**self.options, **given}, self.driven(offered))
+        found = self.generator({**self.options, **given}, self.driven(offered))
+        return held(found, Generator, f"what the generator of workload {self.name} gave", self.generator)
+
+    def attendant(self, attended: Attended) -> Attendant:
+        """Give who is at work beside the clients of a run."""
+        if self.attend is None:
+            return Attendant()
+        return held(self.attend(attended), Attendant, f"what attend of workload {self.name} gave", self.attend)
+
+    @property
+    def flaw(self) -> str | None:
+        """Say which option cannot be one, None if all can."""
+        for name, default in self.options.items():
+            if name in OF_A_RUN:
+                return f"option {name!r} is one of every run, expected a name of its own"
+            if isinstance(default, bool) or not isinstance(default, (int, float)):
+                return f"the default of option {name!r} is {default!r}, expected a number"
+            if not self.least.get(name, 0) <= default <= self.most.get(name, default):
+                return f"the default of option {name!r} is {default!r}, expected one within its bounds"
+        for name in [*self.least, *self.most]:
+            if name not in self.options:
+                return f"{name!r} of least or most is no option, {nearest(name, self.options)}"
+        return None
 
     @property
     def driven_at_most(self) -> frozenset[str]:

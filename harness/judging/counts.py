@@ -6,13 +6,14 @@ Each may be too low and never too high: what was not exercised shows nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 
 from harness.errors import UsageError
 from harness.judging.check import Terms, every_check
 from harness.judging.checkers.survival import attempted_while_cut
 from harness.judging.roles import promotions
 from harness.record.history import History, Operation
+from harness.shape import held
 
 ATTEMPTS = frozenset({"try_acquire", "check_and_set"})
 Count = Callable[[History, Terms], int]
@@ -25,8 +26,12 @@ def every_count() -> Mapping[str, Count]:
     for check in every_check().values():
         if taken := sorted(found.keys() & check.gates.keys()):
             raise UsageError(f"gate {taken[0]} of check {check.name} is also another's, expected a name of its own")
-        found |= check.gates
+        found |= {name: partial(_counted, name, count) for name, count in check.gates.items()}
     return found
+
+
+def _counted(name: str, count: Count, history: History, terms: Terms) -> int:
+    return held(count(history, terms), int, f"what gate {name} counted", count)
 
 
 def needs_bound(name: str) -> bool:

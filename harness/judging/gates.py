@@ -7,7 +7,7 @@ not seen: a trial in which nothing contended, or whose fault did not bite, canno
 Every fault seen at work elsewhere that did nothing (a proxy walked around, a kill after replication had
 settled, a pause that lost no packet) gave a green result: hence the probes, and the counts here.
 
-Sources: SPEC 8; "sometimes" assertions of Antithesis and the minimal rate of etcd's robustness tests.
+Sources: docs/claims.md, gates; "sometimes" assertions of Antithesis and the minimal rate of etcd's robustness tests.
 """
 
 from __future__ import annotations

@@ -14,6 +14,8 @@ from harness import registry
 from harness.errors import UsageError
 
 LAST = 1000
+OF_ONE, OF_MANY = ("key",), ("n", "times", "who")
+"""What is filled into a heading, and into a finding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,17 @@ class Kind:
     def words(self) -> str:
         """Say it in a few letters."""
         return self.brief or self.name.replace("-", " ")
+
+    @property
+    def flaw(self) -> str | None:
+        """Say which of its texts cannot be filled in, None if all can."""
+        for name, text, places in (("heading", self.heading, OF_ONE), ("one", self.one, OF_MANY), ("many", self.many, OF_MANY)):
+            try:
+                text.format(**dict.fromkeys(places, ""))
+            except (LookupError, ValueError, AttributeError) as error:
+                expected = " and ".join(f"{{{place}}}" for place in places)
+                return f"{name} of class {self.name} is {text!r} ({type(error).__name__}: {error}), expected no places but {expected}"
+        return None
 
 
 def unheard(name: str) -> Kind:

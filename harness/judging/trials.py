@@ -38,7 +38,7 @@ class TrialEvidence:
 
     @property
     def valid(self) -> bool:
-        """Say whether the trial counts; an error in doubt takes no counterexample away (SPEC 8)."""
+        """Say whether the trial counts; an error in doubt takes no counterexample away."""
         return all(gate.met or gate.name in DOUBTS for gate in self.validity)
 
 
@@ -54,7 +54,7 @@ def judge_trials(history: History, bound_ns: int | None = None) -> list[TrialEvi
 
 
 def status_of(trial: TrialEvidence, checks: Mapping[str, Verdict]) -> Status:
-    """Give what a trial may be called: unknown where it was not valid, whatever was seen in it (SPEC 8)."""
+    """Give what a trial may be called: unknown where it was not valid, whatever was seen in it."""
     return combine(checks).status if trial.valid else Status.UNKNOWN
 
 
@@ -81,7 +81,7 @@ def planted(history: History) -> str | None:
 
 
 def exit_code(status: Status, broken: str | None, history: History) -> int:
-    """Give the exit code of a run: a bug of ours, a counterexample, the machine, in doubt, none found (SPEC 8)."""
+    """Give the exit code of a run: a bug, a counterexample, the machine, in doubt, none found (README, exit codes)."""
     if any(event.error is not None and event.error.startswith(BROKEN) for event in history.events):
         return 70
     if status is Status.INVALID:

@@ -31,7 +31,7 @@ class Status(IntEnum):
 class Anomaly:
     """One counterexample.
 
-    `kind` is a class of SPEC 6 and `guarantees.toml` ("two-holders", "dedup-lost", ...).
+    `kind` is a class, as a claim names it ("two-holders", "dedup-lost", ...).
     `operations` are the indices of the invocations that prove it. `at` and `until` are
     nanoseconds: the interval in which the contradiction stood, `until` None if it is a moment.
     `live` is the time from which the earlier of the grants (or writes) concerned counted, so

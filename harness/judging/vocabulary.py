@@ -1,4 +1,4 @@
-"""What each function asks and answers (SPEC 3), of histories that others recorded: what would be passed over is an error.
+"""What each function asks and answers (docs/history.md), of histories that others recorded: what would be passed over is an error.
 
 A misspelt field would be a missing one, a refused lock that is recorded as done a grant. Models do not look at these: they see
 operations that the search has simplified.

@@ -2,7 +2,7 @@
 
 A model compares; a value of the wrong shape would compare as "different" and turn a typo into a
 verdict. So every access says what it expects and refuses the rest: a history that does not fit its
-vocabulary (SPEC 3) is malformed, never invalid.
+vocabulary (docs/history.md) is malformed, never invalid.
 """
 
 from __future__ import annotations

@@ -37,9 +37,11 @@ MARKS: Mapping[str, tuple[str, str]] = {
     "unknown": ("?", "magenta"),
     "valid": ("✓", "green"),
 }
-"""Shape and style of each word, the verdicts on claims worst first (SPEC 8), then those of checks."""
+"""Shape and style of each word, the verdicts on claims worst first, then those of checks."""
 GAP = 2
 INDENT = 4
+A_BUG = "a bug of Holdwater or of a plug-in; it says nothing of the system"
+NOT_USABLE = "a file or a plug-in could not be used; it is named in a line of its own"
 REASONS = 5  # shown of each claim; all are in results.json
 Lines = list[Text]
 

@@ -17,10 +17,12 @@ from reports import phrases
 from reports.explain import explain, finding
 from reports.scene import NodeSeen, last_proved, nodes
 from reports.terminal.lines import (
+    A_BUG,
     GAP,
     INDENT,
     LOUD,
     MARKS,
+    NOT_USABLE,
     QUIET,
     REASONS,
     STRONG,
@@ -270,5 +272,5 @@ def _run_meaning(results: Run) -> str:
     if code == 3:
         return _cut_short(results.broken)
     if code == 70:
-        return "a bug of ours; it says nothing of the system"
-    return {0: status_meaning("valid"), 1: status_meaning("invalid"), 2: status_meaning("unknown")}.get(code, "interrupted")
+        return A_BUG
+    return {0: status_meaning("valid"), 1: status_meaning("invalid"), 2: status_meaning("unknown"), 64: NOT_USABLE}.get(code, "interrupted")

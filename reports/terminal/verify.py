@@ -15,10 +15,12 @@ from harness.claims.counting import ENDED
 from harness.claims.results import Cell, Judgement, TableRow, Verify
 from reports import phrases
 from reports.terminal.lines import (
+    A_BUG,
     GAP,
     INDENT,
     LOUD,
     MARKS,
+    NOT_USABLE,
     QUIET,
     REASONS,
     STRONG,
@@ -343,4 +345,4 @@ def meaning(results: Verify) -> str:
         return and_more(told) if told else "nothing was judged"
     if code == 3 and (why := [claim.infrastructure for claim in claims if claim.infrastructure]) and all(ENDED in each for each in why):
         return f"cut short: {ENDED}; run it again"
-    return {3: "the machine or a server failed; run it again", 70: "a bug of ours; it says nothing of the system"}.get(code, "interrupted")
+    return {3: "the machine or a server failed; run it again", 64: NOT_USABLE, 70: A_BUG}.get(code, "interrupted")

@@ -35,7 +35,7 @@ class Lease:
     """A grant with its bounds.
 
     `known` is the first instant at which the grant is certain to have been made, None if never;
-    `least` and `most` bound its end (SPEC 6: Emin, Emax), None where `known` is. `basis` are the
+    `least` and `most` bound its end (Emin, Emax), None where `known` is. `basis` are the
     operations from which `least` follows. `late` are the successes of its owner after it was over: where there
     are any, no end fits. `must_end` and `may_end` are `least` and `most` without them, the ends of what its owner was
     promised at first, and `must_basis` the operations from which the former follows; `again` is when it was promised

@@ -1,7 +1,7 @@
 """Fencing tokens: a later grant of a lock has a higher token, so that a resource can refuse the earlier holder.
 
 A token must be unique on its lock name and above every token acknowledged before its grant was invoked
-(SPEC 2). Beyond that, where two calls overlap but the leases allow one order only (the first holder's
+(`guarantees.toml`). Beyond that, where two calls overlap but the leases allow one order only (the first holder's
 lease must still have been live when the other order needed it over), the tokens must follow that order.
 Tokens of different names are not compared.
 

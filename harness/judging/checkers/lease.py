@@ -3,7 +3,7 @@
 The server under test: `try_acquire` is granted at an instant when nobody's lease is live and lasts for
 its TTL; `extend` by the live owner sets the end anew, *also to an earlier one*; whoever is not the live
 owner is refused. What the clients saw bounds the life of each grant (`harness.judging.checkers.grants`). Each rule
-(SPEC 6) contradicts one execution order with one of these bounds: here those on who was granted, and
+contradicts one execution order with one of these bounds: here those on who was granted, and
 `harness.judging.checkers.refusals` on who was refused. O(n log n) in the operations of a key; listing pairs of
 holders costs one step a pair up to `PAIRS_LISTED`.
 
@@ -15,7 +15,7 @@ history invalid. Neither does an answer withheld, save one: withholding what pro
 the rules for unanswered grants, which see more. Even so a possible history is never condemned.
 Unknown: nothing was granted, the clock was not sane, or an owner token served two attempts.
 
-*Where this goes beyond the formulas of SPEC 6*, each for a reason:
+*Where this goes beyond these bounds*, each for a reason:
 1. A lease may also end early by the skew: clocks of whole milliseconds cut up to 1 ms off, and the clock
    gate itself lets the server's clock gain 1 ms + 500 ppm on ours.
 2. Operations may overlap inside one guard, a token may be used before its grant is answered, and an

@@ -1,7 +1,7 @@
 """A counter: `increment` by a delta, `get`. Missing counts as 0; beyond int64 an increment is refused and changes nothing.
 
 `increment` gives the new value, null = refused ("not an integer": here only where the sum would
-overflow, since nothing but increments writes to a counter); `get` gives the text (SPEC 3).
+overflow, since nothing but increments writes to a counter); `get` gives the text (docs/history.md).
 """
 
 from __future__ import annotations

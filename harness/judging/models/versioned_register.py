@@ -1,6 +1,6 @@
 """A versioned register: `set`, `get`, `compare_and_swap` on versions, `check_and_set`, `delete`.
 
-The document's key-value cell without expiry (SPEC 2): versions start at 1, rise by 1 with every
+The document's key-value cell without expiry (`guarantees.toml`): versions start at 1, rise by 1 with every
 successful write, and start at 1 again after a delete. A conflict shows the state that refused it.
 """
 

@@ -112,7 +112,7 @@ def test_the_good_examples_of_the_lease_checker_have_tokens_that_rise(path: Path
 
 
 def condemned_by_definition(one: History) -> set[str]:
-    """Compare every pair of grants, as SPEC 6 puts it."""
+    """Compare every pair of grants, as the definition puts it."""
     given = grants(one.operations(), EXACT)
     ends = {operation.index: operation.end_index for operation in one.operations()}
     found = set()

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.claims.results import Run, read, verdict_of
+from harness.claims.reading import read
+from harness.claims.results import Run, verdict_of
 from harness.judging.verdict import Anomaly, Verdict, of_each_kind_first
 from harness.record import store
 from harness.record.format import encode, load

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-from harness.claims.results import CheckResult, Judgement, Run, SelfTest, TrialResult, Verify, kind, read
+from harness.claims.reading import read
+from harness.claims.results import CheckResult, Judgement, Run, SelfTest, TrialResult, Verify, kind
 from harness.judging.verdict import of_each_kind_first
 from harness.record import store
 from harness.report import Report

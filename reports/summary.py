@@ -12,7 +12,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from harness.claims.results import Cell, Judgement, Run, SelfTest, Shard, TableRow, TrialResult, Verify, read
+from harness.claims.reading import read
+from harness.claims.results import Cell, Judgement, Run, SelfTest, Shard, TableRow, TrialResult, Verify
 from harness.judging.gates import Gate
 from harness.judging.statistics import Rate
 from harness.judging.verdict import Anomaly, of_each_kind_first

@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from harness.claims import judging
+from harness.claims.counting import numbers
+from harness.claims.results import Account, Judgement
+from harness.claims.table import cell, exit_code
 from harness.judging.statistics import rate
 from harness.record import store
 
 DOUBT = ("inconclusive", "unavailable")
 SEEN = ("violated", "finding", "as-documented")
+OWN = {"said", "missing", "numbers", "anomalies"}
 DOCUMENTS = {"violated": "promises", "holds": "promises", "inconclusive": "promises", "unavailable": "promises", "finding": "silent"}
 
 
 def claim(name: str, word: str, k: int = 0, n: int = 0, **more: Any) -> dict[str, Any]:
-    """Give a claim; `n` = 0 is no trial."""
-    found = rate(k, n) if n else None
+    """Give a claim that does not contradict itself: what was seen was seen once at least, and what is not in doubt has four trials.
+
+    One with texts or numbers of its own has no account, as one that an earlier version wrote.
+    """
+    ran = word != "unavailable"
+    n = n or 4 * (word not in DOUBT)
+    k = k or int(word in SEEN)
     doubt = ["settled: 0, needed 1"] if word in DOUBT else []
     document = more.get("document", DOCUMENTS.get(word, "warns"))
-    return {
+    counted = None if not ran or OWN & set(more) else account(document, k, n, doubt)
+    made = {
         "id": name,
         "cell": ["Redis (Sentinel)", "Failover safety"],
         "quote": "Lock may be lost",
@@ -28,35 +42,54 @@ def claim(name: str, word: str, k: int = 0, n: int = 0, **more: Any) -> dict[str
         "conditions": "primary cut off",
         "document": document,
         "verdict": word,
-        "expected": True,
+        "expected": word in more.get("expect", [word]),
         "expect": [word],
         "unit": "failovers",
-        "rate": found and {"k": k, "n": n, "low": found.low, "high": found.high, "upper": found.upper},
+        "rate": store.plain(rate(k, n)) if ran and n else None,
         "said": f"said of {name}",
         "missing": doubt,
-        "remedy": "run it again" if word in ("inconclusive", "unavailable") else None,
+        "remedy": "run it again" if word in DOUBT else None,
         "infrastructure": None,
         "bug": None,
         "absent": False,
-        "gates": [{"name": "settled", "needed": 1, "measured": 1, "met": True, "detail": ""}],
-        "numbers": {"anomalies": {"two-holders": k} if k else {}, "excused": {}},
-        "anomalies": [{"experiment": "split-brain", "trial": 2, "kind": "two-holders", "key": "k", "message": "both held k"}] if k else [],
+        "gates": [{"name": "settled", "needed": 1, "measured": 1, "met": True, "detail": ""}] if ran else [],
+        "numbers": {"anomalies": {"two-holders": k} if k else {}, "excused": {}} if ran else {},
+        "anomalies": [seen()] * k,
         "excused": [],
         "voids": [],
-        "controls": [{"check": "lease", "planted": "mutant ttl-early", "condemned": True, "detail": ""}],
+        "controls": [{"check": "lease", "planted": "mutant ttl-early", "condemned": True, "detail": ""}] if ran else [],
         "experiments": ["runs/1/experiments/split-brain"],
         "evidence": ["runs/1/experiments/split-brain/anomalies/1.txt"] if k else [],
         "repeat": "holdwater run lock --backend redis-sentinel --fault isolate-primary --seed 7",
-        "account": None if word == "unavailable" else account(word, k, n, doubt),
+        "account": counted,
         **more,
+    }
+    return made if made["account"] is None else {**made, **told(made)}
+
+
+def seen(kind: str = "two-holders") -> dict[str, Any]:
+    """Give an anomaly as a claim lists it."""
+    return {"experiment": "split-brain", "trial": 2, "kind": kind, "key": "k", "message": "both held k"}
+
+
+def told(made: dict[str, Any]) -> dict[str, Any]:
+    """Give what judging tells of a claim by its account."""
+    counted = msgspec.convert(made["account"], Account)
+    found = msgspec.convert(made, Judgement)
+    kinds = Counter(counted.contradicting) + Counter(counted.counted)
+    return {
+        "said": judging.said(found, found.verdict, counted),
+        "missing": list(judging.missing(found.verdict, counted)),
+        "numbers": numbers(counted),
+        "anomalies": [seen(kind) for kind in kinds.elements()],
     }
 
 
-def account(word: str, k: int, n: int, unknown: Sequence[str] = ()) -> dict[str, Any]:
-    """Give what was counted for a claim that came to a word."""
-    seen = {"two-holders": k} if k else {}
-    counts = {"counted": {} if word == "violated" else seen, "contradicting": seen if word == "violated" else {}}
-    return {"n": n, "hits": k, **counts, "unknown": list(unknown)}
+def account(document: str, k: int, n: int, unknown: Sequence[str] = ()) -> dict[str, Any]:
+    """Give what was counted for a claim of which so many trials saw what it names."""
+    found = {"two-holders": k} if k else {}
+    breaking = document == "promises"
+    return {"n": n, "hits": k, "counted": {} if breaking else found, "contradicting": found if breaking else {}, "unknown": list(unknown)}
 
 
 def verified(*claims: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -70,7 +103,7 @@ def verified(*claims: dict[str, Any], **more: Any) -> dict[str, Any]:
         "strict": False,
         "seconds": 372.1,
         "finished": "2026-11-24T04:12:07Z",
-        "exit": int(any(not each["expected"] and each["verdict"] not in DOUBT for each in claims)),
+        "exit": exit_code([msgspec.convert(each, Judgement) for each in claims], strict=more.get("strict", False)),
         "headline": "No contradiction of the document was seen in one judged cell.",
         "contradicts": any(each["verdict"] == "violated" for each in claims),
         "command": "holdwater verify --seed 7",
@@ -87,35 +120,24 @@ def verified(*claims: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 def rows(claims: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Give a table with the cells that claims name, each with the worst of them."""
-    order = ("violated", "inconclusive", "unavailable", "finding", "not-seen", "as-documented", "holds")
-    table: dict[str, dict[str, list[dict[str, Any]]]] = {}
-    for each in claims:
-        table.setdefault(each["cell"][0], {}).setdefault(each["cell"][1], []).append(each)
+    table: dict[str, dict[str, list[Judgement]]] = {}
+    for each in (msgspec.convert(claim, Judgement) for claim in claims):
+        table.setdefault(each.cell[0], {}).setdefault(each.cell[1], []).append(each)
     return [
-        {
-            "name": row,
-            "cells": [
-                {
-                    "column": column,
-                    "quote": mine[0]["quote"],
-                    "verdict": min((each["verdict"] for each in mine), key=order.index),
-                    "claims": [each["id"] for each in mine],
-                }
-                for column, mine in cells.items()
-            ],
-        }
+        {"name": row, "cells": [dict(store.plain(cell(column, mine[0].quote, mine, ()))) for column, mine in cells.items()]}
         for row, cells in table.items()
     ]
 
 
 def run(*trials: dict[str, Any], **more: Any) -> dict[str, Any]:
     """Give the results of a run with these trials."""
+    status = max((each["status"] for each in trials), key=["valid", "unknown", "invalid"].index, default="unknown")
     plan = {"backend": "redis", "variant": "default", "workloads": ["lock"], "episodes": [{}], "seed": 7, "concurrency": 8, "rate": 15.0}
     return {
         "holdwater": 1,
         "kind": "run",
-        "status": "valid",
-        "exit": 0,
+        "status": status,
+        "exit": {"valid": 0, "unknown": 2, "invalid": 1}[status],
         "command": "holdwater run lock --backend redis --seed 7",
         "directory": "runs/2",
         "plan": plan,

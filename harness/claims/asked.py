@@ -6,21 +6,27 @@ With run.json and the copy of the claims file beside it a verify that was killed
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
-from harness import program
-from harness.claims.claim import Claim, Claims, Experiment
+from harness import program, registry
+from harness.claims.claim import Claim, Claims, Experiment, Trials
+from harness.claims.mistakes import PROFILES
 from harness.claims.results import FORMAT, Plain, Seconds
+from harness.deploy.launch import Moment
 from harness.driving.plan import Episode, FaultSpec, Plan
 from harness.errors import UsageError
 from harness.record import store
 
 DEFAULT_DEADLINE_S = 0.5
+CONTROL_EPISODES = 2
+CONTROL_TRIES = 3
+CONTROL_QUIET_S = 1.5
+CONTROL_RATE = 60.0
 CLAIMS = "claims.toml"
 """The copy of the claims file in a verify's directory."""
 
@@ -59,9 +65,9 @@ class VerifyRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", 
 
     holdwater: Literal[1]
     profile: str
-    seed: int
+    seed: Annotated[int, msgspec.Meta(ge=0)]
     on: str
-    trials: int | None
+    trials: Trials | None
     asked: bool
     strict: bool
     command: str
@@ -71,7 +77,11 @@ class VerifyRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", 
     environment: dict[str, Plain]
     absent: dict[str, Lack] = {}
     seconds: Seconds | None = None
-    finished: str | None = None
+    finished: Moment | None = None
+
+    def __post_init__(self) -> None:
+        if self.profile not in PROFILES:
+            raise UsageError(f"profile {self.profile!r}, {registry.nearest(self.profile, PROFILES)}")
 
     def settings(self, directory: Path) -> Settings:
         """Give what the user chose, with the directory where it is now."""
@@ -135,6 +145,27 @@ def plan_of(experiment: Experiment, settings: Settings) -> Plan:
         options=options,
         **plain,
     )
+
+
+def planted(check: str, mutant: str, plan: Plan, seed: int) -> Plan:
+    """Give the quiet run of a planted bug, of the workloads of an experiment's plan that a check judges."""
+    workloads = judged_by(check, plan.workloads)
+    return Plan(
+        plan.backend,
+        plan.variant,
+        workloads,
+        (Episode(quiet_s=CONTROL_QUIET_S, after_s=0),) * CONTROL_EPISODES,
+        seed,
+        mutant=mutant,
+        on=plan.on,
+        rate=CONTROL_RATE,
+        options={name: plan.options[name] for name in workloads if name in plan.options},
+    )
+
+
+def judged_by(check: str, workloads: Iterable[str]) -> tuple[str, ...]:
+    """Give the workloads that show a check's mutant: those that it judges."""
+    return tuple(name for name in workloads if check in registry.load("workloads", name).checks)
 
 
 def repeat(plan: Plan) -> str:

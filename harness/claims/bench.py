@@ -7,14 +7,14 @@ is concluded.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
+from msgspec.structs import replace
 
 from harness import registry
-from harness.claims import asked, results
+from harness.claims import asked, reading, recording, results
 from harness.claims.asked import VerifyRecord
 from harness.claims.claim import Claim, Claims, Control, Word
 from harness.claims.counting import ExperimentEvidence
@@ -25,7 +25,7 @@ from harness.claims.table import exit_code, headline, table
 from harness.deploy import launch
 from harness.deploy.launch import RunRecord
 from harness.driving.plan import Plan
-from harness.judging.trials import TrialEvidence, judge_trials, load_if_there
+from harness.judging.trials import TrialEvidence, judge_trials
 from harness.judging.verdict import Status, unknown
 from harness.record import store
 from harness.record.history import History
@@ -52,9 +52,9 @@ class JudgedRun:
 
 
 def judge_run(directory: Path, bound_ns: int | None = None) -> JudgedRun:
-    """Judge a run directory; late grants where a bound is given. Raises UsageError where its run.json cannot be read."""
-    record = _with_former(launch.read_record(directory), directory)
-    history = load_if_there(directory / store.HISTORY)
+    """Judge a run directory; late grants where a bound is given. Raises as `recording.read` does."""
+    read, history = recording.read(directory)
+    record = _with_former(read, directory)
     trials = judge_trials(history, bound_ns)
     return JudgedRun(record, history, trials, outcome(record, history, trials, directory))
 
@@ -65,13 +65,13 @@ def _with_former(record: RunRecord, directory: Path) -> RunRecord:
         return record
     former = former_results(directory)
     if not isinstance(former, Run):
-        return msgspec.structs.replace(record, command=asked.repeat(record.plan))
-    return msgspec.structs.replace(record, command=former.command, finished=former.finished)
+        return replace(record, command=asked.repeat(record.plan))
+    return replace(record, command=former.command, finished=former.finished)
 
 
 def former_results(directory: Path) -> results.Results | None:
     """Read the results that a directory has, None where it has none."""
-    return results.read(directory) if (directory / store.RESULTS).is_file() else None
+    return reading.read(directory) if (directory / store.RESULTS).is_file() else None
 
 
 # An experiment of a claims file
@@ -122,8 +122,7 @@ def by_experiment(check: str, name: str, done: Mapping[str, ExperimentEvidence])
 
 def by_mutant(check: str, mutant: str, directory: Path) -> ControlResult:
     """Say whether a check condemned a trial of a run of a planted bug."""
-    record = launch.read_record(directory)
-    history = load_if_there(directory / store.HISTORY)
+    record, history = recording.read(directory)
     trials = judge_trials(history)
     hits = [trial.n for trial in trials if _condemned(check, trial)]
     detail = broken(record, history) or f"condemned in {len(hits)} of {len(trials)} quiet trials, seed {record.plan.seed}"
@@ -132,14 +131,9 @@ def by_mutant(check: str, mutant: str, directory: Path) -> ControlResult:
 
 def no_control(check: str, mutant: str, plan: Plan) -> ControlResult:
     """Say why a control with a planted bug has no run."""
-    drives = judged_by(check, plan.workloads)
+    drives = asked.judged_by(check, plan.workloads)
     detail = "it was not run" if drives else "no workload of the experiment is judged by it"
     return ControlResult(check, f"mutant {mutant}", condemned=False, detail=detail)
-
-
-def judged_by(check: str, workloads: Iterable[str]) -> tuple[str, ...]:
-    """Give the workloads that show a check's mutant: those that it judges."""
-    return tuple(name for name in workloads if check in registry.load("workloads", name).checks)
 
 
 def control_directory(directory: Path, plan: Plan, control: Control, seed: int) -> Path:
@@ -157,18 +151,34 @@ def control_on_disk(control: Control, plan: Plan, done: Mapping[str, ExperimentE
         return by_experiment(control.check, control.experiment, done)
     assert control.mutant is not None
     found = no_control(control.check, control.mutant, plan)
-    for run in _control_runs(control, plan, directory):
-        found = by_mutant(control.check, control.mutant, run)
+    for seed in range(plan.seed, plan.seed + asked.CONTROL_TRIES):
+        run = control_directory(directory, plan, control, seed)
+        if (run / store.RUN).is_file():
+            unlike = _unlike_any(run, [asked.planted(control.check, control.mutant, each, seed) for each in _ran(directory, plan, control)])
+            found = by_mutant(control.check, control.mutant, run) if unlike is None else replace(found, detail=unlike)
         if found.condemned:
             break
     return found
 
 
-def _control_runs(control: Control, plan: Plan, directory: Path) -> list[Path]:
-    prefix = f"{plan.backend}-{control.check}-{control.mutant}-"
-    found = [path.parent for path in (directory / CONTROLS).glob(f"{prefix}*/{store.RUN}")]
-    found = [path for path in found if path.name.removeprefix(prefix).isdecimal()]
-    return sorted(found, key=lambda path: int(path.name.removeprefix(prefix)))
+def _ran(directory: Path, plan: Plan, control: Control) -> list[Plan]:
+    """Give the plans for which a control may have been run: that of its experiment, and of every other that was run on its deployment.
+
+    It is run once for a deployment, check and mutant, for the first experiment that names it.
+    """
+    there = [launch.read_record(path.parent).plan for path in sorted((directory / EXPERIMENTS).glob(f"*/{store.RUN}"))]
+    same = [each for each in there if (each.backend, each.seed, each.on) == (plan.backend, plan.seed, plan.on)]
+    known = [each for each in (plan, *same) if set(each.workloads) <= set(registry.names("workloads"))]
+    return [each for each in known if asked.judged_by(control.check, each.workloads)]
+
+
+def _unlike_any(directory: Path, wanted: Sequence[Plan]) -> str | None:
+    """Say in what a control was not run as verify runs it, None where it was run so for one of the experiments."""
+    ran = launch.read_record(directory).plan
+    unlike = [recording.difference(ran, each) for each in wanted]
+    if None in unlike:
+        return None
+    return f"{directory.name} is no run of it: {unlike[0] if unlike else 'no experiment needs it'}"
 
 
 # A verify
@@ -203,14 +213,14 @@ def results_of(bench: Bench, record: VerifyRecord, judgements: Sequence[Judgemen
 
 
 def judge_claim(claim: Claim, bench: Bench, record: VerifyRecord, done: Mapping[str, ExperimentEvidence]) -> Judgement:
-    """Judge a claim by what there is, or say what its experiment lacks."""
-    lack = next((record.absent[name] for name in claim.experiments if name in record.absent), None)
-    if lack is None:
-        found = judge(claim, done)
+    """Judge a claim by what there is, or say what its experiment lacks: what was run all the same is judged."""
+    lacks = [record.absent[name] for name in claim.experiments if name in record.absent and name not in done]
+    if lacks:
+        failed = any(lack.failed for lack in lacks)
+        found = left_out(claim, lacks[0].needed, lacks[0].remedy, asked=record.asked or failed)
     else:
-        failed = any(record.absent[name].failed for name in claim.experiments if name in record.absent)
-        found = left_out(claim, lack.needed, lack.remedy, asked=record.asked or failed)
+        found = judge(claim, done)
     if not claim.experiments:
         return found
     plan = asked.plan_of(bench.claims.experiments[claim.experiments[0]], record.settings(bench.directory))
-    return msgspec.structs.replace(found, repeat=asked.repeat(plan))
+    return replace(found, repeat=asked.repeat(plan))

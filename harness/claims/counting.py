@@ -24,6 +24,8 @@ from harness.record.history import History, Operation
 GRANT_SPANS = {"try_acquire": "ttl_ms", "acquire_within": "ttl_ms", "extend": "duration_ms"}
 POSITIVE = ("granted", "held", "released", "set")
 NOT_CHECKED = unknown("it was not carried out")
+ENDED = "it was ended before it was done"
+"""How a run is told that was cut short, and neither by the machine nor by a server: by the user, or nobody knows by whom."""
 NS_PER_MS = 1_000_000
 NS_PER_S = 1_000_000_000
 T = TypeVar("T")

@@ -14,12 +14,13 @@ from typing import Any
 from msgspec.structs import replace
 
 from harness.claims.claim import Claim, Document, Word
-from harness.claims.counting import ExperimentEvidence, Sighting, Tally, account, numbers, tally, worst
+from harness.claims.counting import ENDED, ExperimentEvidence, Sighting, Tally, account, numbers, tally, worst
 from harness.claims.results import Account, Judgement
 from harness.judging.statistics import Rate, rate
 from harness.judging.verdict import combine, of_each_kind_first, worst_first
 
 MOST_SHOWN = 50  # anomalies of a claim in results.json; all are in its experiments' own
+SHARDS_DIFFER = "; shards differ: "  # what the sentence of a claim of several shards goes on with
 
 
 def judge(claim: Claim, evidence: Mapping[str, ExperimentEvidence]) -> Judgement:
@@ -162,7 +163,7 @@ def _possible(counted: Rate) -> str:
 
 
 def _measured(told: Mapping[str, Any]) -> str:
-    if "extra-holders.maximum" not in told:
+    if not {"extra-holders.median", "extra-holders.maximum"} <= told.keys():
         return ""
     middle, most = told["extra-holders.median"]["median"], told["extra-holders.maximum"]["max"]
     words = [f"extra holders a name: median {middle:g}, at most {most:g}"]
@@ -178,6 +179,8 @@ def _remedy(claim: Claim, counted: Account, found: Tally) -> str | None:
         return claim.remedy
     if found.bug is not None:
         return "report it with its run directory: this is an error of ours, not of the system"
+    if found.infrastructure is not None and ENDED in found.infrastructure:
+        return f"run it again: {ENDED}"
     if found.infrastructure is not None:
         return "run it again: the machine or a server failed, not the claim"
     if counted.doubts:

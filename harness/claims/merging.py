@@ -19,25 +19,21 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from harness import program
-from harness.claims import results
+from harness.claims import reading
 from harness.claims.claim import Word
 from harness.claims.counting import numbers, together, worst
-from harness.claims.judging import MOST_SHOWN, missing, rate_of, said, word
-from harness.claims.results import FORMAT, Account, Cell, Judgement, Plain, TableRow, Verify, exit_of
+from harness.claims.judging import MOST_SHOWN, SHARDS_DIFFER, missing, rate_of, said, word
+from harness.claims.results import FORMAT, Account, Cell, Judgement, Plain, TableRow, Verify, exit_of, joined
 from harness.claims.results import Shard as Part
-from harness.claims.table import cell, exit_code, headline
+from harness.claims.table import cell, exit_code, exit_code_of_shards, headline
 from harness.errors import UsageError
 from harness.record import store
 
-PASSED_ON = (130, 70, 3)
-"""Exit codes of a shard that stand whatever the others found; 1, 2 and 0 are made anew from the claims."""
-PRECEDENCE = (130, 64, 70, 1, 3, 2, 0)
 DEFINITION = ("cell", "quote", "sentence", "conditions", "document", "unit", "expect")
 EVIDENCE = "evidence"
 UNKNOWN = ("another claim of this cell",)
 """What an earlier version's cell lacks where it is in doubt, and none of its claims is."""
 V = TypeVar("V")
-P = TypeVar("P", bound=Plain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +59,11 @@ class There:
 
 
 def read(directory: Path) -> Shard:
-    """Read a shard; what is missing or broken is told and not raised."""
+    """Read a shard; what is missing or broken is told and not raised. Raises UsageError where it contradicts itself."""
     try:
-        return Shard(directory, results.read_verify(directory))
+        return Shard(directory, reading.read_verify(directory))
+    except reading.Contradiction:
+        raise
     except UsageError as error:
         return Shard(directory, None, str(error))
 
@@ -80,15 +78,17 @@ def merge(shards: Sequence[Shard], *, directory: Path, command: str) -> Verify:
     rows = _rows([each.results for each in there], judgements)
     failures = _failures(shards, there)
     every = [each.results for each in there]
+    parts = tuple(part for each in there for part in _described(each))
+    code = exit_code(list(judgements.values()), strict=any(each.strict for each in every))
     return Verify(
         holdwater=FORMAT,
         profile=every[0].profile,
-        seed=_joined(each.seed for each in every),
-        on=str(_joined(each.on for each in every)),
+        seed=joined(part.seed for part in parts),
+        on=str(joined(each.on for each in every)),
         strict=any(each.strict for each in every),
         seconds=max(each.seconds for each in every),
-        finished=max(each.finished or "" for each in every),
-        exit=exit_of(_exit(every, list(judgements.values()), failures)),
+        finished=max(each.finished or "" for each in every) or None,
+        exit=exit_of(exit_code_of_shards(code, [part.exit for part in parts], failures)),
         headline=_headline(rows, judgements, shards),
         contradicts=any(each.verdict is Word.VIOLATED for each in judgements.values()),
         command=command,
@@ -101,7 +101,7 @@ def merge(shards: Sequence[Shard], *, directory: Path, command: str) -> Verify:
         failures=failures,
         versions={name: str(value) for name, value in _joined_values(each.versions for each in every).items()},
         environment=_joined_values(each.environment for each in every),
-        shards=tuple(part for each in there for part in _described(each)),
+        shards=parts,
     )
 
 
@@ -111,13 +111,6 @@ def _failures(shards: Sequence[Shard], there: Sequence[There]) -> dict[str, str]
         for name, reason in shard.results.failures.items():
             failures[f"{name} in {shard.directory}" if name in failures else name] = reason
     return failures
-
-
-def _exit(every: Sequence[Verify], judgements: Sequence[Judgement], failures: Mapping[str, str]) -> int:
-    codes = [exit_code(judgements, strict=any(each.strict for each in every))]
-    codes += [each.exit for each in every if each.exit in PASSED_ON]
-    codes += [3] if failures else []
-    return min(codes, key=PRECEDENCE.index)
 
 
 def _headline(rows: Sequence[TableRow], judgements: Mapping[str, Judgement], shards: Sequence[Shard]) -> str:
@@ -237,7 +230,7 @@ def _joined_claim(parts: Sequence[tuple[There, Judgement]]) -> Judgement:
         verdict=concluded,
         expected=concluded in first.expect,
         rate=rate_of(counted),
-        said=said(first, concluded, counted) + (f"; shards differ: {shares}" if differ else ""),
+        said=said(first, concluded, counted) + (f"{SHARDS_DIFFER}{shares}" if differ else ""),
         missing=missing(concluded, counted),
         remedy=next((claim.remedy for claim in every if claim.verdict is concluded and claim.remedy), None),
         numbers=numbers(counted),
@@ -247,16 +240,12 @@ def _joined_claim(parts: Sequence[tuple[There, Judgement]]) -> Judgement:
 
 
 def _account(shard: There, claim: Judgement) -> Account:
-    """Give what a shard counted; raise UsageError where an earlier version wrote no account, or where it does not come to the verdict."""
+    """Give what a shard counted; raise UsageError where an earlier version wrote no account."""
     if claim.verdict is Word.UNAVAILABLE:
         return Account(unknown=claim.missing)
-    again = f"judge it again first: {program.command('judge', str(shard.directory), '--save')}"
     if claim.account is None:
-        raise UsageError(f"{shard.path}: claim {claim.id} has no account, an earlier version wrote it; {again}")
-    said_of_it = f"{claim.verdict}, {claim.rate or 'no trial'}"
-    comes_to = f"{word(claim.document, claim.account)}, {rate_of(claim.account) or 'no trial'}"
-    if said_of_it != comes_to:
-        raise UsageError(f"{shard.path}: claim {claim.id} is {said_of_it}, but its account comes to {comes_to}; {again}")
+        again = program.command("judge", str(shard.directory), "--save")
+        raise UsageError(f"{shard.path}: claim {claim.id} has no account, an earlier version wrote it; judge it again first: {again}")
     return claim.account
 
 
@@ -328,13 +317,7 @@ def _unjudged(part: Cell, judgements: Mapping[str, Judgement]) -> tuple[str, ...
     return UNKNOWN if part.verdict == "inconclusive" and not doubted else ()
 
 
-def _joined(values: Iterable[P]) -> P | str:
-    """Give the one value that all have, else the different ones as a text."""
-    found = list(dict.fromkeys(values))
-    return found[0] if len(found) == 1 else ", ".join(map(str, found))
-
-
 def _joined_values(found: Iterable[Mapping[str, Plain]]) -> dict[str, Plain]:
     every = list(found)
     names = dict.fromkeys(name for each in every for name in each)
-    return {name: _joined(each[name] for each in every if name in each) for name in names}
+    return {name: joined(each[name] for each in every if name in each) for name in names}

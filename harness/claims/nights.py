@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from harness.claims import results
+from harness.claims import reading
 from harness.claims.claim import Word
 from harness.claims.results import Verify
 from harness.errors import NotWritable, UsageError
@@ -59,7 +59,7 @@ def nights(root: Path) -> tuple[list[Night], dict[str, str]]:
     unreadable: dict[str, str] = {}
     for directory in _directories(root):
         try:
-            found.append(Night(directory, results.read_verify(directory)))
+            found.append(Night(directory, reading.read_verify(directory)))
         except UsageError as error:
             unreadable[directory.name] = str(error)
     return found, unreadable
@@ -88,7 +88,7 @@ def append(root: Path, directory: Path, now: datetime | None = None) -> Path:
     Raises UsageError where the directory holds no results of a verify, or of one that ended more than a day after `now`.
     """
     prepare(root)
-    verify = results.read_verify(directory)
+    verify = reading.read_verify(directory)
     data = store.read_plain(directory / store.RESULTS)
     stamp = _stamp(verify, directory / store.RESULTS, now or datetime.now(UTC))
     same = [path for path in _directories(root) if path.name.startswith(stamp)]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
+from harness.claims.counting import ENDED
 from harness.claims.results import FORMAT, CheckResult, Run, Status, TrialResult, exit_of
 from harness.deploy.launch import RunRecord
 from harness.judging import trials, verdict
@@ -14,12 +15,17 @@ from harness.judging.trials import TrialEvidence
 from harness.record.history import History
 
 NS_PER_S = 1_000_000_000
-CUT_OFF = "it was ended before it was done: its history has no end"
 
 
 def broken(record: RunRecord, history: History) -> str | None:
-    """Say what cut a run short: the machine or a server, or that it was killed in the middle; None where nothing did."""
-    return record.broken or (None if history.complete else CUT_OFF)
+    """Say what cut a run short: the machine or a server, or that not all of it is recorded; None where nothing did."""
+    if record.broken is not None:
+        return record.broken
+    if not history.complete:
+        return f"{ENDED}: its history has no end"
+    planned = len(record.plan.episodes)
+    there = sum(trial.void is None and bool(trial.history.events) for trial in history.trials())
+    return None if there >= planned else f"{ENDED}: {there} of {planned} planned trials {'is' if there == 1 else 'are'} recorded"
 
 
 def outcome(record: RunRecord, history: History, judged: Sequence[TrialEvidence], directory: Path) -> Run:
@@ -27,6 +33,8 @@ def outcome(record: RunRecord, history: History, judged: Sequence[TrialEvidence]
     told = [_trial(trial) for trial in judged]
     status = max((verdict.Status[str(trial.status).upper()] for trial in told), default=verdict.Status.UNKNOWN)
     cut = broken(record, history)
+    if cut is not None:
+        status = max(status, verdict.Status.UNKNOWN)
     ran = record.ran
     return Run(
         holdwater=FORMAT,

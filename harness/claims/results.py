@@ -1,8 +1,7 @@
 """results.json: what was concluded, as one definition for all that write, read, join, judge and draw it.
 
-A file is read strictly, since a CI carries it from machine to machine and somebody may have edited it: a wrong kind of value,
-a rate above 1 or an exit code that its claims do not allow is refused in one line. Unknown fields are passed over, since
-fields may be added under the same number. Fields with a default are those that an earlier version did not write.
+A value of a wrong kind, or a rate above 1, is refused. Unknown fields are passed over, since fields may be added under the
+same number. Fields with a default are those that an earlier version did not write. Files are read by `harness.claims.reading`.
 
 The JSON Schema in docs/ is made of these types (`schema`). Rejected: the schema as the source (types, checks and readers would
 be written by hand all the same). Meaning of the fields: docs/results.md.
@@ -10,23 +9,20 @@ be written by hand all the same). Meaning of the fields: docs/results.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import msgspec
 
-from harness import program
 from harness.claims.claim import Document, Text, Word
 from harness.driving.plan import Plan
-from harness.errors import UsageError
 from harness.judging.gates import Gate
 from harness.judging.statistics import Rate
 from harness.judging.verdict import Anomaly, Verdict, combine
 from harness.judging.verdict import Status as Order
-from harness.record import store
 
 FORMAT: Literal[1] = 1
+P = TypeVar("P", bound=str | int | float | bool | None)
 STATUSES = {str(each): each for each in Order}
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -34,8 +30,9 @@ Status = Literal["valid", "unknown", "invalid"]
 Exit = Literal[0, 1, 2, 3, 64, 70, 130]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Seconds = Annotated[int, msgspec.Meta(ge=0, le=10**9)] | Annotated[float, msgspec.Meta(ge=0, le=1e9)]
-Number = int | float
+Number = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)] | Annotated[float, msgspec.Meta(ge=-1e300, le=1e300)]
 Plain = str | int | float | bool | None
+Classes = dict[str, Annotated[int, msgspec.Meta(ge=1, le=2**53)]]
 Shown = Literal["violated", "inconclusive", "unavailable", "finding", "not-seen", "as-documented", "holds", "not judged"]
 Numbers = dict[str, Number] | list[Number]
 
@@ -109,9 +106,9 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
     n: Count = 0
     hits: Count = 0
-    counted: dict[str, Count] = {}
-    contradicting: dict[str, Count] = {}
-    excused: dict[str, Count] = {}
+    counted: Classes = {}
+    contradicting: Classes = {}
+    excused: Classes = {}
     unknown: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
@@ -119,10 +116,6 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     numbers: dict[str, tuple[Number, ...]] = {}
     cuts_s: tuple[Number, ...] = ()
     ttls_ms: tuple[Number, ...] | None = None
-
-    def __post_init__(self) -> None:
-        if self.hits > self.n:
-            raise ValueError(f"hits {self.hits} of n {self.n}, expected at most n")
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -180,12 +173,6 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     evidence: tuple[str, ...]
     repeat: str | None = None
     account: Account | None = None
-
-    def check(self) -> None:
-        """Raise ValueError where the word does not go with what was expected."""
-        if self.expected != (self.verdict in self.expect) and not (self.absent and self.verdict is Word.UNAVAILABLE):
-            expects = " or ".join(self.expect)
-            raise ValueError(f"claim {self.id} is {self.verdict}, expected {self.expected}, and expects {expects}")
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
@@ -249,17 +236,6 @@ class Verify(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="v
     again: Again | None = None
     broken: str | None = None
 
-    def __post_init__(self) -> None:
-        seen: set[str] = set()
-        for claim in self.claims:
-            if claim.id in seen:
-                raise ValueError(f"claim {claim.id} stands twice")
-            seen.add(claim.id)
-            claim.check()
-        surprising = [each.id for each in self.claims if not each.expected and each.verdict not in (Word.INCONCLUSIVE, Word.UNAVAILABLE)]
-        if surprising and self.exit not in (1, 64, 70, 130):
-            raise ValueError(f"exit {self.exit}, but the verdict on claim {surprising[0]} is not expected")
-
 
 # The planted bugs
 
@@ -290,34 +266,10 @@ class SelfTest(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=
 Results = Run | Verify | SelfTest
 
 
-# Reading
-
-
 def convert(value: Any) -> Results:
     """Give the results that JSON's dicts and lists hold; raise msgspec.ValidationError where they are none."""
     found: Results = msgspec.convert(value, Results)
     return found
-
-
-def read(directory: Path) -> Results:
-    """Read the results of a run directory; raise UsageError that names the file where there are none, or wrong ones."""
-    path = directory / store.RESULTS
-    try:
-        return convert(store.read(path))
-    except msgspec.ValidationError as error:
-        raise UsageError(f"{path}: {error}; expected the results of a run") from None
-
-
-def read_verify(directory: Path) -> Verify:
-    """Read the results of the main job; raise UsageError that names the file where there are none, or others."""
-    path = directory / store.RESULTS
-    wanted = "expected the results of a verify"
-    if not store.is_plain(path, directory):
-        raise UsageError(f"{path} is not there, {wanted}")
-    try:
-        return msgspec.convert(store.read(path), Verify)
-    except msgspec.ValidationError as error:
-        raise UsageError(f"{path}: {error}; {wanted}") from None
 
 
 def kind(results: Results) -> str:
@@ -330,21 +282,10 @@ def exit_of(code: int) -> Exit:
     return next(each for each in get_args(Exit) if each == code)
 
 
-def check_results(directory: Path) -> None:
-    """Raise UsageError where a directory has no results, or none that reports can draw; those of its experiments are asked too."""
-    path = directory / store.RESULTS
-    store.check_plain(directory)
-    if not path.is_file() and (directory / store.RUN).is_file():
-        judged = program.command("judge", str(directory), "--save")
-        raise UsageError(f"{directory} has no {store.RESULTS}: its run did not end; judge what it recorded with: {judged}")
-    if not path.is_file() and (directory / store.HISTORY).is_file():
-        judged = program.command("check", str(directory / store.HISTORY))
-        raise UsageError(f"{directory} has no {store.RESULTS}: its run did not end; judge what it recorded with: {judged}")
-    if not path.is_file():
-        raise UsageError(f"{directory} has no {store.RESULTS}, expected a run directory")
-    read(directory)
-    for experiment in sorted((directory / "experiments").glob(f"*/{store.RESULTS}")):
-        check_results(experiment.parent)
+def joined(values: Iterable[P]) -> P | str:
+    """Give the one value that all shards have, else the different ones as a text."""
+    found = list(dict.fromkeys(values))
+    return found[0] if len(found) == 1 else ", ".join(map(str, found))
 
 
 def schema() -> Mapping[str, Any]:

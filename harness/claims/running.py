@@ -16,7 +16,18 @@ from typing import Any, Protocol
 from msgspec.structs import replace as changed
 
 from harness import registry
-from harness.claims.asked import CLAIMS, Lack, Settings, VerifyRecord, experiments_of, plan_of, record_of
+from harness.claims.asked import (
+    CLAIMS,
+    CONTROL_TRIES,
+    Lack,
+    Settings,
+    VerifyRecord,
+    experiments_of,
+    judged_by,
+    plan_of,
+    planted,
+    record_of,
+)
 from harness.claims.bench import (
     EXPERIMENTS,
     Bench,
@@ -26,7 +37,6 @@ from harness.claims.bench import (
     control_directory,
     judge_claim,
     judge_run,
-    judged_by,
     no_control,
     results_of,
 )
@@ -38,15 +48,10 @@ from harness.deploy import install, launch
 from harness.deploy.bringing import Bringing
 from harness.deploy.launch import lacking, needed
 from harness.driving.backend import grounds_of
-from harness.driving.plan import Episode, FaultSpec, Plan
+from harness.driving.plan import FaultSpec, Plan
 from harness.driving.run import Progress, planted_bugs
 from harness.errors import UsageError
 from harness.record import store
-
-CONTROL_EPISODES = 2
-CONTROL_TRIES = 3
-CONTROL_QUIET_S = 1.5
-CONTROL_RATE = 60.0
 
 
 class Listener(Progress, Protocol):
@@ -187,29 +192,13 @@ class _Done:
         """Run the planted bug without faults until the check condemns it, at most CONTROL_TRIES times."""
         found = no_control(control.check, mutant, plan)
         for attempt in range(CONTROL_TRIES if judged_by(control.check, plan.workloads) else 0):
-            planted = _planted(control.check, mutant, plan, self.settings.seed + attempt)
-            directory = control_directory(self.settings.out, plan, control, planted.seed)
+            quiet = planted(control.check, mutant, plan, self.settings.seed + attempt)
+            directory = control_directory(self.settings.out, plan, control, quiet.seed)
             directory.mkdir(parents=True)
             self.listener.step(f"control: {mutant} on {plan.backend}")
-            launch.carry_out(planted, directory, self.listener, self.settings.command)
+            launch.carry_out(quiet, directory, self.listener, self.settings.command)
             self.listener.step(f"judging control {mutant}")
             found = by_mutant(control.check, mutant, directory)
             if found.condemned:
                 break
         return found
-
-
-def _planted(check: str, mutant: str, plan: Plan, seed: int) -> Plan:
-    """Give the quiet run of a planted bug, of the workloads that a check judges."""
-    workloads = judged_by(check, plan.workloads)
-    return Plan(
-        plan.backend,
-        plan.variant,
-        workloads,
-        (Episode(quiet_s=CONTROL_QUIET_S, after_s=0),) * CONTROL_EPISODES,
-        seed,
-        mutant=mutant,
-        on=plan.on,
-        rate=CONTROL_RATE,
-        options={name: plan.options[name] for name in workloads if name in plan.options},
-    )

@@ -6,17 +6,28 @@ An experiment counts for another claims file only where it was run as that file 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace as replaced
 
 from harness import heartbeat, program
-from harness.claims import asked, results
+from harness.claims import asked, recording, results
 from harness.claims.asked import CLAIMS, Lack, Settings, VerifyRecord
-from harness.claims.bench import CONTROLS, EXPERIMENTS, Bench, control_on_disk, former_results, judge_claim, judge_run, results_of
-from harness.claims.claim import Claim, Claims, Experiment, of_profile
+from harness.claims.bench import (
+    CONTROLS,
+    EXPERIMENTS,
+    Bench,
+    JudgedRun,
+    control_on_disk,
+    former_results,
+    judge_claim,
+    judge_run,
+    results_of,
+)
+from harness.claims.claim import Claim, Claims, Experiment, choose, of_profile
 from harness.claims.counting import ExperimentEvidence
 from harness.claims.file import load, shipped
 from harness.claims.results import FORMAT, Again, Run, Verify
@@ -24,36 +35,51 @@ from harness.driving.plan import Plan
 from harness.errors import UsageError
 from harness.record import store
 from harness.record.history import History
+from harness.registry import nearest
 
 SHORT = 12  # characters of a digest
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What a verify was asked for, and the claims that it is judged by: the `same` that it was judged by first, or others."""
+
+    record: VerifyRecord
+    claims: Claims
+    same: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Judged:
-    """A directory that was judged again: its results and, of a verify, those of its experiments; by directory, its own last."""
+    """A directory that was judged again: its results and, of a verify, those of its experiments; by directory, its own last.
+
+    `asked` is what a verify was asked for.
+    """
 
     directory: Path
     runs: Mapping[Path, Run]
     results: Run | Verify
     history: History | None = None
+    asked: Asked | None = None
 
 
-def judge_again(directory: Path, claims_file: Path | None = None) -> Judged:
+def judge_again(directory: Path, claims_file: Path | None = None, rows: Sequence[str] = ()) -> Judged:
     """Judge a run directory or a whole verify directory again, a verify by another claims file where one is named.
 
-    Nothing is written. Raises UsageError where there is nothing to judge, or nothing that says what was asked for.
+    `rows` are those of the table to judge, all where none is named. Nothing is written.
+    Raises UsageError where there is nothing to judge, or nothing that says what was asked for.
     """
     store.check_plain(directory)
     if _is_verify(directory):
-        found = _verify_again(directory, claims_file)
-    elif claims_file is None:
+        found = _verify_again(directory, claims_file, rows)
+    elif claims_file is None and not rows:
         found = _run_again(directory)
     else:
-        raise UsageError(f"{directory} is no verify, expected no claims file with it")
+        raise UsageError(f"{directory} is no verify, expected no {'row' if rows else 'claims file'} with it")
     commit = store.environment()["commit"]
     again = Again(at=store.now(), commit=None if commit is None else str(commit))
-    runs = {path: msgspec.structs.replace(run, again=again) for path, run in found.runs.items()}
-    return replace(found, runs=runs, results=msgspec.structs.replace(found.results, again=again))
+    runs = {path: replaced(run, again=again) for path, run in found.runs.items()}
+    return replace(found, runs=runs, results=replaced(found.results, again=again))
 
 
 def _is_verify(directory: Path) -> bool:
@@ -61,7 +87,7 @@ def _is_verify(directory: Path) -> bool:
         return True
     if (directory / store.RUN).is_file():
         record = store.read(directory / store.RUN)
-        return isinstance(record, dict) and record.get("kind") == "verify"
+        return isinstance(record, dict) and record.get("kind") == "verify" and "plan" not in record
     return isinstance(former_results(directory), Verify)
 
 
@@ -74,36 +100,43 @@ def _run_again(directory: Path) -> Judged:
     return Judged(directory, {directory: judged.results}, judged.results, judged.history)
 
 
-def _verify_again(directory: Path, claims_file: Path | None) -> Judged:
-    record = _record(directory)
-    claims = _claims(directory, record, claims_file)
-    same = claims.sha256 == record.claims_sha256
+def _verify_again(directory: Path, claims_file: Path | None, rows: Sequence[str]) -> Judged:
+    was_asked = _record(directory)
+    claims = _claims(directory, was_asked, claims_file)
+    same = claims.sha256 == was_asked.claims_sha256
     if not (directory / store.RUN).is_file():
-        record = msgspec.structs.replace(record, absent=_formerly_absent(directory, claims))
-    if not same:
-        record = msgspec.structs.replace(record, claims_file=Path(claims.source).name, claims_sha256=claims.sha256)
-    chosen = _chosen(claims, record, directory, same=same)
-    bench = Bench(claims, chosen, directory)
+        was_asked = replaced(was_asked, absent=_formerly_absent(directory, claims))
+    record = was_asked if same else replaced(was_asked, claims_file=Path(claims.source).name, claims_sha256=claims.sha256)
+    if rows:
+        record = replaced(record, asked=True)
+    bench = Bench(claims, _chosen(claims, record, directory, rows, same=same), directory)
     for folder in [directory / CONTROLS, *(directory / CONTROLS).glob("*/")]:
         store.check_plain(folder)
     done: dict[str, ExperimentEvidence] = {}
     runs: dict[str, Run] = {}
-    for experiment in asked.experiments_of(chosen, claims.experiments):
+    for experiment in asked.experiments_of(bench.chosen, claims.experiments):
         folder = directory / EXPERIMENTS / experiment.name
         store.check_plain(folder)
         if not (folder / store.RUN).is_file():
             continue
-        plan = asked.plan_of(experiment, record.settings(directory))
         with heartbeat.doing(f"judging {folder}"):
-            evidence, judged = bench.experiment(experiment.name)
-            controls = tuple(control_on_disk(control, plan, done, directory) for control in experiment.controls)
-        unlike = None if same else _unlike(experiment, judged.record.plan, record.settings(directory))
-        trials = () if unlike else evidence.trials
-        done[experiment.name] = replace(evidence, trials=trials, controls=controls, unlike=unlike)
+            done[experiment.name], judged = _experiment_again(experiment, bench, record.settings(directory), done, same=same)
         runs[experiment.name] = judged.results
-    judgements = [judge_claim(claim, bench, record, done) for claim in chosen]
+    judgements = [judge_claim(claim, bench, record, done) for claim in bench.chosen]
     found = results_of(bench, record, judgements, runs)
-    return Judged(directory, {directory / EXPERIMENTS / name: run for name, run in runs.items()}, found)
+    by_directory = {directory / EXPERIMENTS / name: run for name, run in runs.items()}
+    return Judged(directory, by_directory, found, asked=Asked(was_asked, claims, same=same))
+
+
+def _experiment_again(
+    experiment: Experiment, bench: Bench, settings: Settings, done: Mapping[str, ExperimentEvidence], *, same: bool
+) -> tuple[ExperimentEvidence, JudgedRun]:
+    """Judge an experiment and its controls; it has no trial that counts where it was not run as the claims file says."""
+    evidence, judged = bench.experiment(experiment.name)
+    plan = asked.plan_of(experiment, settings)
+    controls = tuple(control_on_disk(control, plan, done, bench.directory) for control in experiment.controls)
+    unlike = _unlike(experiment, judged.record.plan, settings, same=same)
+    return replace(evidence, trials=() if unlike else evidence.trials, controls=controls, unlike=unlike), judged
 
 
 def _record(directory: Path) -> VerifyRecord:
@@ -118,22 +151,13 @@ def _record(directory: Path) -> VerifyRecord:
         )
     if not isinstance(former, Verify) or not isinstance(former.seed, int) or former.shards:
         raise UsageError(f"{directory / store.RESULTS} was joined from others, expected a verify that ran; judge each of its shards")
-    return VerifyRecord(
-        holdwater=FORMAT,
-        profile=former.profile,
-        seed=former.seed,
-        on=former.on,
-        trials=None,
-        asked=False,
-        strict=former.strict,
-        command=former.command,
-        claims_file=former.claims_file,
-        claims_sha256=former.claims_sha256,
-        chosen=tuple(claim.id for claim in former.claims),
-        environment=former.environment,
-        seconds=former.seconds,
-        finished=former.finished,
-    )
+    names = ("profile", "seed", "on", "strict", "command", "claims_file", "claims_sha256", "environment", "seconds", "finished")
+    told = {name: getattr(former, name) for name in names}
+    told |= {"kind": "verify", "holdwater": FORMAT, "trials": None, "asked": False, "chosen": [claim.id for claim in former.claims]}
+    try:
+        return msgspec.convert(told, VerifyRecord)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{directory / store.RESULTS}: {error}; expected the results of a verify") from None
 
 
 def _formerly_absent(directory: Path, claims: Claims) -> dict[str, Lack]:
@@ -155,9 +179,13 @@ def _claims(directory: Path, record: VerifyRecord, claims_file: Path | None) -> 
         return of_profile(load(claims_file), record.profile)
     if (directory / CLAIMS).is_file():
         try:
-            return of_profile(load(directory / CLAIMS), record.profile)
+            kept = load(directory / CLAIMS)
         except UsageError as error:
             raise UsageError(f"{error}; the verify was run by this file: perhaps a plug-in that it needs is not installed now") from None
+        if record.claims_sha256 not in (None, kept.sha256):
+            digests = f"SHA-256 {kept.sha256[:SHORT]}, {store.RUN} beside it says {str(record.claims_sha256)[:SHORT]}"
+            raise UsageError(f"{directory / CLAIMS} is not the file that was judged: {digests}; judge by another file with --claims")
+        return of_profile(kept, record.profile)
     ours = shipped()
     if ours.sha256 != record.claims_sha256:
         judged = f"{record.claims_file or 'a claims file'} (SHA-256 {(record.claims_sha256 or 'not recorded')[:SHORT]})"
@@ -165,33 +193,54 @@ def _claims(directory: Path, record: VerifyRecord, claims_file: Path | None) -> 
     return of_profile(ours, record.profile)
 
 
-def _chosen(claims: Claims, record: VerifyRecord, directory: Path, *, same: bool) -> list[Claim]:
-    """Give the claims that were chosen; of another file those of which an experiment was run, and those that have none."""
+def _chosen(claims: Claims, record: VerifyRecord, directory: Path, rows: Sequence[str], *, same: bool) -> list[Claim]:
+    """Give the claims of these rows that were chosen; of another file all, and at least one of which an experiment is there."""
+    asked_for = choose(claims, rows)
     if same:
-        return [claim for claim in claims.claims if claim.id in record.chosen]
-
-    def ran(claim: Claim) -> bool:
-        return any(name in record.absent or (directory / EXPERIMENTS / name).is_dir() for name in claim.experiments)
-
-    if not any(map(ran, claims.claims)):
+        if (directory / store.RUN).is_file():
+            _check_chosen(record.chosen, claims, directory / store.RUN)
+        chosen = [claim for claim in asked_for if claim.id in record.chosen]
+        if rows and not chosen:
+            raise UsageError(f"{directory} was asked for no claim of {' or '.join(rows)}, expected one of the rows that it judged")
+        return chosen
+    there = {name for claim in claims.claims for name in claim.experiments if name in record.absent or _is_there(directory, name)}
+    if not there:
         raise UsageError(f"{claims.source}: no claim of profile {record.profile} has an experiment that is in {directory / EXPERIMENTS}")
-    return [claim for claim in claims.claims if ran(claim) or not claim.experiments]
+    return asked_for
 
 
-def _unlike(experiment: Experiment, ran: Plan, settings: Settings) -> str | None:
-    """Say in what a run differs from an experiment of another claims file, None where only the number of trials does."""
-    wanted = asked.plan_of(experiment, replace(settings, trials=len(ran.episodes)))
-    other = [each.name for each in fields(Plan) if getattr(ran, each.name) != getattr(wanted, each.name)]
-    if not other:
-        return None
-    if other[0] == "episodes":
-        return "its faults or its timeline were others"
-    return f"{other[0]} was {getattr(ran, other[0])!r}, expected {getattr(wanted, other[0])!r}"
+def _check_chosen(chosen: Sequence[str], claims: Claims, path: Path) -> None:
+    """Raise UsageError where these are no claims that verify would have chosen: it takes whole rows."""
+    row_of = {claim.id: claim.cell[0] for claim in claims.claims}
+    first: dict[str, str] = {}
+    for name in chosen:
+        if name not in row_of:
+            raise UsageError(f"{path}: chosen claim {name!r}, {nearest(name, row_of)}")
+        first.setdefault(row_of[name], name)
+    for name, row in row_of.items():
+        if row in first and name not in chosen:
+            raise UsageError(f"{path}: claim {name} is not chosen and {first[row]} is, expected all claims of a row, or none")
+
+
+def _is_there(directory: Path, name: str) -> bool:
+    return (directory / EXPERIMENTS / name).is_dir()
+
+
+def _unlike(experiment: Experiment, ran: Plan, settings: Settings, *, same: bool) -> str | None:
+    """Say in what a run differs from an experiment; the number of trials of another claims file, or one not recorded, may be any."""
+    ours = same and (settings.out / store.RUN).is_file()
+    return recording.difference(ran, asked.plan_of(experiment, settings if ours else replace(settings, trials=len(ran.episodes))))
 
 
 def save(judged: Judged) -> list[Path]:
-    """Replace the results.json of a directory and of its experiments; give where the former ones are kept, beside them."""
-    kept = []
+    """Replace the results.json of a directory and of its experiments; give where the former ones are kept, beside them.
+
+    What a verify of an earlier version was asked for stands in its results.json only: it is recorded first. Raises UsageError
+    where it was judged by another claims file, which does not say what its absent claims needed.
+    """
+    if judged.asked is not None and not (judged.directory / store.RUN).is_file():
+        _record_first(judged.asked, judged.directory)
+    kept: list[Path] = []
     for directory, found in {**judged.runs, judged.directory: judged.results}.items():
         path = directory / store.RESULTS
         if path.is_file():
@@ -200,6 +249,15 @@ def save(judged: Judged) -> list[Path]:
             kept.append(former)
         store.write(path, found)
     return kept
+
+
+def _record_first(was: Asked, directory: Path) -> None:
+    if not was.same:
+        told = f"{directory} has no {store.RUN}, and {store.RESULTS} alone tells what was asked for"
+        raise UsageError(f"{told}; save it first by {was.record.claims_file or 'its own claims file'}, then by {was.claims.source}")
+    _check_chosen(was.record.chosen, was.claims, directory / store.RESULTS)
+    store.save(directory / CLAIMS, was.claims.text.encode())
+    store.write(directory / store.RUN, was.record)
 
 
 def _free(directory: Path) -> Path:

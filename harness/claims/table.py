@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import get_args
 
 from harness.claims.claim import Claims, Word
 from harness.claims.results import Cell, Judgement, Shown, TableRow
 
 NOT_JUDGED: Shown = "not judged"
+PASSED_ON = (130, 70, 3)
+"""Exit codes of a shard that stand whatever the others found; 1, 2 and 0 are made anew from the claims."""
+PRECEDENCE = (130, 64, 70, 1, 3, 2, 0)
 NUMBERS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve")
 
 
@@ -64,6 +67,12 @@ def exit_code(judgements: Sequence[Judgement], *, strict: bool = False) -> int:
     if any(judgement.infrastructure is not None for judgement in judgements):
         return 3
     return 2 if surprising or _nothing_judged(judgements) else 0
+
+
+def exit_code_of_shards(code: int, shards: Iterable[int], failures: Mapping[str, str]) -> int:
+    """Give the exit code of what was joined: `code` is that of its claims, `shards` are those of its shards."""
+    codes = [code, *(each for each in shards if each in PASSED_ON), *([3] if failures else [])]
+    return min(codes, key=PRECEDENCE.index)
 
 
 def _nothing_judged(judgements: Sequence[Judgement]) -> bool:

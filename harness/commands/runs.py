@@ -11,7 +11,7 @@ import click
 from harness import heartbeat
 from harness.claims.results import FORMAT, Detection, Run, SelfTest
 from harness.commands import request, screens
-from harness.commands.drawing import draw, tell
+from harness.commands.drawing import as_json, draw, tell
 from harness.commands.guard import NOT_VALID, OK, kept
 from harness.commands.options import command, gathered, json_option, number, on_option, out_option, repeating, seed, seed_option
 from harness.commands.streams import show
@@ -132,12 +132,18 @@ def selftest(asked: AskedSelftest) -> int:
     with kept(directory), screens.live(len(plans) * asked.trials) as live:
         live.experiment("planted bugs", 1, 1, len(plans) * asked.trials)
         found = list(matrix.carry_out_all(plans, directory, live))
-    store.write(directory / store.RESULTS, SelfTest(holdwater=FORMAT, detections=tuple(found)))
-    rows = [(f"{each.mutant or 'reference'}, {each.backend}", _detected(each)) for each in found]
-    show(
-        json.dumps(store.plain(found), indent=2) if asked.as_json else screens.terminal().listing("selftest", rows, colour=screens.colour())
-    )
+    results = SelfTest(holdwater=FORMAT, detections=tuple(found))
+    store.write(directory / store.RESULTS, results)
+    show(told(results, in_json=asked.as_json))
     return OK if all(each.good for each in found) else NOT_VALID
+
+
+def told(results: SelfTest, *, in_json: bool) -> str:
+    """Give the detection matrix as it is printed; as JSON it is what results.json holds."""
+    if in_json:
+        return as_json(results)
+    rows = [(f"{each.mutant or 'reference'}, {each.backend}", _detected(each)) for each in results.detections]
+    return screens.terminal().listing("selftest", rows, colour=screens.colour())
 
 
 def _detected(found: Detection) -> str:

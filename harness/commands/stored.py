@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from harness import heartbeat
-from harness.claims import results
+from harness.claims import reading
 from harness.claims.results import Run, Verify
 from harness.commands import drawing, request, screens
 from harness.commands.drawing import draw
@@ -105,25 +105,38 @@ def _objects(initial: str | None, form: str) -> Mapping[str, Any]:
         raise UsageError(f"--initial {initial!r}: {error.reason}") from None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedJudge:
+    """What a directory is to be judged by."""
+
+    directory: Path
+    claims_file: Path | None
+    rows: tuple[str, ...]
+    save: bool
+    as_json: bool
+
+
 @command()
 @click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
 @click.option("--claims", "claims_file", type=click.Path(path_type=Path), help="another claims file than the one that the verify kept")
+@click.option("--backend", "rows", multiple=True, metavar="ROW", help="only this row of the table (list rows); may be repeated")
 @click.option("--save", is_flag=True, help="replace results.json; the former one is kept beside it. Without it nothing is written")
 @json_option
-def judge(directory: Path, claims_file: Path | None, save: bool, as_json: bool) -> int:
+@gathered(AskedJudge)
+def judge(asked: AskedJudge) -> int:
     """Judge a run or a verify again, by today's checkers."""
     from harness.claims import stored
 
     try:
-        judged = stored.judge_again(directory, claims_file)
+        judged = stored.judge_again(asked.directory, asked.claims_file, asked.rows)
     except MalformedHistory as error:
         raise UsageError(str(error)) from None
-    kept = stored.save(judged) if save else []
-    show(drawing.as_json(judged.results) if as_json else _outcome(judged.results, judged.history))
+    kept = stored.save(judged) if asked.save else []
+    show(drawing.as_json(judged.results) if asked.as_json else _outcome(judged.results, judged.history))
     for path in kept:
         say(f"the former results are in {path}")
-    if not save:
-        say(f"nothing was written; with --save this replaces {directory / store.RESULTS}")
+    if not asked.save:
+        say(f"nothing was written; with --save this replaces {asked.directory / store.RESULTS}")
     return judged.results.exit
 
 
@@ -138,7 +151,7 @@ def _outcome(results: Run | Verify, history: History | None) -> str:
 def report(directories: tuple[Path, ...]) -> int:
     """Draw a run's pictures and texts again."""
     for directory in directories:
-        results.check_results(directory)
+        reading.check_results(directory)
     for directory in directories:
         with heartbeat.doing(f"drawing the pictures of {directory}"):
             paths = _draw_again(directory)

@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from harness import heartbeat, program, registry
-from harness.claims import results as stored
+from harness.claims import reading
 from harness.claims.asked import Settings
 from harness.claims.claim import Experiment
 from harness.claims.results import Verify
@@ -140,6 +140,9 @@ def merge(directories: tuple[Path, ...], out: Path, as_json: bool) -> int:
     again = program.command(*given())
     # What does not belong together, or leads elsewhere, is refused before anything is written.
     texts = shards.texts(found, shards.merge(found, directory=out, command=again))
+    for shard in found:
+        if shard.failure is not None:
+            streams.say(shard.failure)
     directory = store.create(out, "merge")
     results = shards.gather(shards.merge(found, directory=directory, command=again), texts, directory)
     store.write(directory / store.RESULTS, results)
@@ -159,7 +162,7 @@ def nightly(asked: AskedNightly) -> int:
     if asked.source is not None:
         _check_that_nothing_is_asked_of_verify(asked.source)
     nights.prepare(asked.root)
-    directory, results = _verified(asked) if asked.source is None else (asked.source, stored.read_verify(asked.source))
+    directory, results = _verified(asked) if asked.source is None else (asked.source, reading.read_verify(asked.source))
     told: list[str] = []
 
     def drawn() -> None:

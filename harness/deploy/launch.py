@@ -7,6 +7,7 @@ Running and judging are separate steps over the directory: run.json and history.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -24,6 +25,8 @@ PROXY = "toxiproxy"  # which a run may do without
 
 
 Plain = str | int | float | bool | None
+Moment = Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
+"""As `store.now` gives it."""
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,14 +40,17 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     command: str | None = None
     ran: Ran | None = None
     broken: str | None = None
-    finished: str | None = None
+    finished: Moment | None = None
 
 
 def read_record(directory: Path) -> RunRecord:
     """Read run.json; raise UsageError that names the file where it is missing or holds something else."""
     path = directory / store.RUN
+    told = store.read(path)
+    if isinstance(told, dict) and "kind" in told:
+        raise UsageError(f"{path}: kind {told['kind']!r}, expected what was asked of a run, which has no kind")
     try:
-        return msgspec.convert(store.read(path), RunRecord)
+        return msgspec.convert(told, RunRecord)
     except msgspec.ValidationError as error:
         raise UsageError(f"{path}: {error}; expected what was asked of a run") from None
 

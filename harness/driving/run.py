@@ -17,7 +17,9 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Annotated, Any, Protocol, cast
+
+import msgspec
 
 from harness import registry
 from harness.driving.backend import Backend, Deployment, grounds_of, mutants_of, offers_of
@@ -75,8 +77,8 @@ class Ran:
     trials: int = 0
     voids: list[str] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
-    late_us: dict[str, int] = field(default_factory=dict)
-    seconds: float = 0.0
+    late_us: dict[str, Annotated[int, msgspec.Meta(ge=0, le=2**53)]] = field(default_factory=dict)
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=1e9)] = 0.0
 
 
 def check_plan(plan: Plan, catalogue: Catalogue) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from harness.errors import UsageError
 from harness.judging.check import Terms
 from harness.judging.checks import trial_verdicts
 from harness.judging.gates import DOUBTS, Gate, driven, exposure, validity
@@ -47,7 +48,8 @@ def judge_trials(history: History, bound_ns: int | None = None) -> list[TrialEvi
     for trial in history.trials():
         if trial.void is not None or not trial.history.events:
             continue
-        found.append(TrialEvidence(trial.n, trial.history, trial_verdicts(trial.history, Terms(bound_ns=bound_ns))))
+        with history.lines_named():
+            found.append(TrialEvidence(trial.n, trial.history, trial_verdicts(trial.history, Terms(bound_ns=bound_ns))))
     return found
 
 
@@ -90,5 +92,9 @@ def exit_code(status: Status, broken: str | None, history: History) -> int:
 
 
 def load_if_there(path: Path) -> History:
-    """Read a history; an empty one where the run did not get so far as to begin it."""
-    return load(path) if path.exists() else History(())
+    """Read a history; an empty one where the run did not get so far as to begin it. Raises UsageError where it is no plain file."""
+    if not path.exists():
+        return History(())
+    if not path.is_file():
+        raise UsageError(f"{path} is no plain file, expected the history of a run")
+    return load(path)

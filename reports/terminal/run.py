@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 from rich.text import Text
 
+from harness.claims.counting import ENDED
 from harness.claims.results import CheckResult, Run, TrialResult, verdict_of
 from harness.judging.verdict import Status, Verdict, of_each_kind_first
 from harness.record.history import History, RecordedFault
@@ -260,10 +261,16 @@ def _microseconds(value: float) -> str:
     return f"{value:.0f} µs" if value < 1000 else f"{value / 1000:.1f} ms" if value < 1_000_000 else f"{value / 1_000_000:.2f} s"
 
 
+def _cut_short(broken: str | None) -> str:
+    if broken is not None and broken.startswith(ENDED):
+        return f"cut short: {broken}"
+    return f"the machine or a server failed: {broken}" if broken else "the machine or a server failed"
+
+
 def _run_meaning(results: Run) -> str:
     code = results.exit
     if code == 3:
-        return f"the machine or a server failed: {results.broken}" if results.broken else "the machine or a server failed"
+        return _cut_short(results.broken)
     if code == 70:
         return A_BUG
     return {0: status_meaning("valid"), 1: status_meaning("invalid"), 2: status_meaning("unknown"), 64: NOT_USABLE}.get(code, "interrupted")

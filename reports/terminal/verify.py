@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.cells import cell_len
 from rich.text import Text
 
+from harness.claims.counting import ENDED
 from harness.claims.results import Cell, Judgement, TableRow, Verify
 from reports import phrases
 from reports.terminal.lines import (
@@ -342,4 +343,6 @@ def meaning(results: Verify) -> str:
         return and_more(firm) if firm else "contradicts the document, and --strict was given"
     if code == 2:
         return and_more(told) if told else "nothing was judged"
+    if code == 3 and (why := [claim.infrastructure for claim in claims if claim.infrastructure]) and all(ENDED in each for each in why):
+        return f"cut short: {ENDED}; run it again"
     return {3: "the machine or a server failed; run it again", 64: NOT_USABLE, 70: A_BUG}.get(code, "interrupted")

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from verified import claim, verified, written
 
-from harness.claims import results as stored
+from harness.claims import reading
 from harness.claims.claim import Document, Word
+from harness.claims.consistency import contradictions
 from harness.claims.counting import together
 from harness.claims.judging import word
 from harness.claims.merging import merge, read
@@ -30,7 +31,9 @@ MEMORY = ["Memory", "Mutual exclusion"]
 def merged(root: Path, *shards: dict[str, Any]) -> dict[str, Any]:
     """Join shards, each of a seed of its own where it does not say one."""
     found = [read(written(root / f"shard-{n}", {"seed": n, **shard})) for n, shard in enumerate(shards)]
-    return dict(json.loads(msgspec.json.encode(merge(found, directory=root / "merged", command="holdwater merge"))))
+    joined = merge(found, directory=root / "merged", command="holdwater merge")
+    assert list(contradictions(joined)) == []
+    return dict(json.loads(msgspec.json.encode(joined)))
 
 
 def shard(*claims: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -163,8 +166,8 @@ def test_a_claim_of_several_shards_of_which_one_has_no_account_is_refused_with_w
 
 
 def test_an_account_that_does_not_come_to_its_verdict_is_refused(tmp_path: Path) -> None:
-    wrong = same("violated", 1, 4, account={"n": 4})
-    with pytest.raises(UsageError, match=r"claim c is violated, 1 of 4, but its account comes to holds, 0 of 4; judge it again first"):
+    wrong = {**same("violated", 1, 4), "account": {"n": 4}}
+    with pytest.raises(UsageError, match=r"shard-1/results.json: claim c lists anomalies 1 two-holders, must be none by its account"):
         merged(tmp_path, shard(same("holds", 0, 4)), shard(wrong, exit=1))
 
 
@@ -286,14 +289,25 @@ def test_without_any_results_nothing_is_joined(tmp_path: Path) -> None:
         merge([read(tmp_path / "none")], directory=tmp_path, command="")
 
 
-@pytest.mark.parametrize(("codes", "expected"), [((0, 3), 3), ((70, 3), 70), ((130, 70), 130), ((3, 0), 3), ((0, 0), 0)])
+BROKE: dict[int, dict[str, str]] = {0: {}, 3: {"infrastructure": "no port"}, 70: {"bug": "TypeError"}}
+"""What makes a claim's exit code."""
+
+
+@pytest.mark.parametrize(("codes", "expected"), [((0, 3), 3), ((70, 3), 70), ((3, 0), 3), ((0, 0), 0)])
 def test_what_broke_a_shard_is_passed_on_in_the_order_of_precedence(tmp_path: Path, codes: tuple[int, int], expected: int) -> None:
-    shards = [shard(claim(f"c{n}", "holds", 0, 4), exit=code) for n, code in enumerate(codes)]
+    shards = [shard(claim(f"c{n}", "holds", 0, 4, **BROKE[code])) for n, code in enumerate(codes)]
     assert merged(tmp_path, *shards)["exit"] == expected
 
 
 def test_a_verdict_that_is_not_expected_stands_before_a_machine_that_failed(tmp_path: Path) -> None:
-    assert merged(tmp_path, shard(same("violated", 1, 4), exit=1), shard(claim("b", "holds", 0, 4), exit=3))["exit"] == 1
+    assert merged(tmp_path, shard(same("violated", 1, 4), exit=1), shard(claim("b", "holds", 0, 4, **BROKE[3])))["exit"] == 1
+
+
+def test_a_machine_that_failed_a_shard_is_not_forgotten_when_what_was_joined_is_joined_again(tmp_path: Path) -> None:
+    silent = {"document": "silent", "expect": ["finding"]}
+    first = merged(tmp_path / "1", shard(claim("c", "holds", **silent), seed=1), shard(claim("b", "holds", **BROKE[3]), seed=2))
+    assert first["exit"] == 1
+    assert merged(tmp_path / "2", first, shard(claim("c", "finding", **silent), seed=3))["exit"] == 3
 
 
 def test_strict_of_one_shard_is_strict_for_all(tmp_path: Path) -> None:
@@ -301,7 +315,7 @@ def test_strict_of_one_shard_is_strict_for_all(tmp_path: Path) -> None:
 
 
 def test_failures_of_one_experiment_in_two_shards_are_both_kept(tmp_path: Path) -> None:
-    shards = [shard(claim(f"c{n}", "holds", 0, 4), exit=3, failures={"split-brain": f"port {n}"}) for n in range(2)]
+    shards = [shard(claim(f"c{n}", "holds", 0, 4, **BROKE[3]), failures={"split-brain": f"port {n}"}) for n in range(2)]
     assert sorted(merged(tmp_path, *shards)["failures"].values()) == ["port 0", "port 1"]
 
 
@@ -325,7 +339,17 @@ def test_merge_prints_one_table_and_writes_what_ci_reads(
     assert "seeds 1 and 2" in out
     latest = Path("merged/latest")
     assert {path.name for path in latest.iterdir()} == {"results.json", "junit.xml", "summary.md"}
-    assert stored.read_verify(latest).exit == 1
+    assert reading.read_verify(latest).exit == 1
+
+
+def test_a_shard_that_cannot_be_read_is_told_on_stderr_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    written(Path("a"), verified(claim("a", "holds")))
+    written(Path("b"), {**verified(claim("b", "holds")), "exit": 7})
+    assert guarded(["merge", "a", "b", "--out", "merged", "--json"]) == 3
+    assert "b/results.json: Invalid enum value 7 - at `$.exit`" in capsys.readouterr().err
 
 
 def test_shards_that_do_not_belong_together_leave_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,12 +6,13 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from verified import claim, verified, written
 
-from harness.claims import results, stored
+from harness.claims import reading, results, stored
 from harness.claims.claim import Word
 from harness.claims.results import Run, Verify
 from harness.commands.cli import guarded
@@ -117,7 +118,7 @@ def test_a_verify_that_is_judged_again_comes_to_the_same_results(recorded: Path)
 
 def test_an_experiment_that_is_judged_again_comes_to_the_same_results(recorded: Path) -> None:
     experiment = recorded / "experiments" / "quiet"
-    found, before = stored.judge_again(experiment).results, results.read(experiment)
+    found, before = stored.judge_again(experiment).results, reading.read(experiment)
     assert isinstance(found, Run)
     assert isinstance(before, Run)
     assert (found.status, found.exit, found.trials, found.command) == (before.status, before.exit, before.trials, before.command)
@@ -135,13 +136,13 @@ def test_what_is_judged_again_is_saved_beside_what_was_there_before(verify: Path
         before = (verify / "results.json").read_bytes()
         assert guarded(["judge", str(verify), "--save"]) == 0
         assert (verify / f"results-{n}.json").read_bytes() == before
-    assert words(results.read_verify(verify)) == words(again(verify))
+    assert words(reading.read_verify(verify)) == words(again(verify))
 
 
 def test_the_results_of_the_experiments_are_saved_too(verify: Path) -> None:
     (verify / "experiments" / "quiet" / "results.json").unlink()
     assert guarded(["judge", str(verify), "--save"]) == 0
-    assert isinstance(results.read(verify / "experiments" / "quiet"), Run)
+    assert isinstance(reading.read(verify / "experiments" / "quiet"), Run)
 
 
 def test_the_table_is_printed_as_verify_prints_it(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -229,11 +230,39 @@ def test_another_number_of_trials_is_the_same_experiment(recorded: Path, tmp_pat
     assert words(again(recorded, other(tmp_path, lambda text: text.replace("quick = 2", "quick = 9"))))["one"] == "holds"
 
 
-def test_a_claim_of_another_file_whose_experiment_was_not_run_is_left_out_and_its_cell_in_doubt(recorded: Path, tmp_path: Path) -> None:
-    more = '\n[experiment.third]\nlike = "quiet"\n\n[[claim]]\nid = "three"\nlike = "one"\nexperiments = ["third"]\n'
-    found = again(recorded, other(tmp_path, lambda text: text + more))
-    assert "three" not in words(found)
-    assert found.rows[0].cells[0].verdict == "inconclusive"
+THIRD = """
+[experiment.third]
+like = "quiet"
+
+[[claim]]
+id = "three"
+like = "one"
+cell = ["Theirs", "Mutual exclusion"]
+experiments = ["third"]
+"""
+
+
+def test_a_claim_of_another_file_whose_experiment_was_not_run_is_in_doubt(recorded: Path, tmp_path: Path) -> None:
+    found = again(recorded, other(tmp_path, lambda text: text + THIRD))
+    assert (words(found)["three"], found.exit) == ("inconclusive", 2)
+    assert found.claims[-1].missing == ("experiment third was not run",)
+
+
+def test_only_the_rows_that_are_asked_for_are_judged(recorded: Path, tmp_path: Path) -> None:
+    theirs = str(other(tmp_path, lambda text: text + THIRD))
+    assert guarded(["judge", str(recorded), "--claims", theirs, "--backend", "ours"]) == 0
+    assert guarded(["judge", str(recorded), "--claims", theirs, "--backend", "theirs"]) == 2
+    assert guarded(["judge", str(recorded), "--claims", theirs]) == 2
+
+
+def test_a_row_that_the_table_does_not_have_is_refused(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert guarded(["judge", str(recorded), "--backend", "oars"]) == 64
+    assert "unknown row 'oars', did you mean 'ours'?" in capsys.readouterr().err
+
+
+def test_a_run_has_no_rows(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert guarded(["judge", str(recorded / "experiments" / "quiet"), "--backend", "ours"]) == 64
+    assert "quiet is no verify, expected no row with it" in capsys.readouterr().err
 
 
 def test_a_claims_file_with_nothing_that_was_run_is_refused(recorded: Path, tmp_path: Path) -> None:
@@ -268,8 +297,9 @@ def test_what_an_earlier_version_left_out_is_left_out_again(verify: Path, tmp_pa
     for name in ("run.json", "claims.toml"):
         (verify / name).unlink()
     told = json.loads((verify / "results.json").read_text())
-    told["claims"][1] |= {"verdict": "unavailable", "expected": True, "absent": True, "missing": ["dynoxide: no cargo"], "remedy": "get it"}
-    written(verify, told)
+    lack = {"expected": True, "absent": True, "missing": ["dynoxide: no cargo"], "remedy": "get it", "rate": None, "account": None}
+    claims = [told["claims"][0], claim("two", "unavailable", cell=told["claims"][1]["cell"], expect=["holds"], **lack)]
+    written(verify, verified(*claims, **{name: value for name, value in told.items() if name not in ("claims", "rows", "exit")}))
     left = again(verify, other(tmp_path, str)).claims[1]
     assert (left.verdict, left.absent, left.expected, left.missing, left.remedy) == (
         Word.UNAVAILABLE,
@@ -284,7 +314,7 @@ def test_a_run_of_an_earlier_version_is_repeated_by_the_command_that_it_recorded
     experiment = verify / "experiments" / "quiet"
     record = json.loads((experiment / "run.json").read_text())
     (experiment / "run.json").write_text(json.dumps({name: record[name] for name in ("plan", "environment", "ran", "broken")}))
-    found, before = stored.judge_again(experiment).results, results.read(experiment)
+    found, before = stored.judge_again(experiment).results, reading.read(experiment)
     assert isinstance(found, Run)
     assert isinstance(before, Run)
     assert (found.command, found.finished) == (before.command, before.finished)
@@ -301,7 +331,8 @@ def test_nothing_says_what_a_verify_was_asked_for(verify: Path) -> None:
 
 
 def test_what_was_joined_is_not_judged(tmp_path: Path) -> None:
-    joined = written(tmp_path, verified(claim("c", "holds", 0, 4), seed="7, 8"))
+    part = {"directory": "shards/a", "exit": 0, "claims": ["c"], "seconds": 61.0}
+    joined = written(tmp_path, verified(claim("c", "holds", 0, 4), seed="7, 8", shards=[{**part, "seed": seed} for seed in (7, 8)]))
     with pytest.raises(UsageError, match="was joined from others, expected a verify that ran"):
         again(joined)
 
@@ -335,3 +366,292 @@ def test_a_run_json_of_something_else_is_named(verify: Path) -> None:
     (verify / "run.json").write_text('{"kind": "verify", "holdwater": 1}')
     with pytest.raises(UsageError, match=r"run.json: Object missing required field `profile`; expected what was asked of a verify"):
         again(verify)
+
+
+# What was recorded is not what was asked for
+
+
+def edit(path: Path, **changes: Any) -> None:
+    """Change fields of a JSON file, as by hand."""
+    path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), **changes}), "utf-8")
+
+
+def edit_ran(path: Path, **changes: Any) -> None:
+    edit(path, ran={**json.loads(path.read_text("utf-8"))["ran"], **changes})
+
+
+def edit_lines(history: Path, change: Callable[[int, dict[str, Any]], bool]) -> None:
+    """Change each line of a history, or leave it out where the change says so."""
+    told = [json.loads(line) for line in history.read_text("utf-8").splitlines()]
+    kept = [line for number, line in enumerate(told, 1) if change(number, line)]
+    history.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in kept), "utf-8")
+
+
+def edit_header(history: Path, **changes: Any) -> None:
+    edit_lines(history, lambda number, line: line.update(changes if number == 1 else {}) is None)
+
+
+def without_trial(history: Path, n: int) -> None:
+    """Leave out a trial; the end mark stays."""
+    current = 0
+
+    def stays(number: int, line: dict[str, Any]) -> bool:
+        nonlocal current
+        if line.get("f") == "trial" and line["value"]["phase"] == "begin":
+            current = line["value"]["n"]
+        return current != n or "end" in line
+
+    edit_lines(history, stays)
+
+
+def refused(directory: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """Judge what cannot be judged; give why."""
+    assert guarded(["judge", str(directory)]) == 64
+    return " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"deployment": "redis"}, "its deployment is 'redis', and run.json beside it says 'memory'"),
+        ({"variant": "child"}, "its variant is 'child', and run.json beside it says 'default'"),
+        ({"workloads": ["lock", "dedup"]}, "its workloads is lock, dedup, and run.json beside it says lock"),
+        ({"faults": ["pause"]}, "its faults is pause, and run.json beside it says none"),
+        ({"seed": 8}, "its seed is 8, and run.json beside it says 7"),
+        ({"concurrency": 9}, "its concurrency is 9, and run.json beside it says 8"),
+        ({"options": {"mutant": "ttl-late", "rate": 60, "deadline_s": 0.5}}, "its mutant is 'ttl-late', and run.json beside it says none"),
+        ({"options": {"mutant": None, "rate": 61, "deadline_s": 0.5}}, "its rate is 61, and run.json beside it says 60.0"),
+        ({"options": {"mutant": None, "rate": 60, "deadline_s": 0.5, "lock": {"keys": 1}}}, "its lock is {'keys': 1}, and run.json"),
+    ],
+)
+def test_a_history_of_another_run_is_refused(verify: Path, capsys: pytest.CaptureFixture[str], change: dict[str, Any], told: str) -> None:
+    experiment = verify / "experiments" / "quiet"
+    edit_header(experiment / "history.jsonl", **change)
+    assert f"quiet/history.jsonl is the history of another run: {told}" in refused(experiment, capsys)
+
+
+def test_the_history_of_another_experiment_makes_no_verdict(verify: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copy(verify / "experiments" / "second" / "history.jsonl", verify / "experiments" / "quiet" / "history.jsonl")
+    assert "quiet/history.jsonl is the history of another run: its workloads is lock, dedup" in refused(verify, capsys)
+
+
+def test_the_history_of_a_planted_bug_accuses_nobody(verify: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (control,) = (verify / "controls").iterdir()
+    shutil.copy(control / "history.jsonl", verify / "experiments" / "quiet" / "history.jsonl")
+    assert "its mutant is 'release-unchecked', and run.json beside it says none" in refused(verify, capsys)
+
+
+def test_a_history_without_a_header_is_no_run_of_ours(verify: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    edit_lines(verify / "experiments" / "quiet" / "history.jsonl", lambda number, line: number > 1)
+    assert "quiet/history.jsonl has no header, expected the history of the run" in refused(verify, capsys)
+
+
+def test_an_experiment_in_the_place_of_another_counts_for_nothing(verify: Path) -> None:
+    shutil.rmtree(verify / "experiments" / "quiet")
+    shutil.copytree(verify / "experiments" / "second", verify / "experiments" / "quiet")
+    found = again(verify)
+    assert (words(found)["one"], words(found)["two"], found.exit) == ("inconclusive", "holds", 2)
+    told = "experiment quiet was not run as the claims file says: workloads was ('lock', 'dedup'), expected ('lock',)"
+    assert found.claims[0].missing[0] == told
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"seed": 8}, "seed was 7, expected 8"),
+        ({"trials": 3}, "trials were 2, expected 3"),
+        ({"on": "compose"}, "on was 'local', expected 'compose'"),
+    ],
+)
+def test_what_was_run_otherwise_than_was_asked_for_counts_for_nothing(verify: Path, change: dict[str, Any], told: str) -> None:
+    edit(verify / "run.json", **change)
+    found = again(verify)
+    assert (words(found)["one"], words(found)["two"], found.exit) == ("inconclusive", "inconclusive", 2)
+    assert found.claims[0].missing[0] == f"experiment quiet was not run as the claims file says: {told}"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"profile": "bogus"}, "profile 'bogus', there are: nightly, quick"),
+        ({"trials": 0}, "Expected `int` >= 1 - at `$.trials`"),
+        ({"trials": -1}, "Expected `int` >= 1 - at `$.trials`"),
+        ({"trials": 100_000_000}, "Expected `int` <= 10000 - at `$.trials`"),
+        ({"seed": -1}, "Expected `int` >= 0 - at `$.seed`"),
+        ({"finished": "yesterday"}, "- at `$.finished`"),
+        ({"chosen": ["one", "tow"]}, "chosen claim 'tow', did you mean 'two'?"),
+        ({"chosen": ["one", "elsewhere"]}, "claim two is not chosen and one is, expected all claims of a row, or none"),
+    ],
+)
+def test_what_cannot_have_been_asked_for_is_refused(
+    verify: Path, capsys: pytest.CaptureFixture[str], change: dict[str, Any], told: str
+) -> None:
+    edit(verify / "run.json", **change)
+    said = refused(verify, capsys)
+    assert f"{verify}/run.json: " in said
+    assert told in said
+
+
+def test_claims_that_were_edited_are_not_the_ones_that_were_judged(verify: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (verify / "claims.toml").write_text(CLAIMS.replace('"lost-early", ', ""))
+    said = refused(verify, capsys)
+    assert "claims.toml is not the file that was judged: SHA-256 " in said
+    assert said.endswith("judge by another file with --claims")
+
+
+def test_what_was_run_is_judged_though_it_is_said_to_be_absent(verify: Path) -> None:
+    edit(verify / "run.json", absent={"quiet": {"needed": "a server"}})
+    assert words(again(verify))["one"] == "holds"
+
+
+# Trials that are missing
+
+
+def test_a_run_with_fewer_trials_than_were_planned_is_not_valid(verify: Path) -> None:
+    experiment = verify / "experiments" / "quiet"
+    without_trial(experiment / "history.jsonl", 2)
+    found = stored.judge_again(experiment).results
+    assert isinstance(found, Run)
+    assert (found.status, found.exit) == ("unknown", 3)
+    assert found.broken == "it was ended before it was done: 1 of 2 planned trials is recorded"
+
+
+def test_a_claim_does_not_hold_by_fewer_trials_than_were_planned(verify: Path) -> None:
+    without_trial(verify / "experiments" / "quiet" / "history.jsonl", 1)
+    found = again(verify)
+    assert words(found)["one"] == "inconclusive"
+    assert "1 of 2 planned trials is recorded" in found.claims[0].missing[0]
+
+
+def test_a_counterexample_in_fewer_trials_than_were_planned_stands(verify: Path) -> None:
+    (control,) = (verify / "controls").iterdir()
+    without_trial(control / "history.jsonl", 2)
+    found = stored.judge_again(control).results
+    assert isinstance(found, Run)
+    assert (found.status, found.exit) == ("invalid", 1)
+
+
+# Controls
+
+
+def test_a_run_without_a_planted_bug_is_no_control(verify: Path) -> None:
+    (control,) = (verify / "controls").iterdir()
+    shutil.rmtree(control)
+    shutil.copytree(verify / "experiments" / "quiet", control)
+    found = again(verify)
+    assert (words(found)["one"], words(found)["two"]) == ("inconclusive", "inconclusive")
+    assert f"did not condemn mutant release-unchecked ({control.name} is no run of it: " in found.claims[0].missing[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"variant": "child"}, "variant was 'child', expected 'default'"),
+        ({"backend": "redis"}, "backend was 'redis', expected 'memory'"),
+        ({"mutant": "ttl-late"}, "mutant was 'ttl-late', expected 'release-unchecked'"),
+        ({"workloads": ["dedup"]}, "workloads was ('dedup',), expected ('lock',)"),
+        ({"seed": 8}, "seed was 8, expected 7"),
+    ],
+)
+def test_a_control_that_verify_would_not_have_run_condemns_nothing(verify: Path, change: dict[str, Any], told: str) -> None:
+    (control,) = (verify / "controls").iterdir()
+    edit(control / "run.json", plan={**json.loads((control / "run.json").read_text())["plan"], **change})
+    assert f"({control.name} is no run of it: {told})" in again(verify).claims[0].missing[0]
+
+
+def test_a_control_of_a_seed_beyond_the_tries_is_none(verify: Path) -> None:
+    (control,) = (verify / "controls").iterdir()
+    control.rename(control.with_name("memory-lease-release-unchecked-10"))
+    assert "(it was not run)" in again(verify).claims[0].missing[0]
+
+
+def test_the_history_of_a_control_must_be_its_own(verify: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (control,) = (verify / "controls").iterdir()
+    shutil.copy(verify / "experiments" / "quiet" / "history.jsonl", control / "history.jsonl")
+    assert f"{control.name}/history.jsonl is the history of another run: its mutant is none" in refused(verify, capsys)
+
+
+# Values that nobody knows
+
+
+def test_a_misspelt_field_is_refused_with_its_line(verify: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    history = verify / "experiments" / "quiet" / "history.jsonl"
+    lines = history.read_text("utf-8").splitlines(keepends=True)
+    line = next(number for number, text in enumerate(lines, 1) if '"ttl_ms"' in text)
+    history.write_text("".join(lines).replace('"ttl_ms"', '"ttl_mz"'), "utf-8")
+    said = refused(verify, capsys)
+    assert f"quiet/history.jsonl:{line}: " in said
+    assert "unknown field 'ttl_mz' of its argument, did you mean 'ttl_ms'?" in said
+
+
+def test_a_value_of_another_kind_is_refused_with_its_line(verify: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    history = verify / "experiments" / "quiet" / "history.jsonl"
+    lines = history.read_text("utf-8").splitlines(keepends=True)
+    line = next(number for number, text in enumerate(lines, 1) if '"try_acquire"' in text)
+    told = json.loads(lines[line - 1])
+    told["value"]["ttl_ms"] = "soon"
+    lines[line - 1] = json.dumps(told) + "\n"
+    history.write_text("".join(lines), "utf-8")
+    assert f"quiet/history.jsonl:{line}: try_acquire" in refused(verify, capsys)
+
+
+def test_a_folder_in_the_place_of_a_history_is_named(verify: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    experiment = verify / "experiments" / "quiet"
+    (experiment / "history.jsonl").unlink()
+    (experiment / "history.jsonl").mkdir()
+    assert f"{experiment}/history.jsonl is no plain file, expected the history of a run" in refused(experiment, capsys)
+
+
+@pytest.mark.parametrize("change", [{"seconds": -4}, {"seconds": 10**30}, {"seconds": 1e300}, {"late_us": {"max": 10**17}}])
+def test_numbers_that_results_cannot_hold_are_refused(verify: Path, capsys: pytest.CaptureFixture[str], change: dict[str, Any]) -> None:
+    experiment = verify / "experiments" / "quiet"
+    edit_ran(experiment / "run.json", **change)
+    assert f"{experiment}/run.json: Expected `" in refused(experiment, capsys)
+
+
+def test_a_run_that_says_it_is_a_verify_is_named(verify: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    experiment = verify / "experiments" / "quiet"
+    edit(experiment / "run.json", kind="verify")
+    assert f"{experiment}/run.json: kind 'verify', expected what was asked of a run, which has no kind" in refused(experiment, capsys)
+
+
+# What was cut short is told as that
+
+
+def test_a_run_that_was_ended_is_told_as_cut_short(verify: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    without_end(verify / "experiments" / "quiet" / "history.jsonl")
+    for directory in (verify / "experiments" / "quiet", verify):
+        assert guarded(["judge", str(directory)]) == 3
+        assert capsys.readouterr().out.splitlines()[-1].startswith("exit 3: cut short: it was ended before it was done")
+
+
+# Saving what an earlier version left
+
+
+def of_an_earlier_version(verify: Path) -> None:
+    """Leave of a verify what an earlier version wrote, with a claim that was left out."""
+    shutil.rmtree(verify / "experiments" / "second")
+    for name in ("run.json", "claims.toml"):
+        (verify / name).unlink()
+    told = json.loads((verify / "results.json").read_text())
+    lack = {"expected": True, "absent": True, "missing": ["dynoxide: no cargo"], "remedy": "get it", "rate": None, "account": None}
+    one, two, elsewhere = told["claims"]
+    claims = [one, claim("two", "unavailable", cell=two["cell"], expect=["holds"], **lack), elsewhere]
+    written(verify, verified(*claims, **{name: value for name, value in told.items() if name not in ("claims", "rows", "exit")}))
+
+
+def test_what_an_earlier_version_was_asked_for_is_not_lost_by_saving(verify: Path, tmp_path: Path) -> None:
+    of_an_earlier_version(verify)
+    same = other(tmp_path, str)
+    before = again(verify, same)
+    assert guarded(["judge", str(verify), "--claims", str(same), "--save"]) == 0
+    assert again(verify) == before
+    assert words(before)["two"] == "unavailable"
+
+
+def test_by_another_claims_file_what_an_earlier_version_left_is_not_saved(verify: Path, tmp_path: Path) -> None:
+    of_an_earlier_version(verify)
+    before = contents(verify)
+    changed = str(other(tmp_path, lambda text: text + THIRD))
+    assert guarded(["judge", str(verify), "--claims", changed, "--save"]) == 64
+    assert contents(verify) == before

@@ -141,8 +141,8 @@ def test_a_folder_of_nights_that_is_a_link_is_refused(secret: Path) -> None:
         nights.prepare(Path("nights"))
 
 
-@pytest.mark.parametrize("finished", ["0001-01-01T00:00:00Z", "never", "9" * 50])
-def test_a_night_of_an_impossible_time_is_named_by_its_file(finished: str) -> None:
+@pytest.mark.parametrize("finished", ["0001-01-01T00:00:00Z", None])
+def test_a_night_of_an_impossible_time_is_named_by_its_file(finished: str | None) -> None:
     night = nights.append(Path("nights"), written(Path("shard"), verified(claim("a", "holds", 0, 4), finished=finished)))
     assert nights.nights(Path("nights"))[0][0].directory == night
 
@@ -232,7 +232,7 @@ def test_no_text_of_results_is_part_of_the_page(shard: Path) -> None:
 
 def test_no_text_of_results_is_a_command_for_the_terminal(shard: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wrong = claim("a", "violated", 1, 4, sentence=EVIL, quote=EVIL, said=EVIL, cell=[EVIL, EVIL], repeat=EVIL, evidence=[EVIL])
-    written(shard, verified(wrong, headline=EVIL, failures={EVIL: EVIL}, versions={EVIL: EVIL}, seed=EVIL))
+    written(shard, verified(wrong, headline=EVIL, failures={EVIL: EVIL}, versions={EVIL: EVIL}))
     assert guarded(["merge", "shard"]) == 3
     shown = capsys.readouterr()
     assert not {"\x1b", "\x07"} & set(shown.out + shown.err)

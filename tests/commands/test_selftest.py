@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from backends.memory.system import MEMORY
 from harness import registry
+from harness.claims.results import Detection, SelfTest, convert
+from harness.commands import runs
 from harness.commands.selftest import plans, shown_by
 from harness.errors import UsageError
 
@@ -38,3 +41,9 @@ def test_where_no_mutant_is_asked_for_each_that_can_be_shown_has_a_plan_and_so_h
 def test_an_unknown_mutant_is_refused_with_the_nearest() -> None:
     with pytest.raises(UsageError, match="unknown mutant 'stale-ca', did you mean 'stale-cas'"):
         plans(["memory"], ["stale-ca"], 1, 7)
+
+
+def test_what_is_printed_as_json_is_what_results_json_holds() -> None:
+    found = Detection(backend="memory", mutant="stale-cas", trials=3, detected=3, checks=("linearizable",), first_s=0.2)
+    results = SelfTest(holdwater=1, detections=(found,))
+    assert convert(json.loads(runs.told(results, in_json=True))) == results

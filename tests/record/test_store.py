@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
-from verified import verified, written
+from verified import claim, verified, written
 
-from harness.claims import results as stored
+from harness.claims import reading
 from harness.errors import NotWritable, UsageError
 from harness.record import store
 
@@ -105,11 +105,11 @@ def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
 
 
 def test_the_results_of_the_experiments_are_asked_too(tmp_path: Path) -> None:
-    written(tmp_path, verified())
+    written(tmp_path, verified(claim("c", "holds")))
     (tmp_path / "experiments" / "quiet").mkdir(parents=True)
     (tmp_path / "experiments" / "quiet" / "results.json").write_text("{}")
     with pytest.raises(UsageError, match=r"experiments/quiet/results\.json: .*missing required field"):
-        stored.check_results(tmp_path)
+        reading.check_results(tmp_path)
 
 
 def test_data_directories_go_and_logs_stay(tmp_path: Path) -> None:

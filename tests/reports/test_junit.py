@@ -84,7 +84,7 @@ def test_a_verdict_that_is_not_expected_is_a_failure_and_says_what_was(tmp_path:
     root = drawn(tmp_path, verified(claim("c", "violated", 3, 4, expected=False, expect=["holds", "finding"]), exit=1))
     failure = root.find(".//failure")
     assert failure is not None
-    assert failure.attrib["message"].startswith("violated, expected holds or finding: said of c")
+    assert failure.attrib["message"].startswith("violated, expected holds or finding: false in 3 of 4 failovers")
     assert "split-brain, trial 2: two-holders: both held k" in (failure.text or "")
 
 

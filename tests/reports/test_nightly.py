@@ -37,13 +37,13 @@ def test_a_night_that_has_not_been_yet_is_refused(tmp_path: Path) -> None:
 
 def test_an_exit_code_that_its_claims_do_not_allow_is_refused(tmp_path: Path) -> None:
     source = written(tmp_path / "verify", verified(violated(), exit=0))
-    with pytest.raises(UsageError, match="exit 0, but the verdict on claim c is not expected"):
+    with pytest.raises(UsageError, match=r"results\.json: exit is 0, must be 1 by its claims: claim c is violated, not expected"):
         nights.append(tmp_path / "store", source)
 
 
 def test_a_verdict_is_expected_only_where_its_claim_says_so(tmp_path: Path) -> None:
     source = written(tmp_path / "verify", verified({**violated(), "expected": True}))
-    with pytest.raises(UsageError, match="claim c is violated, expected True, and expects holds"):
+    with pytest.raises(UsageError, match=r"results\.json: claim c is violated, expected True, must be False: it expects holds"):
         nights.append(tmp_path / "store", source)
 
 
@@ -149,7 +149,7 @@ def test_the_first_night_says_so(tmp_path: Path) -> None:
 
 
 def test_a_contradiction_of_the_first_night_that_was_not_expected_stands_on_top(tmp_path: Path) -> None:
-    assert "violated not expected c said of c" in section(page(tmp_path, verified(violated())), "changed")
+    assert "violated not expected c false in 1 of 4 failovers" in section(page(tmp_path, verified(violated())), "changed")
 
 
 def test_what_was_judged_last_night_and_is_left_out_tonight_is_a_change(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_a_rate_that_left_its_interval_is_a_change_though_the_verdict_is_the_sam
 
 
 def test_what_is_not_as_expected_stays_on_top_until_it_is(tmp_path: Path) -> None:
-    assert "violated not expected c as last night. said of c" in section(
+    assert "violated not expected c as last night. false in 1 of 4 failovers" in section(
         page(tmp_path, verified(violated()), verified(violated())), "changed"
     )
 
@@ -336,7 +336,8 @@ def test_the_page_is_whole_and_refers_only_to_itself_and_its_store(tmp_path: Pat
     seen = {"experiment": text, "trial": 2, "kind": "two-holders", "key": text, "message": text}
     named = {**dict.fromkeys(("id", "sentence", "said", "quote", "conditions", "unit", "repeat"), text), "cell": [text, text]}
     made = {**violated(anomalies=[seen], missing=[text], remedy=text), **named}
-    drawn = page(tmp_path, verified(made), verified({**made, "verdict": "holds", "expected": True}, command=text, failures={text: text}))
+    quiet = {"verdict": "inconclusive", "document": "warns", "expected": False}
+    drawn = page(tmp_path, verified(made), verified({**made, **quiet}, command=text, failures={text: text}))
     outline = _Outline()
     outline.feed(drawn)
     assert outline.open == []

@@ -336,6 +336,20 @@ def test_a_window_whose_start_was_not_proved_is_inconclusive() -> None:
     assert judged(claim, trial(script, anomaly(at=5000, since=2000))).verdict is Word.INCONCLUSIVE
 
 
+@pytest.mark.parametrize(("answered", "word"), [(False, Word.AS_DOCUMENTED), (True, Word.INCONCLUSIVE)])
+def test_a_fault_that_clients_did_not_feel_excuses_nothing(answered: bool, word: Word) -> None:
+    script = failover_trial("lock", "dedup")
+    asked: dict[str, Any] = {"f": "is_held", "argument": {"owner": "x"}, "process": 7}
+    script.operation(1000, 1001, result={"held": False}, **asked)
+    script.operation(2000, 2001, result=None, type_="fail", **asked)
+    if answered:  # by the node that the other side was cut from
+        script.operation(3000, 3001, result={"held": False}, **asked)
+    history = script.history()
+    assert history.header is not None
+    history = replace(history, header=msgspec.structs.replace(history.header, sides={"0": "clients-a", "7": "clients-b"}))
+    assert judged(WARNS, TrialEvidence(1, history, verdicts(anomaly(at=5000, since=2000)))).verdict is word
+
+
 def test_without_a_fault_nothing_is_inside_a_window() -> None:
     from trials import quiet_trial
 

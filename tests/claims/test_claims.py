@@ -183,6 +183,22 @@ def test_a_mistake_is_one_line_with_place_value_and_what_was_meant(old: str, new
         assert word in message
 
 
+@pytest.mark.parametrize("key", ["quiet_s", "fault_s"])
+def test_a_schedule_beside_a_timeline_that_says_the_same_is_refused(key: str) -> None:
+    text = FILE.replace('faults = ["latency"]', 'faults = ["latency@1+3"]').replace("{ quiet_s = 1.0, fault_s = 2.0,", f"{{ {key} = 1.0,")
+    with pytest.raises(BadClaims) as raised:
+        parse(text, "c.toml")
+    assert (
+        str(raised.value)
+        == f"c.toml:13: experiment faults: {key} of timeline, but each fault has a time of its own; expected one of the two"
+    )
+
+
+def test_a_timeline_that_only_says_what_comes_after_goes_with_a_schedule() -> None:
+    text = FILE.replace('faults = ["latency"]', 'faults = ["latency@1+3"]').replace("{ quiet_s = 1.0, fault_s = 2.0,", "{")
+    assert parse(text).experiments["faults"].faults == ("latency@1+3",)
+
+
 def test_experiments_like_each_other_are_refused() -> None:
     with pytest.raises(BadClaims, match="is like"):
         parse(FILE.replace('deployment = "redis"', 'like = "failover"', 1))

@@ -480,7 +480,7 @@ def test_what_was_run_otherwise_than_was_asked_for_counts_for_nothing(verify: Pa
         ({"seed": -1}, "Expected `int` >= 0 - at `$.seed`"),
         ({"finished": "yesterday"}, "- at `$.finished`"),
         ({"chosen": ["one", "tow"]}, "chosen claim 'tow', did you mean 'two'?"),
-        ({"chosen": ["one", "elsewhere"]}, "claim two is not chosen and one is, expected all claims of a row, or none"),
+        ({"chosen": ["one", "elsewhere"]}, "claim two is not chosen and one is, expected all claims of a row or of a backend, or none"),
     ],
 )
 def test_what_cannot_have_been_asked_for_is_refused(

@@ -12,6 +12,8 @@ NOT_JUDGED: Shown = "not judged"
 PASSED_ON = (130, 70, 3)
 """Exit codes of a shard that stand whatever the others found; 1, 2 and 0 are made anew from the claims."""
 PRECEDENCE = (130, 64, 70, 1, 3, 2, 0)
+MOST_TOLD = 3
+"""Contradictions of which the headline tells what was promised; of more it names the cells."""
 NUMBERS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve")
 
 
@@ -111,6 +113,8 @@ def headline(rows: Sequence[TableRow], judgements: Mapping[str, Judgement], tabl
     of = f"{_number(len(cells)).lower()} judged {'cell' if len(cells) == 1 else 'cells'}"
     if wrong:
         told = " ".join(_contradiction(where, cell, judgements) for where, cell in wrong)
+        if len(wrong) > MOST_TOLD:
+            told = f"{'; '.join(where for where, _ in wrong)}."
         return f"{_number(len(wrong))} of {of} {'does' if len(wrong) == 1 else 'do'} not hold water: {told}"
     doubtful = sum(cell.verdict in ("inconclusive", "unavailable") for _, cell in claimed)
     findings = sum(cell.verdict == "finding" for _, cell in cells)

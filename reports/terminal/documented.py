@@ -28,11 +28,18 @@ def documented(results: Verify, width: int) -> list[Lines]:
 
 
 def by_table(results: Verify) -> dict[str | None, list[TableRow]]:
-    """Give the rows of each documented table in the document's order, that without a name first."""
+    """Give the rows of each documented table in the document's order, that without a name first; none of which nothing was asked for."""
     found: dict[str | None, list[TableRow]] = {None: []} | {table.name: [] for table in results.tables}
     for row in results.rows:
         found.setdefault(row.table, []).append(row)
-    return {name: rows for name, rows in found.items() if rows}
+    there = {name: rows for name, rows in found.items() if rows}
+    return {name: rows for name, rows in there.items() if not _left_out(rows)} or there
+
+
+def _left_out(rows: Sequence[TableRow]) -> bool:
+    """Say whether a table has claims, and none of them was chosen."""
+    cells = [cell for row in rows for cell in row.cells]
+    return any(cell.unjudged for cell in cells) and not any(cell.claims for cell in cells)
 
 
 def columns_of(rows: Sequence[TableRow]) -> list[str]:

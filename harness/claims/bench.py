@@ -95,7 +95,7 @@ class Bench:
             voids=voids(judged.record, judged.history),
             broken=judged.broken,
             directory=str(directory),
-            named=frozenset(kind for claim in self.claims.claims if name in claim.experiments for kind in claim.anomalies),
+            named=frozenset(kind for claim in self.chosen if name in claim.experiments for kind in claim.anomalies),
         )
         return evidence, judged
 

@@ -13,7 +13,6 @@ import pytest
 from verified import claim, verified, written
 
 from harness.claims import reading, results, stored
-from harness.claims.bench import Bench
 from harness.claims.claim import Word
 from harness.claims.file import parse
 from harness.claims.results import Run, Verify
@@ -727,9 +726,3 @@ def test_a_part_of_a_row_and_of_a_backend_cannot_have_been_asked_for(
 ) -> None:
     edit(two_tables / "run.json", chosen=chosen)
     assert "expected all claims of a row or of a backend, or none" in refused(two_tables, capsys)
-
-
-def test_what_a_claim_of_another_table_counts_leaves_no_doubt_where_that_was_not_chosen(recorded: Path) -> None:
-    claims = parse(CLAIMS + '\n[[claim]]\nid = "once"\nlike = "two"\nanomalies = ["dedup-lost"]\n')
-    evidence, _ = Bench(claims, claims.claims[:1], recorded).experiment("second")
-    assert {"two-holders", "dedup-lost"} <= evidence.named

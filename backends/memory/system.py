@@ -91,7 +91,6 @@ class MemoryBackend:
     variants = VARIANTS
     mutants = {name: mutant.sentence for name, mutant in MUTANTS.items()}
     functions = FUNCTIONS
-    undriven = frozenset({"read-evicts"})  # no workload sets a TTL on a state key yet
     grounds = ("local", "compose")  # the same on both: there is no server to put into a container
 
     @contextmanager

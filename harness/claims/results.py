@@ -210,7 +210,10 @@ class Shard(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verify(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="verify"):
-    """What was concluded of the documented table. `broken`: why it could not be drawn, in what is printed and not on disk."""
+    """What was concluded of the documented table. `broken`: why it could not be drawn, in what is printed and not on disk.
+
+    `jobs` experiments ran at once; those in `repeated` were run again alone, with what was in doubt at first.
+    """
 
     holdwater: Literal[1]
     profile: str
@@ -232,6 +235,8 @@ class Verify(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="v
     failures: dict[str, str] = {}
     versions: dict[str, str] = {}
     environment: dict[str, Plain] = {}
+    jobs: Count = 1
+    repeated: dict[str, str] = {}
     shards: tuple[Shard, ...] = ()
     again: Again | None = None
     broken: str | None = None

@@ -13,7 +13,18 @@ from harness.claims.results import FORMAT, Detection, Run, SelfTest
 from harness.commands import request, screens
 from harness.commands.drawing import as_json, draw, tell
 from harness.commands.guard import NOT_VALID, OK, kept
-from harness.commands.options import command, gathered, json_option, number, on_option, out_option, repeating, seed, seed_option
+from harness.commands.options import (
+    command,
+    gathered,
+    jobs_option,
+    json_option,
+    number,
+    on_option,
+    out_option,
+    repeating,
+    seed,
+    seed_option,
+)
 from harness.commands.streams import show
 from harness.record import store
 
@@ -91,9 +102,9 @@ def run(asked: AskedRun) -> int:
         return OK
     launch.require_servers(plan, heartbeat.on_stderr)
     directory = store.create(asked.out, f"{'-'.join(plan.workloads)}-{plan.backend}-{plan.seed}")
-    with kept(directory), screens.live(len(plan.episodes)) as live:
-        live.experiment(f"{asked.workload} on {asked.backend}", 1, 1, len(plan.episodes))
-        judged = running.run_plan(plan, directory, live, repeating(plan.seed))
+    trials = len(plan.episodes)
+    with kept(directory), screens.live(trials) as live, live.experiment(f"{asked.workload} on {asked.backend}", 1, 1, trials) as progress:
+        judged = running.run_plan(plan, directory, progress, repeating(plan.seed))
 
     def outcome(told: Run) -> str:
         return screens.terminal().outcome(told, judged.history, colour=screens.colour())
@@ -108,6 +119,7 @@ class AskedSelftest:
     mutants: tuple[str, ...]
     backends: tuple[str, ...]
     trials: int
+    jobs: int
     seed: int | None
     out: Path
     as_json: bool
@@ -119,6 +131,7 @@ class AskedSelftest:
     "--backend", "backends", multiple=True, default=("memory", "redis", "postgres", "dynamodb"), show_default=True, help="may be repeated"
 )
 @click.option("--trials", **number(request.TRIALS), default=3, show_default=True, help="of 4 s, for each mutant")
+@jobs_option
 @seed_option
 @out_option
 @json_option
@@ -130,8 +143,7 @@ def selftest(asked: AskedSelftest) -> int:
     plans = matrix.plans([request.backend_of(name) for name in asked.backends], asked.mutants, asked.trials, seed(asked.seed))
     directory = store.create(asked.out, "selftest")
     with kept(directory), screens.live(len(plans) * asked.trials) as live:
-        live.experiment("planted bugs", 1, 1, len(plans) * asked.trials)
-        found = list(matrix.carry_out_all(plans, directory, live))
+        found = matrix.carry_out_all(plans, directory, asked.jobs, live)
     results = SelfTest(holdwater=FORMAT, detections=tuple(found))
     store.write(directory / store.RESULTS, results)
     show(told(results, in_json=asked.as_json))

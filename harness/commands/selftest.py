@@ -6,7 +6,9 @@ where any check is invalid. The references run the same trials and must not be c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from statistics import median_high
 
@@ -15,6 +17,8 @@ from harness.claims import file as claims
 from harness.claims.asked import repeat
 from harness.claims.plans import check
 from harness.claims.results import Detection
+from harness.claims.rounds import Listener
+from harness.deploy.jobs import Job, SideBySide
 from harness.deploy.launch import carry_out, require_servers
 from harness.driving.backend import Backend, mutants_of, undriven_of
 from harness.driving.plan import Episode, Plan
@@ -85,19 +89,35 @@ def _controlled(mutant: str | None) -> set[str]:
     return {name for experiment, check in uses for name in experiment.workloads if name in workloads_of(check)} if mutant else set()
 
 
-def carry_out_all(every: Iterable[Plan], out: Path, progress: Progress) -> Iterable[Detection]:
-    """Run each plan in a directory of its own below `out`; raises Infrastructure where one was broken."""
+def carry_out_all(every: Sequence[Plan], out: Path, at_once: int, listener: Listener) -> list[Detection]:
+    """Run the plans, each in a directory of its own below `out` and so many at once; raises Infrastructure where one was broken."""
     for plan in every:
         check(plan)
-        require_servers(plan, progress.step)
-        directory = out / f"{plan.backend}-{plan.mutant or 'reference'}"
-        directory.mkdir(parents=True)
-        progress.step(f"{plan.mutant or 'reference'} on {plan.backend}")
-        record = carry_out(plan, directory, progress, repeat(plan))
-        progress.step("judging")
-        if record.broken is not None:
-            raise Infrastructure(record.broken)
-        yield detection(plan, judge_trials(load_if_there(directory / store.HISTORY)))
+        require_servers(plan, listener.step)
+    listener.step("")
+    names = {_name(plan): number for number, plan in enumerate(every, 1)}
+
+    def begin(job: Job[Detection]) -> AbstractContextManager[Progress]:
+        return listener.experiment(job.name, names[job.name], len(every), len(every[names[job.name] - 1].episodes))
+
+    with SideBySide(min(at_once, len(every)) or 1, begin) as lanes:
+        jobs = [Job(_name(plan), partial(measure, plan, out / _name(plan))) for plan in every]
+        found = {job.name: detected for job, detected in lanes.carry_out(jobs)}
+    return [found[name] for name in names]
+
+
+def _name(plan: Plan) -> str:
+    return f"{plan.backend}-{plan.mutant or 'reference'}"
+
+
+def measure(plan: Plan, directory: Path, progress: Progress) -> Detection:
+    """Run a plan into a directory and say what the checks made of it; raises Infrastructure where it was broken."""
+    directory.mkdir(parents=True)
+    record = carry_out(plan, directory, progress, repeat(plan))
+    progress.step("judging")
+    if record.broken is not None:
+        raise Infrastructure(record.broken)
+    return detection(plan, judge_trials(load_if_there(directory / store.HISTORY)))
 
 
 def detection(plan: Plan, trials: Sequence[TrialEvidence]) -> Detection:

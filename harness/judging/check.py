@@ -58,6 +58,7 @@ class Check:
 
     `families` are the families whose keys it is given, each family by itself; with `rest` also each that is judged for linearizability.
     Without either it is given whole trials of runs.
+    `beside`: it is also given the operations by these functions on keys of other families, which stay their own checks'.
     `wanted`: it is given those keys only (or trials) on which one of these functions was used.
     `effects`: it is given trials only of runs that have one fault with all of these effects (`harness.record.event.Effect`).
     `needs_bound`: only where a claim sets a bound.
@@ -70,6 +71,7 @@ class Check:
     judge: Callable[[History, Terms], Verdict]
     families: tuple[str, ...] = ()
     rest: bool = False
+    beside: frozenset[str] = frozenset()
     wanted: frozenset[str] = frozenset()
     effects: frozenset[Effect] = frozenset()
     needs_bound: bool = False

@@ -34,13 +34,15 @@ class Budget:
 class Terms:
     """What a check is given beside the history. `models` are initial states that are not their families' own, by family.
 
-    `bound_ns` is the bound of the claims that are judged, None where there is none. `family` is the one whose keys the history holds,
+    `bound_ns` is the bound of the claims that are judged, None where there is none. `requested` are the checks on request whose classes
+    a claim counts. `family` is the one whose keys the history holds,
     None for a whole trial.
     """
 
     budget: Budget = Budget()
     models: Mapping[str, Model] = field(default_factory=dict)
     bound_ns: int | None = None
+    requested: frozenset[str] = frozenset()
     family: Family | None = None
 
     @property
@@ -61,7 +63,8 @@ class Check:
     `beside`: it is also given the operations by these functions on keys of other families, which stay their own checks'.
     `wanted`: it is given those keys only (or trials) on which one of these functions was used.
     `effects`: it is given trials only of runs that have one fault with all of these effects (`harness.record.event.Effect`).
-    `needs_bound`: only where a claim sets a bound.
+    `needs_bound`: only where a claim sets a bound. `on_request`: only where a claim counts its classes, since what it finds keeps the
+    contract, and is a finding all the same: it takes no operation off the hands of the others.
     `gates` are counts that only it can give, by the name that a claim asks for.
     """
 
@@ -75,6 +78,7 @@ class Check:
     wanted: frozenset[str] = frozenset()
     effects: frozenset[Effect] = frozenset()
     needs_bound: bool = False
+    on_request: bool = False
     gates: Mapping[str, Callable[[History, Terms], int]] = field(default_factory=dict)
 
     @property

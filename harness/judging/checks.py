@@ -61,8 +61,14 @@ def _taken(events: Sequence[Event]) -> bool:
     return name is not None and any(not check.wanted or _used(events) & check.wanted for check in _checks_of(every_family()[name]))
 
 
-def _checks_of(family: Family) -> list[Check]:
-    return [check for check in every_check().values() if family.name in check.families or (check.rest and family.linearizable)]
+def _checks_of(family: Family, requested: frozenset[str] = frozenset()) -> list[Check]:
+    """Give the checks of a family's keys: those on request only where they are."""
+    of_it = [check for check in every_check().values() if family.name in check.families or (check.rest and family.linearizable)]
+    return [check for check in of_it if _is_asked(check, requested)]
+
+
+def _is_asked(check: Check, requested: frozenset[str]) -> bool:
+    return not check.on_request or check.name in requested
 
 
 def _by_key(history: History) -> dict[str | None, list[Event]]:
@@ -148,10 +154,10 @@ def trial_verdicts(history: History, terms: Terms | None = None) -> dict[str, Ve
     terms = Terms() if terms is None else terms
     whole = [check for check in every_check().values() if check.whole and _takes_part(check, history, terms)]
     found = {**verdicts(history, terms), **{check.name: _carried_out(check, history, terms) for check in whole}}
-    return {**found, **_left_undone(history, found)}
+    return {**found, **_left_undone(history, found, terms)}
 
 
-def _left_undone(history: History, found: Mapping[str, Verdict]) -> dict[str, Verdict]:
+def _left_undone(history: History, found: Mapping[str, Verdict], terms: Terms) -> dict[str, Verdict]:
     """Give an unknown for each check that a workload of the run names, that has not judged, and whose functions were answered."""
     answered = {event.f for event in history.events if event.type == "ok"}
     named = [registry.load("workloads", name).checks for name in _workloads(history)]
@@ -159,7 +165,7 @@ def _left_undone(history: History, found: Mapping[str, Verdict]) -> dict[str, Ve
     undone = {}
     for check in checks:
         marks = check.wanted or frozenset().union(*(family.marks for family in families_of(check)))
-        if check.name not in found and (met := answered & marks):
+        if check.name not in found and _is_asked(check, terms.requested) and (met := answered & marks):
             undone[check.name] = unknown(f"it has judged nothing, though {', '.join(sorted(met))} was answered")
     return undone
 
@@ -169,7 +175,7 @@ def _workloads(history: History) -> list[str]:
 
 
 def _takes_part(check: Check, history: History, terms: Terms) -> bool:
-    if check.needs_bound and terms.bound_ns is None:
+    if not _is_asked(check, terms.requested) or (check.needs_bound and terms.bound_ns is None):
         return False
     if check.wanted and not any(event.f in check.wanted for event in history.events if event.type == "invoke"):
         return False
@@ -184,7 +190,7 @@ def _only_read(terms: Terms) -> str:
 
 def _of_family(family: Family, part: History, history: History, terms: Terms) -> dict[str, Verdict]:
     mine = replace(terms, family=family)
-    checks = [(check, _wanted(check, part)) for check in _checks_of(family)]
+    checks = [(check, _wanted(check, part)) for check in _checks_of(family, terms.requested)]
     return {
         check.name: _counted(_carried_out(check, _beside(check, keys, history), mine), keys) for check, keys in checks if keys is not None
     }
@@ -245,7 +251,8 @@ def unjudged(functions: frozenset[str], checks: Iterable[str]) -> frozenset[str]
     for name in checks:
         if name not in every_check():
             raise UsageError(f"unknown check {name!r}, {nearest(name, every_check())}")
-        taken |= functions_of(every_check()[name])
+        if not every_check()[name].on_request:
+            taken |= functions_of(every_check()[name])
     return functions - taken
 
 
@@ -269,7 +276,7 @@ def judge(history: History, model: str | None, budget_s: float, models: Mapping[
 
 def _by_model(history: History, family: Family, terms: Terms) -> dict[str, Verdict]:
     """Judge all of a history by one family, and no check that wants particular functions: those are asked for by using them."""
-    checks = [check for check in _checks_of(family) if not check.wanted]
+    checks = [check for check in _checks_of(family, terms.requested) if not check.wanted]
     beside = frozenset().union(*(check.beside for check in checks))
     _refuse_foreign([event for event in history.events if event.f not in beside], family)
     mine = replace(terms, family=family)

@@ -96,11 +96,11 @@ def _used(events: Sequence[Event]) -> set[str]:
 
 def _claimed(events: Sequence[Event], used: set[str]) -> Family | None:
     """Give the family that the functions used on one key ask for, whether or not it knows all of them."""
-    return next((family for family in every_family().values() if used & family.marks or _marked(family, events)), None)
+    return next((family for family in every_family().values() if used & family.marks or _marked(family, events, used)), None)
 
 
-def _marked(family: Family, events: Sequence[Event]) -> bool:
-    return family.marked is not None and any(map(family.marked, events))
+def _marked(family: Family, events: Sequence[Event], used: set[str]) -> bool:
+    return family.marked is not None and family.marked(events, frozenset(used))
 
 
 def _refuse_unknown(history: History) -> None:

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
 from backends.session import Commands
+from harness.driving.backend import Planted
 
 Chosen = TypeVar("Chosen")
 C = TypeVar("C")
@@ -23,18 +24,37 @@ class Mutant:
     """A bug in one sentence, and how it is made: operations replaced by wrong ones, texts that the server runs edited.
 
     An edit and not a second copy of a text: the reference changes, and the mutant with it.
-    `effects`: what a fault must do for it to show, by the names of `harness.record.event.Effect`; none = it shows in quiet.
+    `needs`: what a fault must do, or need, for it to show (`harness.driving.backend.Planted`); none = it shows in quiet.
     """
 
     sentence: str
     steps: Mapping[str, Step] = field(default_factory=dict)
     edits: tuple[Edit, ...] = ()
-    effects: frozenset[str] = frozenset()
+    needs: frozenset[str] = frozenset()
 
     @property
-    def operations(self) -> frozenset[str]:
+    def commands(self) -> frozenset[str]:
         """Name the commands that it gets wrong."""
-        return frozenset(self.steps) | {operation for operation, _, _ in self.edits}
+        return frozenset(self.steps) | {command for command, _, _ in self.edits}
+
+
+ASKED_BY: Mapping[str, frozenset[str]] = {
+    "grant": frozenset({"try_acquire", "acquire_within"}),
+    "index": frozenset({"index_timeout", "index_chain_ready"}),
+    "unindex": frozenset({"remove_timeout_index", "remove_chain_ready_index"}),
+    "due": frozenset({"get_expired_timeouts", "get_ready_chains"}),
+    "scan": frozenset({"scan_keys"}),
+    "scan_kind": frozenset({"scan_keys_by_kind"}),
+}
+"""The functions of a client that come down to a command, where they are not called as it is."""
+
+
+def planted(mutants: Mapping[str, Mutant]) -> dict[str, Planted]:
+    """Say of each bug which functions of a client it gets wrong, and what a fault must do for it to show."""
+    return {
+        name: Planted(frozenset().union(*(ASKED_BY.get(command, frozenset({command})) for command in mutant.commands)), mutant.needs)
+        for name, mutant in mutants.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)

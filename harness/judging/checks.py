@@ -58,7 +58,7 @@ def untaken(history: History) -> Verdict | None:
 
 def _taken(events: Sequence[Event]) -> bool:
     name = _family(events, ONLY_READ)
-    return name is not None and any(not check.wanted or _used(events) & check.wanted for check in _checks_of(every_family()[name]))
+    return name is not None and any(check.takes(events, _used(events)) for check in _checks_of(every_family()[name]))
 
 
 def _checks_of(family: Family, requested: frozenset[str] = frozenset()) -> list[Check]:
@@ -158,16 +158,32 @@ def trial_verdicts(history: History, terms: Terms | None = None) -> dict[str, Ve
 
 
 def _left_undone(history: History, found: Mapping[str, Verdict], terms: Terms) -> dict[str, Verdict]:
-    """Give an unknown for each check that a workload of the run names, that has not judged, and whose functions were answered."""
-    answered = {event.f for event in history.events if event.type == "ok"}
-    named = [registry.load("workloads", name).checks for name in _workloads(history)]
-    checks = [every_check()[name] for name in dict.fromkeys(name for names in named for name in names) if name in every_check()]
-    undone = {}
-    for check in checks:
-        marks = check.wanted or frozenset().union(*(family.marks for family in families_of(check)))
-        if check.name not in found and _is_asked(check, terms.requested) and (met := answered & marks):
-            undone[check.name] = unknown(f"it has judged nothing, though {', '.join(sorted(met))} was answered")
+    """Give an unknown for each check that a workload of the run names, that has not judged, and whose functions were answered.
+
+    What another check that the workload names takes is not left undone by one that takes whatever its families have.
+    """
+    undone: dict[str, Verdict] = {}
+    for name in _workloads(history):
+        named = [every_check()[each] for each in registry.load("workloads", name).checks if each in every_check()]
+        for check in (each for each in named if each.name not in found and _is_asked(each, terms.requested)):
+            others = [] if check.wanted else [each for each in named if each.name in found]
+            marks = check.wanted or frozenset().union(*(family.marks for family in families_of(check)))
+            if met := _answered(history, others) & marks:
+                undone[check.name] = unknown(f"it has judged nothing, though {', '.join(sorted(met))} was answered")
     return undone
+
+
+def _answered(history: History, taken_by: Sequence[Check]) -> set[str]:
+    """Give the functions that were answered, on keys that none of these checks takes."""
+    if not taken_by:
+        return {event.f for event in history.events if event.type == "ok"}
+    left = [events for events in _by_key(history).values() if not _taken_by(events, taken_by)]
+    return {event.f for events in left for event in events if event.type == "ok"}
+
+
+def _taken_by(events: Sequence[Event], checks: Sequence[Check]) -> bool:
+    name = _family(events, ONLY_READ)
+    return name is not None and any(check in checks and check.takes(events, _used(events)) for check in _checks_of(every_family()[name]))
 
 
 def _workloads(history: History) -> list[str]:
@@ -198,9 +214,9 @@ def _of_family(family: Family, part: History, history: History, terms: Terms) ->
 
 def _wanted(check: Check, part: History) -> History | None:
     """Give what a check is given of a family's part: the keys on which a function was used without which it has nothing to say."""
-    if not check.wanted:
+    if not check.wanted and check.picks is None:
         return part
-    keys = {key for key, events in _by_key(part).items() if _used(events) & check.wanted}
+    keys = {key for key, events in _by_key(part).items() if check.takes(events, _used(events))}
     return replace(part, events=tuple(event for event in part.events if event.process == NEMESIS or event.key in keys)) if keys else None
 
 

@@ -1,10 +1,9 @@
 """A throttle: calls are counted by increments with a TTL, the window, which each call sets anew.
 
-In bursts: all slots of a crowd call at once, close together, and come back when the window ends: just before, at the instant, just
-after, in turn.
+In bursts: all slots of a crowd call at once, a few times, and come back when the window ends: before, at the instant, and after, in turn.
 
-    call call call|<------ window ------>|            before: the count goes on
-    ^ all at once  ^ all at once      ^ at ^ after    after: it begins anew
+    | call call call |<----- window ----->|            before: the count goes on
+      ^    ^    ^ all at once          ^  at  ^ after   after: it begins anew
 
 With `steady` 1 calls never stop: the window is set anew for ever. Names serve for a few windows each, and then the next ones.
 """
@@ -15,13 +14,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.driving.generator import Context, Invocation
+from harness.driving.generator import Context, Invocation, meeting
 from harness.driving.workload import Workload
 from harness.record.history import Event
-from workloads.instants import NS_PER_MS, crowd, is_near
+from workloads.instants import NS_PER_MS, crowd
 
 COMEBACKS = (-0.15, 0.0, 0.15, 0.0)  # in windows from the end of the one before
-NEAR_MS = (-8, -4, -2, 0, 0, 2, 4, 8)
+NEAR_MS = (-4, -2, 0, 0, 0, 0, 2, 4)
+BURSTS = 3
 ROUNDS = 3  # of a name, before the next one
 
 
@@ -44,21 +44,21 @@ class ThrottleGenerator:
         return self
 
     def _in_bursts(self, context: Context) -> Invocation | None:
-        """Call at the beginning of a round, at the last instant of its burst, and when its window ends; look in between."""
+        """Meet at the instants of a round's burst, and when its window ends; look in between."""
         key, number, began = self._round(context, context.now)
         window = self.window_ms * NS_PER_MS
-        last = began + window // 3
-        end = last + window + int(COMEBACKS[number % len(COMEBACKS)] * window)
-        for at in (last, end):
-            if is_near(context, at):
-                jitter = context.draw.choice(NEAR_MS) * NS_PER_MS if at == end else 0
-                return self._call(key, at + jitter)
-        if context.now < last or end < context.now < end + window // 8:
-            return self._call(key)
-        return Invocation("get", key, {}) if context.draw.random() < 0.3 else None
+        bursts = [began + n * window // 8 for n in range(1, BURSTS + 1)]
+        end = bursts[-1] + window + int(COMEBACKS[number % len(COMEBACKS)] * window)
+        for at in (*bursts, end, end + window // 8):
+            if 0 <= at - context.now <= window // 8:
+                return self._call(key, max(0, at + (context.draw.choice(NEAR_MS) * NS_PER_MS if at == end else 0)))
+        return Invocation("get", key, {}) if context.draw.random() < 0.1 else None
 
     def _steadily(self, context: Context) -> Invocation | None:
-        key, _, _ = self._round(context, context.now)
+        met = meeting(context)
+        key, _, _ = self._round(context, context.now if met is None else met[1])
+        if met is not None:
+            return self._call(key, met[1])
         return Invocation("get", key, {}) if context.draw.random() < 0.1 else self._call(key)
 
     def _round(self, context: Context, now: int) -> tuple[str, int, int]:

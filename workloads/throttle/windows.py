@@ -13,24 +13,25 @@ call counts calls; where it is more than all that may have been made in the last
 
     window 300 ms, answer 40        |- 12 calls at most -|b        28 calls were made before, and still count
 
-*Invalid is sound* in both, if the clock that ends keys keeps within the skew (`harness.judging.checkers.skew`). Judged are keys on which
-nothing else was done but reads. *Valid* of the first is complete for such pairs; other wrong sums are the `expiry` check's. O(n log n),
+*Invalid is sound* in both, if the clock that ends keys keeps within the skew (`harness.judging.checkers.skew`). Judged are keys that
+are called so, and read. *Valid* of the first is complete for such pairs; other wrong sums are the `expiry` check's. O(n log n),
 and a step for each pair of equal sums.
 """
 
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
+from typing import Any
 
 from harness.judging.check import Check, Kind
 from harness.judging.checkers.skew import NS_PER_MS, Skew, skew_of
 from harness.judging.verdict import Anomaly, Verdict, first_of, invalid, unknown, valid
 from harness.record import fields
 from harness.record.clock import clock_sane
-from harness.record.history import History, Operation
+from harness.record.history import Event, History, Operation
 from harness.record.operation import split
 
 READS = frozenset({"get", "get_versioned"})
@@ -95,23 +96,29 @@ def steady_windows(history: History) -> int:
     return max((run // (each.window_ms * NS_PER_MS) for each in _counters(history) for run in _runs(each, skew)), default=0)
 
 
+def is_throttle(events: Sequence[Event]) -> bool:
+    """Say whether a key is called as a throttle: counted up by 1, always with the same TTL, and read."""
+    return _window_ms([(each.f, each.value) for each in events if each.type == "invoke"]) is not None
+
+
 def _counters(history: History) -> list[_Counter]:
     found = []
-    for key, operations in split(each for each in history.operations() if each.status != "fail").items():
-        changes = [each for each in operations if each.f not in READS]
-        windows = {_window_ms(each) for each in changes}
-        window_ms = windows.pop() if len(windows) == 1 else None
+    for key, operations in split(history.operations()).items():
+        window_ms = _window_ms([(each.f, each.argument) for each in operations])
         if window_ms is not None:
-            found.append(_Counter(key, window_ms, tuple(changes)))
+            calls = tuple(each for each in operations if each.f not in READS and each.status != "fail")
+            found.append(_Counter(key, window_ms, calls))
     return found
 
 
-def _window_ms(operation: Operation) -> int | None:
-    """Give the TTL of a call that counts by 1, None of everything else."""
-    if operation.f != "increment" or fields.integer(operation, "argument", "delta") != 1:
+def _window_ms(asked: Sequence[tuple[str, Any]]) -> int | None:
+    """Give the TTL of all that was asked but reads, None where it is no throttle that is asked."""
+    changes = [(f, argument) for f, argument in asked if f not in READS]
+    if not all(f == "increment" and isinstance(argument, Mapping) and argument.get("delta") == 1 for f, argument in changes):
         return None
-    ttl_ms = operation.argument.get("ttl_ms")
-    return ttl_ms if type(ttl_ms) is int else None
+    windows = {argument.get("ttl_ms") for _, argument in changes}
+    window_ms = windows.pop() if len(windows) == 1 else None
+    return window_ms if type(window_ms) is int else None
 
 
 def _sum(call: Operation) -> int | None:
@@ -175,8 +182,8 @@ def _end(call: Operation) -> int:
 
 def _over(counter: _Counter, place: int, first: Operation, second: Operation) -> Anomaly:
     message = (
-        f"{_who(first)} and {_who(second)} were both call {place} of {counter.key}, between {_s(first.start)} and {_s(_end(first))} and between "
-        f"{_s(second.start)} and {_s(_end(second))}; a window lasts {counter.window_ms} ms from its last call"
+        f"{_who(first)} and {_who(second)} were both call {place} of {counter.key}, between {_s(first.start)} and {_s(_end(first))} "
+        f"and between {_s(second.start)} and {_s(_end(second))}; a window lasts {counter.window_ms} ms from its last call"
     )
     at = max(_end(first), _end(second))
     return Anomaly("over-admitted", counter.key, tuple(sorted((first.index, second.index))), at, message, live=_end(first))
@@ -218,6 +225,7 @@ ADMISSIONS = Check(
     judge=lambda history, terms: admissions(history),
     families=("key",),
     wanted=frozenset({"increment"}),
+    picks=is_throttle,
     gates={"windows_begun": lambda history, terms: windows_begun(history)},
 )
 
@@ -240,6 +248,7 @@ ENDLESS = Check(
     judge=lambda history, terms: endless(history),
     families=("key",),
     wanted=frozenset({"increment"}),
+    picks=is_throttle,
     on_request=True,
     gates={"steady_windows": lambda history, terms: steady_windows(history)},
 )

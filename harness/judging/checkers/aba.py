@@ -107,8 +107,8 @@ def _anomaly(found: _Stale) -> Anomaly:
     assert swap.end is not None
     version = swap.argument["expected"]
     message = (
-        f"process {swap.process} knew {swap.key or 'the object'} at version {version} from {_s(told.end)}; {_how(ended)} by {_s(ended.end)}, "
-        f"and yet its compare_and_swap of version {version} succeeded by {_s(swap.end)}, on another life's value"
+        f"process {swap.process} knew {swap.key or 'the object'} at version {version} from {_s(told.end)}; {_how(ended)} by "
+        f"{_s(ended.end)}, and yet its compare_and_swap of version {version} succeeded by {_s(swap.end)}, on another life's value"
     )
     return Anomaly("aba", swap.key, (told.index, ended.index, swap.index), swap.end, message, live=told.end)
 

@@ -126,7 +126,7 @@ SCAN = Workload(
     counted=frozenset({"scan_keys", "scan_keys_by_kind"}),
     checks=("scan", "linearizable"),
     generator=_generator,
-    options={"keys": 64, "wide": 0, "scan_percent": 10, "ttl_percent": 0, "ttl_ms": 200},
+    options={"keys": 64, "wide": 0, "scan_percent": 20, "ttl_percent": 0, "ttl_ms": 200},
     least={"keys": 1, "ttl_ms": 1},
-    most={"scan_percent": 100, "ttl_percent": 100},
+    most={"scan_percent": 200, "ttl_percent": 100},
 )

@@ -77,10 +77,8 @@ def _plans(backend: Backend, mutant: str | None, workloads: Sequence[Workload], 
     if not driven:
         return
     for plan in _settings(backend, mutant, driven, asked.trials):
-        for n in range(asked.seeds):
-            yield replace(
-                plan, workloads=driven, options={name: plan.options[name] for name in driven if name in plan.options}, seed=asked.seed + n
-            )
+        options = {name: plan.options[name] for name in plan.workloads if name in plan.options}
+        yield from (replace(plan, options=options, seed=asked.seed + n) for n in range(asked.seeds))
 
 
 def _settings(backend: Backend, mutant: str | None, driven: tuple[str, ...], trials: int) -> Iterator[Plan]:
@@ -90,7 +88,9 @@ def _settings(backend: Backend, mutant: str | None, driven: tuple[str, ...], tri
         quiet = (Episode(quiet_s=QUIET_S, after_s=0),) * trials
         yield Plan(backend.name, next(iter(backend.variants)), driven, quiet, 0, mutant=mutant, rate=RATE)
     if needs or mutant is None:
-        yield from (replace(plan, mutant=mutant, episodes=plan.episodes * trials) for plan in borne(backend, needs))
+        for plan in borne(backend, needs):
+            beside = driven if set(plan.workloads) <= set(driven) or needs else plan.workloads  # else it is about others than clients
+            yield replace(plan, workloads=beside, mutant=mutant, episodes=plan.episodes * trials)
 
 
 def borne(backend: Backend, needs: frozenset[str]) -> Iterator[Plan]:

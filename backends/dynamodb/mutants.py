@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from backends.bugs import SHARED
+from backends.bugs import SHARED, unanswered
 from backends.bugs.locks import looking_release
 from backends.mutant import Mutant, Right, Step
+from harness.driving.system import Need
 
 if TYPE_CHECKING:
     from backends.dynamodb.session import ClientClock, DynamoCommands
@@ -43,6 +44,7 @@ OWNED, ALIVE = "o = :o AND ", " AND e > :now"
 
 MUTANTS: Mapping[str, Mutant] = {
     **SHARED,
+    **unanswered.MUTANTS,
     "release-unchecked": Mutant(
         "release and extend do not check the owner: a late holder frees or prolongs another's lock",
         edits=(("release", OWNED, ""), ("extend", OWNED, "")),
@@ -56,7 +58,9 @@ MUTANTS: Mapping[str, Mutant] = {
     "extend-expired": Mutant("extend does not look whether the lock has expired", edits=(("extend", ALIVE, ""),)),
     "release-expired": Mutant("release does not look whether the lock has expired", edits=(("release", ALIVE, ""),)),
     "clock-bound-ignored": Mutant(
-        "who waits for another does not wait longer by the bound of the clients' clocks", _by(_boundless, "grant", "check_and_set")
+        "who waits for another does not wait longer by the bound of the clients' clocks",
+        _by(_boundless, "grant", "check_and_set"),
+        needs=frozenset({Need.CLIENT_CLOCKS.value}),
     ),
     "versions-restart": Mutant("set begins the versions again at 1", edits=(("set", "n = n + :one", "n = :one"),)),
     "get-expired": Mutant("a read does not look whether the key has expired", _by(_patient, "get", "get_versioned")),

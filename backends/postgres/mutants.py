@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from backends.bugs import SHARED
+from backends.bugs import SHARED, unanswered
 from backends.bugs.locks import looking_grant, looking_release
 from backends.mutant import Edit, Mutant
 
@@ -36,6 +36,7 @@ def edited_schema(schema: str, edits: tuple[Edit, ...]) -> str:
 
 MUTANTS: Mapping[str, Mutant] = {
     **SHARED,
+    **unanswered.MUTANTS,
     "release-unchecked": Mutant(
         "release and extend do not check the owner: a late holder frees or prolongs another's lock",
         edits=(("release", BY_OWNER, ""), ("extend", BY_OWNER, "")),

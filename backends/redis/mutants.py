@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from backends.bugs import SHARED
+from backends.bugs import SHARED, unanswered
 from backends.bugs.locks import looking_grant, looking_release
 from backends.mutant import Edit, Mutant
 
@@ -22,6 +22,7 @@ def _only(script: str, old: str, new: str) -> tuple[Edit, ...]:
 
 MUTANTS: Mapping[str, Mutant] = {
     **SHARED,
+    **unanswered.MUTANTS,
     "release-unchecked": Mutant(
         "release and extend do not check the owner: a late holder frees or prolongs another's lock",
         edits=tuple((name, OWNER_CHECK, NOBODYS) for name in ("release", "extend")),

@@ -14,18 +14,19 @@ import pytest
 from asking import DEADLINE_S, wait_until
 from symptoms import SYMPTOMS, World
 
-from backends.bugs import SHARED
+from backends.bugs import SHARED, unanswered
 from backends.dynamodb import mutants as dynamodb_mutants
 from backends.dynamodb.session import ClientClock, DynamoSession
 from backends.interface import Session, StateKey, Swapped
 from backends.memory import mutants as memory_mutants
 from backends.memory.session import MemorySession
 from backends.memory.store import MemoryStore
-from backends.mutant import Mutant, edited
+from backends.mutant import Mutant, Right, altered, bound, edited
 from backends.postgres import mutants as postgres_mutants
 from backends.postgres.session import PostgresSession, install_schema
 from backends.redis import mutants as redis_mutants
 from backends.redis.session import RedisSession, scripts
+from harness.driving.client import Indeterminate
 
 Yield = Callable[[], None]
 PLANTED: Mapping[str, Mapping[str, Mutant]] = {
@@ -34,8 +35,12 @@ PLANTED: Mapping[str, Mapping[str, Mutant]] = {
     "postgres": postgres_mutants.MUTANTS,
     "dynamodb": dynamodb_mutants.MUTANTS,
 }
-ELSEWHERE = {("postgres", "stale-snapshot"), ("dynamodb", "clock-bound-ignored")}
-"""What needs two transactions at once, or two clocks: tests of their own."""
+ELSEWHERE = {
+    ("postgres", "stale-snapshot"),
+    ("dynamodb", "clock-bound-ignored"),
+    *((backend, name) for backend in PLANTED for name in unanswered.MUTANTS),
+}
+"""What needs two transactions at once, two clocks, or answers that are lost: tests of their own."""
 
 
 def own(backend: str) -> list[str]:
@@ -155,6 +160,37 @@ def test_a_redis_mutant_answers_its_other_operations_as_the_reference(redis_sing
     assert session.compare_and_swap(key, 1, "2", None) == Swapped(2)
     assert session.get(key) == "2"
     session.close()
+
+
+def unheard(mutant: str, operation: str, often: int) -> tuple[Any, MemoryStore]:
+    """Give the mutant's operation over a store that applies it, and the store; so often the answer is lost."""
+    store, lost = MemoryStore(), iter(range(often))
+
+    def applied(*arguments: Any) -> Any:
+        answer = getattr(store, operation)(*arguments)
+        if next(lost, None) is not None:
+            raise Indeterminate("the answer was lost")
+        return answer
+
+    right = Right(altered(store, {operation: applied}), lambda: None)
+    return bound(unanswered.MUTANTS[mutant].steps, right)[operation], store
+
+
+def test_a_grant_without_an_answer_counts_as_granted() -> None:
+    grant, store = unheard("unanswered-is-granted", "grant", 1)
+    store.grant("n", "other", 600_000)
+    assert grant("n", "mine", 600_000) is not None
+
+
+def test_a_check_and_set_without_an_answer_counts_as_lost() -> None:
+    check_and_set, store = unheard("unanswered-is-false", "check_and_set", 1)
+    assert check_and_set("n:t:k:x", "mine", None) is False
+    assert store.get("n:t:k:x") == "mine"
+
+
+def test_an_increment_without_an_answer_is_applied_again() -> None:
+    increment, _ = unheard("unanswered-is-sent-again", "increment", 1)
+    assert increment("n:t:k:x", 1, None) == 2
 
 
 def test_an_edit_that_no_longer_fits_is_refused() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from statistics import median_high
 
@@ -95,7 +95,7 @@ def _settings(backend: Backend, mutant: str | None, driven: tuple[str, ...], tri
 
 def borne(backend: Backend, needs: frozenset[str]) -> Iterator[Plan]:
     """Give a plan of one trial for each fault under which the documented table says that all holds, of those that do what is needed."""
-    shipped = claims.shipped()
+    shipped = _shipped()
     for experiment in shipped.experiments.values():
         if experiment.deployment != backend.name or not experiment.faults or not _holds(experiment, shipped):
             continue
@@ -104,6 +104,11 @@ def borne(backend: Backend, needs: frozenset[str]) -> Iterator[Plan]:
             faults = [registry.load("faults", spec.name) for spec in episode.faults]
             if needs <= frozenset().union(*(fault.effects | fault.needs for fault in faults)):
                 yield replace(plan, episodes=(episode,))
+
+
+@cache
+def _shipped() -> Claims:
+    return claims.shipped()
 
 
 def _holds(experiment: Experiment, shipped: Claims) -> bool:
@@ -134,7 +139,7 @@ def shown_by(mutant: str | None, backend: Backend, workloads: Sequence[Workload]
 
 def _controlled(mutant: str | None) -> set[str]:
     """Give the workloads by which the documented table shows that a check condemns a mutant."""
-    experiments = claims.shipped().experiments.values()
+    experiments = _shipped().experiments.values()
     uses = [(each, control.check) for each in experiments for control in each.controls if control.mutant == mutant]
     return {name for experiment, check in uses for name in experiment.workloads if name in workloads_of(check)} if mutant else set()
 

@@ -30,10 +30,11 @@ from typing import Any
 
 import msgspec
 
-from harness.judging.check import Check, Kind, Terms
+from harness.judging.check import Budget, Check, Kind, Terms
 from harness.judging.checkers.projection import Seen, decide
+from harness.judging.checkers.search import Search
 from harness.judging.checkers.sentence import phrase
-from harness.judging.checkers.views import own_names, summed, who
+from harness.judging.checkers.views import counted, legible, own_names, summed, who
 from harness.judging.model import Model
 from harness.judging.models import Object
 from harness.judging.models.counter import Counter
@@ -48,6 +49,8 @@ STATE = VersionedRegister.functions | Counter.functions
 """The functions of the keys that scans find."""
 FOREIGN = frozenset({"read", "write", "cas"})
 """Functions of foreign keys: no scan of ours finds them, and what one of a stranger's would is not known."""
+VALUES_TRIED, TRIAL_S = 20, 0.1
+"""How many other values a scan might have found are tried, for how long each, to say in which way it is wrong."""
 PARTS = ("namespace", "tenant", "kind", "prefix")
 
 
@@ -86,7 +89,7 @@ def scan(history: History, terms: Terms) -> Verdict:
     items = sum(len(each.items) for each in scans)
     numbers = {"scans": len(scans), "keys": len(asked), "items": items, "most": max((len(each.items) for each in scans), default=0)}
     nothing = None if scans and asked else f"saw nothing: {len(scans)} scans, {len(asked)} keys of theirs"
-    return summed(anomalies, seen, numbers, f"{len(asked)} keys in {len(scans)} scans", nothing)
+    return summed(anomalies, seen, numbers, f"{counted(len(scans), 'scan', 'scans')} of {counted(len(asked), 'key', 'keys')}", nothing)
 
 
 def scans_of(history: History) -> list[Scan]:
@@ -159,16 +162,23 @@ def _of_key(seen: Seen, scans: Iterable[Scan]) -> Iterator[Anomaly]:
         kind, what = "scan-wrong-value", f"is found with {value!r:.80}, which it cannot have by then"
     else:
         kind, what = "scan-invented", f"is found with {value!r:.80} although it must be missing"
-    original = next(each.operation for each in scans if each.operation.index == look.index)
-    yield _anomaly(kind, name, original, what, seen.culprit.because)
+    scanned = {each.operation.index: each.operation for each in scans}
+    said = f"{what}: {_scanned(scanned[look.index])}{_since(seen.culprit.because, scanned)}"
+    yield _anomaly(kind, name, scanned[look.index], said, seen.culprit.because)
 
 
 def _may_live(seen: Seen, look: Operation) -> bool:
-    """Say whether the key may live at some instant of a scan: somebody can have written it, and no removal certainly followed."""
+    """Say whether the key may have some value at an instant of a scan: one that somebody wrote and no removal certainly followed."""
     assert look.end_index is not None
     removed = max((each.index for each in seen.own if _removes(each) and _before(each, look)), default=-1)
-    writers = (each for each in seen.own if not _only_looks(seen.model, each))
-    return any(each.index < look.end_index and not (each.end_index is not None and each.end_index < removed) for each in writers)
+    begun = (each for each in seen.own if each.index < look.end_index and not _only_looks(seen.model, each))
+    possible = [each for each in begun if each.end_index is None or each.end_index > removed]
+    values = dict.fromkeys(each.argument["value"] for each in possible if "value" in each.argument)
+    before = [each for each in seen.looks if each.end_index is not None and each.end_index < look.end_index]
+    others = [msgspec.structs.replace(look, result={"value": value}) for value in list(values)[-VALUES_TRIED:]]
+    return any(Search(seen.model, [*seen.own, *before, each]).run(TRIAL_S, Budget()) is not Status.INVALID for each in others) or (
+        not values and bool(possible)
+    )
 
 
 def _only_looks(model: Model, operation: Operation) -> bool:
@@ -191,32 +201,39 @@ def _of_scans(scans: Iterable[Scan], keys: Mapping[str, Sequence[Operation]], hi
     for each in scans:
         count = Counted(name for name, _ in each.items)
         if twice := [name for name, times in count.items() if times > 1]:
-            yield _anomaly("scan-repeated", in_short(twice[0]), each.operation, f"is found {count[twice[0]]} times", ())
+            said = f"is found {count[twice[0]]} times: {_scanned(each.operation)}"
+            yield _anomaly("scan-repeated", in_short(twice[0]), each.operation, said)
         for name in (name for name in count if name not in told):
             wrong = "which was not asked for" if not each.asks_for(name) else "and nobody wrote it" if name not in keys else None
             if wrong is not None and (name in keys or ours(in_short(name))):
                 told.add(name)
-                yield _anomaly("scan-invented", in_short(name), each.operation, f"is found, {wrong}", ())
+                said = f"is found, {wrong}: {_scanned(each.operation)}"
+                yield _anomaly("scan-invented", in_short(name), each.operation, said)
 
 
-def _anomaly(kind: str, name: str, scanned: Operation, said: str, because: Sequence[Operation]) -> Anomaly:
+def _anomaly(kind: str, name: str, scanned: Operation, said: str, because: Sequence[Operation] = ()) -> Anomaly:
     shown = tuple(sorted({each.index for each in because} | {scanned.index}))
     live = min((each.end for each in because if each.end is not None), default=None)
     assert scanned.end is not None
-    message = f"{name} {said}: {who(scanned)} scanned {_place(scanned)}{_since(because)}"
-    return Anomaly(kind, name, shown, scanned.end, message, live=live)
+    return Anomaly(kind, name, shown, scanned.end, f"{legible(name)} {said}", live=live)
 
 
-def _place(scanned: Operation) -> str:
-    asked = scanned.argument
-    if scanned.f == OF_A_KIND:
-        return f"kind {asked['kind']!r}"
-    return repr(":".join(asked[name] for name in PARTS))
+def _scanned(operation: Operation) -> str:
+    asked = operation.argument
+    of = f"the kind {asked['kind']!r}" if operation.f == OF_A_KIND else repr(":".join(asked[name] for name in PARTS))
+    return f"{who(operation)} scanned {of}"
 
 
-def _since(because: Iterable[Operation]) -> str:
-    told = [phrase(each) for each in because if each.f not in FUNCTIONS][-2:]
+def _since(because: Sequence[Operation], scanned: Mapping[int, Operation]) -> str:
+    told = [_act(each, scanned.get(each.index)) for each in because[-2:]]
     return f"; given {' and '.join(told)}" if told else ""
+
+
+def _act(operation: Operation, scanned: Operation | None) -> str:
+    if scanned is None:
+        return phrase(operation)
+    value = operation.result["value"]
+    return f"{_scanned(scanned)}, {'without it' if value is None else f'and found it with {value!r:.80}'}"
 
 
 # How much was exercised

@@ -31,7 +31,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from harness.judging.check import Check, Kind, Terms
-from harness.judging.checkers.projection import Seen, decide
+from harness.judging.checkers.projection import Seen, Untimed, decide
 from harness.judging.checkers.views import counted, legible, named, own_names, summed, who
 from harness.judging.models.index import ACTS, INDEX, Entry
 from harness.judging.verdict import Anomaly, Status, Verdict
@@ -135,7 +135,7 @@ def _members(one: Index) -> Iterator[Seen]:
             for listing, keys in zip(one.lists, has, strict=True)
             if end_of(listing) > first or name in keys
         ]  # before the first operation on it there is nothing that a list could miss
-        yield Seen(name, Entry(), operations, looks)
+        yield Seen(name, Untimed(Entry()), operations, looks)
 
 
 def _of_members(one: Index, seen: Mapping[tuple[Name, str], Seen]) -> Iterator[Anomaly]:

@@ -11,13 +11,14 @@ are judged by their own check. A scan finds keys by their names in full (`harnes
 
 A class has at most one anomaly a key, of the first such scan; repeated one a scan.
 
-*Exact* key by key: invalid and valid are each sound and complete. Not asked: that a scan is one snapshot of all keys, or an order.
+*Exact* key by key, with its versions and its TTLs: invalid and valid are each sound and complete. Not asked: that a scan is one
+snapshot of all keys, or an order.
 
 A trial finds what earlier ones left on the server: of keys that no operation names, only those of the trial's own prefix (`t3-`) are
 judged, and all where the history has no trials.
 
-Unknown: a key that is not decided within the budget, whose functions no model knows together, or that contradicts itself without any scan;
-and nothing was scanned, or no key that a scan asks for was written.
+Unknown: a key that is not decided within the budget, or that contradicts itself without any scan; with a TTL, where the clock was not
+sane; and where nothing was scanned, or no key that a scan asks for was used.
 """
 
 from __future__ import annotations
@@ -31,22 +32,21 @@ from typing import Any
 import msgspec
 
 from harness.judging.check import Budget, Check, Kind, Terms
-from harness.judging.checkers.projection import Seen, decide
-from harness.judging.checkers.search import Search
+from harness.judging.checkers.instants import Clock, clock_of
+from harness.judging.checkers.projection import Seen, Timed, Untimed, decide
 from harness.judging.checkers.sentence import phrase
 from harness.judging.checkers.views import counted, legible, own_names, summed, who
-from harness.judging.model import Model
-from harness.judging.models import Object
 from harness.judging.models.counter import Counter
+from harness.judging.models.key import FUNCTIONS as STATE
+from harness.judging.models.key import has_ttl
 from harness.judging.models.scan import FUNCTIONS, OF_A_KIND, SCAN
 from harness.judging.models.versioned_register import VersionedRegister
 from harness.judging.verdict import Anomaly, Status, Verdict
+from harness.record.clock import clock_sane
 from harness.record.fields import malformed, text
 from harness.record.history import History, Operation
 from harness.record.keys import in_full, in_short, kind_of
 
-STATE = VersionedRegister.functions | Counter.functions
-"""The functions of the keys that scans find."""
 FOREIGN = frozenset({"read", "write", "cas"})
 """Functions of foreign keys: no scan of ours finds them, and what one of a stranger's would is not known."""
 VALUES_TRIED, TRIAL_S = 20, 0.1
@@ -75,15 +75,15 @@ class Scan:
     @property
     def end_index(self) -> int:
         """Give the event at which it ended."""
-        assert self.operation.end_index is not None
-        return self.operation.end_index
+        return _end(self.operation)
 
 
 def scan(history: History, terms: Terms) -> Verdict:
     """Judge every scan of a history, with the operations on the keys that they ask for; numbers: scans, keys, items, found."""
     scans, keys = scans_of(history), keys_of(history)
     asked = {name: operations for name, operations in keys.items() if any(each.asks_for(name) for each in scans)}
-    seen = [_seen(name, operations, scans) for name, operations in asked.items()]
+    clock = clock_of(history) if clock_sane(history) else None
+    seen = [_seen(name, operations, scans, clock) for name, operations in asked.items()]
     decide(seen, terms.budget)
     anomalies = [*_of_scans(scans, keys, history), *(anomaly for each in seen for anomaly in _of_key(each, scans))]
     items = sum(len(each.items) for each in scans)
@@ -130,21 +130,20 @@ def _asked(operation: Operation, name: str) -> str:
 # Keys
 
 
-def _seen(name: str, operations: Sequence[Operation], scans: Iterable[Scan]) -> Seen:
-    model = _model(operations)
-    if model is None:
-        used = ", ".join(sorted({each.f for each in operations}))
-        return Seen(name, VersionedRegister(), operations, (), reason=f"no model knows {used} together")
+def _seen(name: str, operations: Sequence[Operation], scans: Iterable[Scan], clock: Clock | None) -> Seen:
     first = min(each.index for each in operations)
     looks = [_look(each, name) for each in scans if each.asks_for(name) and (each.end_index > first or name in each.values)]
-    return Seen(name, model, operations, looks)
-
-
-def _model(operations: Iterable[Operation]) -> Model | None:
     used = {each.f for each in operations}
-    if any(isinstance(each.argument, Mapping) and each.argument.get("ttl_ms") is not None for each in operations):
-        return None
-    return next((model for model in (VersionedRegister(), Counter()) if used <= model.functions), None)
+    model = next((model for model in (VersionedRegister(), Counter()) if used <= model.functions), None)
+    if used & FOREIGN:
+        return Seen(
+            name, Untimed(VersionedRegister()), operations, (), reason=f"{', '.join(sorted(used & FOREIGN))} are of no key that scans find"
+        )
+    if model is not None and not any(has_ttl(each.argument) for each in operations):
+        return Seen(name, Untimed(model), operations, looks)
+    if clock is None:
+        return Seen(name, Untimed(VersionedRegister()), operations, (), reason="it has a TTL, and the clock was not sane")
+    return Seen(name, Timed(clock), operations, looks)
 
 
 def _look(scan: Scan, name: str) -> Operation:
@@ -168,29 +167,30 @@ def _of_key(seen: Seen, scans: Iterable[Scan]) -> Iterator[Anomaly]:
 
 
 def _may_live(seen: Seen, look: Operation) -> bool:
-    """Say whether the key may have some value at an instant of a scan: one that somebody wrote and no removal certainly followed."""
+    """Say whether the key may have another value at an instant of a scan: one that somebody wrote and no removal certainly followed."""
     assert look.end_index is not None
-    removed = max((each.index for each in seen.own if _removes(each) and _before(each, look)), default=-1)
-    begun = (each for each in seen.own if each.index < look.end_index and not _only_looks(seen.model, each))
+    removed = max((each.index for each in seen.own if _removes(each) and _end(each) < look.index), default=-1)
+    begun = (each for each in seen.own if each.index < look.end_index and _writes(each))
     possible = [each for each in begun if each.end_index is None or each.end_index > removed]
     values = dict.fromkeys(each.argument["value"] for each in possible if "value" in each.argument)
-    before = [each for each in seen.looks if each.end_index is not None and each.end_index < look.end_index]
+    before = seen.until(look)
     others = [msgspec.structs.replace(look, result={"value": value}) for value in list(values)[-VALUES_TRIED:]]
-    return any(Search(seen.model, [*seen.own, *before, each]).run(TRIAL_S, Budget()) is not Status.INVALID for each in others) or (
-        not values and bool(possible)
-    )
+    found = (seen.rules.search([*before, each]).run(TRIAL_S, Budget()) for each in others)
+    return any(each is not Status.INVALID for each in found) or (not values and bool(possible))
 
 
-def _only_looks(model: Model, operation: Operation) -> bool:
-    return operation.f == "delete" or (isinstance(model, Object) and model.observes(operation))
+def _writes(operation: Operation) -> bool:
+    refused = {"check_and_set": "set", "compare_and_swap": "swapped"}.get(operation.f)
+    return operation.f in ("set", "increment") or (refused is not None and (operation.status == "info" or operation.result[refused]))
 
 
 def _removes(operation: Operation) -> bool:
     return operation.f == "delete" and operation.status == "ok"
 
 
-def _before(operation: Operation, look: Operation) -> bool:
-    return operation.end_index is not None and operation.end_index < look.index
+def _end(operation: Operation) -> int:
+    assert operation.end_index is not None
+    return operation.end_index
 
 
 # Scans

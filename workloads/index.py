@@ -138,6 +138,7 @@ INDEX = Workload(
     name="index",
     sentence="entries of the indexes of timeouts and chains: entered, moved, taken out, listed at their very times",
     functions=frozenset(f for _, functions in INDEXES for f in functions),
+    keys=frozenset(name for name, _ in INDEXES),
     checks=("index",),
     generator=_generator,
     options={"kept": 4, "shared": 3, "list_percent": 30},

@@ -102,7 +102,7 @@ def test_it_is_judged_again_as_it_was_judged(directory: Path, capsys: pytest.Cap
 def test_what_was_repeated_is_said_on_the_terminal_and_in_the_summary(directory: Path) -> None:
     told = text.table(reading.read_verify(directory), colour=False, width=200)
     assert "REPEATED ALONE, IN DOUBT SIDE BY SIDE\n  second: second, trial 1: acknowledged after:lock" in told
-    assert "### Repeated alone, in doubt side by side\n\n- `second`: " in (directory / "summary.md").read_text("utf-8")
+    assert "### Repeated alone, in doubt side by side\n\n* `second`: " in (directory / "summary.md").read_text("utf-8")
 
 
 def test_the_pictures_of_a_repeated_experiment_are_drawn_too(directory: Path) -> None:

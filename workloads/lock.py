@@ -127,6 +127,7 @@ LOCK = Workload(
     sentence="leases on few names: acquire, extend, look, release, expire, stray releases",
     functions=frozenset({"try_acquire", "release"}),
     optional=frozenset({"extend", "is_held"}),
+    keys=frozenset({"anchor", "fresh", "churn"}),
     counted=frozenset({"try_acquire", "acquire_within", "extend", "release", "is_held"}),
     checks=("lease", "fencing", "extra-holders", "late-grant"),
     options={"anchors": 2, "anchor_ttl_ms": 12_000, "churn": 3, "churn_ttl_ms": 800, "fresh": 2, "strays": 1},

@@ -25,6 +25,7 @@ from harness.claims.table import exit_code, headline, table
 from harness.deploy import launch
 from harness.deploy.launch import RunRecord
 from harness.driving.plan import Plan
+from harness.judging.check import Terms
 from harness.judging.trials import TrialEvidence, judge_trials
 from harness.judging.verdict import Status, unknown
 from harness.record import store
@@ -53,11 +54,11 @@ class JudgedRun:
 # A run
 
 
-def judge_run(directory: Path, bound_ns: int | None = None) -> JudgedRun:
-    """Judge a run directory; late grants where a bound is given. Raises as `recording.read` does."""
+def judge_run(directory: Path, terms: Terms | None = None) -> JudgedRun:
+    """Judge a run directory on the terms of the claims that it serves. Raises as `recording.read` does."""
     read, history = recording.read(directory)
     record = _with_former(read, directory)
-    trials = judge_trials(history, bound_ns)
+    trials = judge_trials(history, terms)
     return JudgedRun(record, history, trials, outcome(record, history, trials, directory))
 
 
@@ -90,7 +91,7 @@ class Bench:
     def experiment(self, name: str) -> tuple[ExperimentEvidence, JudgedRun]:
         """Judge an experiment's directory, without its controls."""
         directory = self.directory / EXPERIMENTS / name
-        judged = judge_run(directory, self._bound_ns(name))
+        judged = judge_run(directory, self._terms(name))
         evidence = ExperimentEvidence(
             name=name,
             trials=tuple(judged.trials),
@@ -101,12 +102,13 @@ class Bench:
         )
         return evidence, judged
 
-    def _bound_ns(self, name: str) -> int | None:
-        # An experiment that is another's control for late grants is judged by that claim's bound.
+    def _terms(self, name: str) -> Terms:
+        """Give what the claims set that an experiment serves, by itself or as a control of another."""
         users = {name}
         users |= {other for other, each in self.claims.experiments.items() if name in {control.experiment for control in each.controls}}
-        bounds = [claim.bound.ns for claim in self.claims.claims if claim.bound is not None and users & set(claim.experiments)]
-        return min(bounds, default=None)
+        served = [claim for claim in self.claims.claims if users & set(claim.experiments)]
+        bounds = [claim.bound.ns for claim in served if claim.bound is not None]
+        return Terms(bound_ns=min(bounds, default=None), requested=frozenset(check for claim in served for check in claim.checks))
 
 
 # Controls
@@ -125,7 +127,7 @@ def by_experiment(check: str, name: str, done: Mapping[str, ExperimentEvidence])
 def by_mutant(check: str, mutant: str, directory: Path) -> ControlResult:
     """Say whether a check condemned a trial of a run of a planted bug."""
     record, history = recording.read(directory)
-    trials = judge_trials(history)
+    trials = judge_trials(history, Terms(requested=frozenset({check})))
     hits = [trial.n for trial in trials if _condemned(check, trial)]
     detail = broken(record, history) or f"condemned in {len(hits)} of {len(trials)} quiet trials, seed {record.plan.seed}"
     return ControlResult(check, f"mutant {mutant}", condemned=bool(hits), detail=detail)

@@ -1,0 +1,464 @@
+"""A key with time against its specification: the exact depth-first search over orders, with zones for the instants.
+
+As `harness.judging.checkers.search`, which see for steps, slots and the order in which completions are placed; what is added is time. A
+configuration is
+
+    (p, mask, used, cell, held)  and a zone      cell = what is there, held = whether it ends (and by which TTL, where that matters)
+
+and the zone holds all instants that are possible after this order (`harness.judging.checkers.instants`): they are never tried one by
+one. A configuration is exhausted where one with the same five and a zone around its own was. Where a server's clock ends keys, the end
+is a step of its own, *expire*: what is there is missing from then on.
+
+Rules, each switchable so that tests can turn it off; none loses an order (proofs in brief):
+N  Values that no answer mentions are one value, unless something counts (`increment`): legality never looks at them.
+E  What leaves cell, expiry and zone as they are is placed the moment that it can be: every order goes on as it would without it.
+O  Of those that would leave the cell alone and only let time pass, the one that started first: the others can stand after it at its
+   instant or later, and whatever order has another one first can take this one at the same instant before it.
+C  Of pending operations that do the same, the one that returns first, if it has started by any instant at which the other can be:
+   swap the two. Of unanswered ones the first invoked, hence counts. Not with clients' clocks: there the start counts too.
+L  After an unanswered u, skip a step whose result lies within what the same step gives without u, or gives before u (see `search`). That
+   loses no order because each has a form that is not skipped: the one with the fewest unanswered operations, each as late as it can be.
+V  Where nobody looks at versions, they are not counted.
+
+Complete: `valid` comes with a witness (`harness.judging.checkers.witness` finds instants for it), `invalid` when every configuration is
+exhausted. Exponential at worst.
+
+Rejected: instants as points (starts, ends, and sums of them with TTLs): hundreds for each step; polynomial rules in front (must-exist
+windows): they decide nothing that this does not, in less than it takes to find out that they do not.
+
+Sources: Lowe, Testing for Linearizability, CCPE 2017; Dill, CAV 1989; Bouyer, Forward analysis of updatable timed automata, FMSD 2004
+(why inclusion of zones is exact here: nothing compares two expiries).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from harness.judging.check import Budget
+from harness.judging.checkers.instants import START, Clock, Window, Zone, untimed
+from harness.judging.models.key import MISSING, Asked, Cell, Step, answer, asked, perform, without_versions
+from harness.judging.verdict import Status
+from harness.record.history import Operation
+
+LOOK_EVERY = 256
+"""Steps between two looks at the clock."""
+VERSIONED = frozenset({"get_versioned", "compare_and_swap"})
+WATCHING = frozenset({"get", "get_versioned"})
+LATE = 2**62
+UNREAD = "(a value that nobody read)"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Which reductions the search uses; all of them are exact."""
+
+    rename: bool = True  # N
+    absorb: bool = True  # E
+    watch: bool = True  # O
+    classes: bool = True  # C
+    overwritten: bool = True  # L
+    versions: bool = True  # V
+
+
+EVERY_RULE = Rules()
+NO_RULE = Rules(rename=False, absorb=False, watch=False, classes=False, overwritten=False, versions=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    """What was there at first, with the zone of its end where it has one (`held`)."""
+
+    cell: Cell = MISSING
+    held: int = 0
+    zone: Zone = START
+
+
+NOTHING = Began()
+
+
+class Move(NamedTuple):
+    """A step of a witness: an operation, or (None) the end of what was there. `found` tells whether it was seen there, ended, or neither."""
+
+    index: int | None
+    found: bool | None = None
+
+
+class _Place(NamedTuple):
+    cell: int
+    held: int
+    zone: Zone
+
+
+class _Spot(NamedTuple):
+    p: int
+    mask: int
+    used: int
+
+
+class _Entry(NamedTuple):
+    """An operation in the search: what it does, the bit of its slot, when it started, and which it is."""
+
+    identity: int
+    bit: int
+    start: int
+    index: int
+
+
+class _Flag(NamedTuple):
+    """The unanswered operation placed last, and the place before it."""
+
+    late: _Entry
+    before: _Place
+
+
+class _Next(NamedTuple):
+    move: Move
+    spot: _Spot
+    place: _Place
+    flag: _Flag | None
+
+
+@dataclass(slots=True)
+class _Frame:
+    """A configuration on the stack, the moves that led here, and what was not tried yet."""
+
+    spot: _Spot
+    place: _Place
+    moves: tuple[Move, ...]
+    successors: Iterator[_Next]
+
+
+@dataclass(slots=True)
+class _Unanswered:
+    """The unanswered operations of one class, by invocation, and where their count stands in `used`."""
+
+    entries: list[_Entry] = field(default_factory=list)
+    shift: int = 0
+    width: int = 0
+
+
+class TimedSearch:
+    """A search that can be interrupted and resumed; one key, one use, not thread-safe.
+
+    `outcome` is None until it is decided; `steps`, `reached` (of `total` completions) tell how far it got.
+    """
+
+    def __init__(self, clock: Clock, operations: Sequence[Operation], began: Began = NOTHING, rules: Rules = EVERY_RULE) -> None:
+        self._clock, self._rules = clock, rules
+        self.outcome: Status | None = None
+        self.witness: list[Move] | None = None
+        self.steps = self.reached = self.entries = 0
+        kept = [operation for operation in operations if operation.status == "ok" or _matters(operation)]
+        self._returns = sorted((operation for operation in kept if operation.status == "ok"), key=_end)
+        self.total = len(self._returns)
+        self._steps = _Steps(began.cell, kept, clock, rules)
+        self._lay_out_pending()
+        self._lay_out_unanswered([operation for operation in kept if operation.status == "info"])
+        self._failed: dict[tuple[_Spot, int, int], list[Zone]] = {}
+        self._stack: list[_Frame] = []
+        self._push((), _Next(Move(None), _Spot(0, 0, 0), _Place(0, began.held, began.zone), None))
+
+    @property
+    def standing(self) -> Operation | None:
+        """Give the completion that no order found so far gets past."""
+        return self._returns[self.reached] if self.reached < self.total else None
+
+    def run(self, seconds: float, budget: Budget, now: Callable[[], float] = time.monotonic) -> Status | None:
+        """Search on for some seconds; give valid, invalid, or None where it has not been decided yet."""
+        until = now() + seconds
+        while self.outcome is None:
+            if self.steps >= budget.steps or self.entries > budget.entries:
+                return None
+            stop = min(self.steps + LOOK_EVERY, budget.steps)
+            while self.outcome is None and self.steps < stop:
+                self._step()
+            if self.outcome is None and now() >= until:
+                return None
+        return self.outcome
+
+    def exhausted(self, budget: Budget) -> str | None:
+        """Say which limit besides time was reached, None if none was."""
+        if self.entries > budget.entries:
+            return f"{budget.entries:,} configurations are remembered, the most allowed"
+        if self.steps >= budget.steps:
+            return f"the {budget.steps:,} steps are spent"
+        return None
+
+    def _step(self) -> None:
+        self.steps += 1
+        if not self._stack:
+            self.outcome = Status.INVALID
+            return
+        frame = self._stack[-1]
+        if frame.spot.p == self.total:
+            self.outcome = Status.VALID
+            self.witness = [move for one in self._stack for move in one.moves]
+            return
+        for successor in frame.successors:
+            if self._push((successor.move,), successor):
+                return
+        self._remember(frame)
+        self._stack.pop()
+
+    def _push(self, moves: tuple[Move, ...], what: _Next) -> bool:
+        """Go to a configuration, if none around it is exhausted."""
+        spot, place, placed = self._ready(what.spot, what.place)
+        known = self._failed.get((spot, place.cell, place.held), ())
+        if any(place.zone.within(zone) for zone in known):
+            return False
+        self.reached = max(self.reached, spot.p)
+        flag = None if placed else what.flag
+        self._stack.append(_Frame(spot, place, (*moves, *placed), self._successors(spot, place, flag)))
+        return True
+
+    def _remember(self, frame: _Frame) -> None:
+        known = self._failed.setdefault((frame.spot, frame.place.cell, frame.place.held), [])
+        outer = [zone for zone in known if not zone.within(frame.place.zone)]
+        self.entries += 1 + len(outer) - len(known)
+        known[:] = [*outer, frame.place.zone]
+
+    def _ready(self, spot: _Spot, place: _Place) -> tuple[_Spot, _Place, list[Move]]:
+        """Place what costs nothing (rule E) and pass every completion whose operation is placed."""
+        p, mask, used = spot
+        moves: list[Move] = []
+        while p < self.total:
+            if self._rules.absorb:
+                for entry in self._pending[p]:
+                    if not mask & entry.bit and (free := self._free(place, entry, self._until[p])) is not None:
+                        mask |= entry.bit
+                        moves.append(free)
+            if not mask & self._bits[p]:
+                break
+            mask ^= self._bits[p]
+            p += 1
+        return _Spot(p, mask, used), place, moves
+
+    def _free(self, place: _Place, entry: _Entry, until: int) -> Move | None:
+        return next((Move(entry.index, found) for found, after in self._leads(place, entry, until) if after == place), None)
+
+    def _successors(self, spot: _Spot, place: _Place, flag: _Flag | None) -> Iterator[_Next]:
+        p, mask, used = spot
+        if p == self.total:
+            return
+        for entry in self._candidates(spot, place):
+            for found, after in self._leads(place, entry, self._until[p]):
+                if flag is None or not self._skip(flag, entry, after, p):
+                    yield _Next(Move(entry.index, found), _Spot(p, mask | entry.bit, used), after, None)
+        if (ended := self._expired(place, self._until[p])) is not None:
+            yield _Next(Move(None), spot, ended, None)
+        for each in self._classes:
+            count = used >> each.shift & (1 << each.width) - 1
+            if count == len(each.entries) or each.entries[count].index > self._ends[p]:
+                continue
+            entry = each.entries[count]
+            for found, after in self._leads(place, entry, self._until[p]):
+                if _same(after, place) and after.zone.within(place.zone):
+                    continue
+                if flag is None or not self._skip(flag, entry, after, p):
+                    late = _Flag(entry, place) if self._rules.overwritten else None
+                    yield _Next(Move(entry.index, found), _Spot(p, mask, used + (1 << each.shift)), after, late)
+
+    def _candidates(self, spot: _Spot, place: _Place) -> Iterator[_Entry]:
+        """Give the answered operations to try, those that return first first (rules C and O)."""
+        tried: dict[int, int] = {}
+        watchers: dict[bool, _Entry] = {}
+        for entry in self._pending[spot.p]:
+            if spot.mask & entry.bit:
+                continue
+            there = self._steps.watches(place.cell, entry.identity)
+            if self._rules.watch and there is not None:
+                watchers[there] = min(watchers.get(there, entry), entry, key=lambda each: each.start)
+                continue
+            if self._rules.classes:
+                if tried.get(entry.identity, LATE) <= max(place.zone.now, entry.start):
+                    continue
+                tried[entry.identity] = min(tried.get(entry.identity, LATE), entry.start)
+            yield entry
+        yield from watchers.values()
+
+    def _leads(self, place: _Place, entry: _Entry, until: int) -> Iterator[tuple[bool | None, _Place]]:
+        """Give the places that an operation may lead to from here, none if its answer is impossible; and as what it found the key."""
+        window = Window(entry.start, until)
+        step = self._steps.of(place.cell, entry.identity)
+        if not place.held:
+            if step is not None and (found := self._clock.there(place.zone, window, 0)):
+                yield True, self._after(place, step, found, window)
+            return
+        over = self._steps.of(self._steps.missing, entry.identity)
+        if step is not None and over is not None and self._alike(step, over):
+            if (zone := untimed(place.zone, window)) is not None:
+                yield None, self._after(place, step, (zone, until), window)
+            return
+        if step is not None and (found := self._clock.there(place.zone, window, place.held)):
+            yield True, self._after(place, step, found, window)
+        if not self._clock.decides and over is not None and (left := self._clock.gone(place.zone, window, place.held)):
+            kept = not over.renews and over.cell == self._steps.missing
+            yield False, place._replace(zone=left) if kept else self._after(place, over, (left, until), window)
+
+    def _alike(self, one: _Known, other: _Known) -> bool:
+        """Say whether it makes no difference if what was there had ended."""
+        return one.cell == other.cell and ((one.renews and other.renews) or (one.cell == self._steps.missing and self._clock.decides))
+
+    def _after(self, place: _Place, step: _Known, found: tuple[Zone, int], window: Window) -> _Place:
+        zone, latest = found
+        if step.renews and step.ttl_ms is not None:
+            written = self._clock.written((zone.now, latest), window, step.ttl_ms)
+            return _Place(step.cell, self._clock.holds(step.ttl_ms), written)
+        if step.renews or step.cell == self._steps.missing:
+            return _Place(step.cell, 0, Zone(zone.now))
+        return _Place(step.cell, place.held, zone)
+
+    def _expired(self, place: _Place, until: int) -> _Place | None:
+        if not place.held or not self._clock.decides:
+            return None
+        zone = self._clock.gone(place.zone, Window(place.zone.now, until), place.held)
+        return None if zone is None else _Place(self._steps.missing, 0, zone)
+
+    def _skip(self, flag: _Flag, entry: _Entry, after: _Place, p: int) -> bool:
+        """Apply rule L: the unanswered operation placed just before could be dropped, or placed later."""
+        without = [place for _, place in self._leads(flag.before, entry, self._until[p])]
+        if any(_within(after, place) for place in without):
+            return True
+        if not entry.bit and entry.identity >= flag.late.identity:
+            return False
+        return any(_within(after, place) for one in without for _, place in self._leads(one, flag.late, self._until[p]))
+
+    def _lay_out_pending(self) -> None:
+        """Give each answered operation a slot, and each step its pending operations, those that return first first."""
+        by_start = sorted(self._returns, key=lambda operation: operation.index)
+        entries: dict[int, _Entry] = {}
+        free: list[int] = []
+        width = started = 0
+        open_: list[Operation] = []
+        self._ends = [_end(operation) for operation in self._returns]
+        self._until = [operation.end for operation in self._returns if operation.end is not None]
+        self._bits: list[int] = []
+        self._pending: list[list[_Entry]] = []
+        for returning in self._returns:
+            while started < len(by_start) and by_start[started].index < _end(returning):
+                operation = by_start[started]
+                if not free:
+                    free.append(width)
+                    width += 1
+                identity = self._steps.identity(operation)
+                entries[operation.index] = _Entry(identity, 1 << free.pop(), operation.start, operation.index)
+                open_.append(operation)
+                started += 1
+            open_.sort(key=_end)
+            self._bits.append(entries[returning.index].bit)
+            self._pending.append([entries[operation.index] for operation in open_])
+            open_.pop(0)
+            free.append(entries.pop(returning.index).bit.bit_length() - 1)
+
+    def _lay_out_unanswered(self, operations: Sequence[Operation]) -> None:
+        classes: dict[int, _Unanswered] = {}
+        for operation in sorted(operations, key=lambda operation: operation.index):
+            identity = self._steps.identity(operation)
+            entry = _Entry(identity, 0, operation.start, operation.index)
+            classes.setdefault(identity, _Unanswered()).entries.append(entry)
+        shift = 0
+        for each in classes.values():
+            each.shift, each.width = shift, len(each.entries).bit_length()
+            shift += each.width
+        self._classes = list(classes.values())
+
+
+class _Known(NamedTuple):
+    """A step with its cell as a number."""
+
+    cell: int
+    renews: bool
+    ttl_ms: int | None
+
+
+class _Steps:
+    """What operations do to cells, each asked for once; cells and identities are numbered, the first cell is 0."""
+
+    def __init__(self, first: Cell, operations: Sequence[Operation], clock: Clock, rules: Rules) -> None:
+        self._cells: list[Cell] = []
+        self._cell_numbers: dict[Cell, int] = {}
+        self._versions = not rules.versions or any(operation.f in VERSIONED for operation in operations)
+        self._own = not rules.classes or not clock.decides
+        self._mentioned = _mentioned(operations) if rules.rename else None
+        self._identity_numbers: dict[Hashable, int] = {}
+        self._examples: list[tuple[Asked, tuple[object, ...] | None]] = []
+        self._known: list[dict[int, _Known | None]] = []
+        self._cell(first if self._versions or first == MISSING else replace(first, version=1))
+        self.missing = self._cell(MISSING)
+
+    def identity(self, operation: Operation) -> int:
+        """Number what the specification looks at; each is of its own where rule C is off."""
+        what, given = asked(operation), answer(operation)
+        if self._mentioned is not None and what.value is not None and what.value not in self._mentioned:
+            if what.f == "compare_and_swap" and given is not None and given[0]:
+                given = (*given[:2], UNREAD)
+            what = replace(what, value=UNREAD)
+        name: Hashable = (what, given, operation.index) if self._own else (what, given)
+        number = self._identity_numbers.setdefault(name, len(self._examples))
+        if number == len(self._examples):
+            self._examples.append((what, given))
+            self._known.append({})
+        return number
+
+    def of(self, cell: int, identity: int) -> _Known | None:
+        """Give what an operation does to a cell, None if its answer is impossible."""
+        known = self._known[identity]
+        if cell not in known:
+            what, given = self._examples[identity]
+            step = perform(self._cells[cell], what)
+            legal = given is None or step.answer == given
+            known[cell] = self._numbered(step, what) if legal else None
+        return known[cell]
+
+    def watches(self, cell: int, identity: int) -> bool | None:
+        """Say whether an operation only looks at this cell, and finds it there (True) or missing; None if it does more, or cannot."""
+        step = self.of(cell, identity)
+        if step is None or step.renews or step.cell != cell:
+            return None
+        return cell != self.missing
+
+    def _numbered(self, step: Step, what: Asked) -> _Known:
+        after = step if self._versions else without_versions(step)
+        return _Known(self._cell(after.cell), after.renews, what.ttl_ms)
+
+    def _cell(self, cell: Cell) -> int:
+        number = self._cell_numbers.setdefault(cell, len(self._cells))
+        if number == len(self._cells):
+            self._cells.append(cell)
+        return number
+
+
+def _mentioned(operations: Sequence[Operation]) -> set[object] | None:
+    """Give the values that answers tell, None where something computes with values."""
+    if any(operation.f == "increment" for operation in operations):
+        return None
+    return {value for operation in operations for value in _told(operation)}
+
+
+def _told(operation: Operation) -> list[object]:
+    given = answer(operation)
+    if given is None:
+        return []
+    if operation.f == "compare_and_swap":
+        return [] if given[0] and given[2] == operation.argument["value"] else [given[2]]
+    return [given[0]] if operation.f in WATCHING else []
+
+
+def _same(one: _Place, other: _Place) -> bool:
+    return one.cell == other.cell and one.held == other.held
+
+
+def _within(inner: _Place, outer: _Place) -> bool:
+    return _same(inner, outer) and inner.zone.within(outer.zone)
+
+
+def _matters(operation: Operation) -> bool:
+    return operation.status == "info" and operation.f not in WATCHING
+
+
+def _end(operation: Operation) -> int:
+    assert operation.end_index is not None
+    return operation.end_index

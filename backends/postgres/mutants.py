@@ -60,9 +60,15 @@ MUTANTS: Mapping[str, Mutant] = {
         "nothing waits for the other operation on a key: two read the same version, and both swap",
         edits=(("alone", "PERFORM pg_advisory_xact_lock(hashtextextended(what || ' ' || key, 0));", "PERFORM pg_sleep(0.001);"),),
     ),
+    "cas-unchecked": Mutant(
+        "compare_and_swap does not compare", edits=(("compare_and_swap", "swapped := n = expected", "swapped := true"),)
+    ),
     "versions-restart": Mutant("set begins the versions again at 1", edits=(("set", "s.version + 1", "1"),)),
     "get-expired": Mutant(
         "a read does not look whether the key has expired", edits=(("get", UNEXPIRED, ""), ("get_versioned", UNEXPIRED, ""))
+    ),
+    "set-expired": Mutant(
+        "set does not look whether the key has expired: versions go on", edits=(("set", "WHEN s.expires_at <= now", "WHEN false"),)
     ),
     "cas-expired": Mutant("compare_and_swap does not look whether the key has expired", edits=(("compare_and_swap", UNEXPIRED, ""),)),
     "increment-expired": Mutant(

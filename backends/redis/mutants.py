@@ -50,6 +50,9 @@ MUTANTS: Mapping[str, Mutant] = {
             + OWNER_CHECK,
         ),
     ),
+    "cas-unchecked": Mutant(
+        "compare_and_swap does not compare", edits=_only("compare_and_swap", "if version ~= ARGV[1] then", "if false then")
+    ),
     "versions-restart": Mutant(
         "set begins the versions again at 1",
         edits=_only("set", "redis.call('HINCRBY', KEYS[1], 'n', 1)", "redis.call('HSET', KEYS[1], 'n', '1')"),

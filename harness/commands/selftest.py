@@ -14,6 +14,8 @@ from functools import cache, partial
 from pathlib import Path
 from statistics import median_high
 
+from msgspec.structs import replace as changed
+
 from harness import registry
 from harness.claims import file as claims
 from harness.claims.asked import Settings, plan_of, repeat
@@ -35,6 +37,8 @@ from harness.record import store
 
 QUIET_S = 4.0
 RATE = 60.0
+AT_ONCE = 4
+"""So many workloads share the rate of one run of a mutant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +78,11 @@ def _wanted(backend: Backend, workloads: Sequence[Workload], asked: Asked) -> li
 
 def _plans(backend: Backend, mutant: str | None, workloads: Sequence[Workload], asked: Asked) -> Iterator[Plan]:
     driven = shown_by(mutant, backend, workloads)
-    if not driven:
-        return
-    for plan in _settings(backend, mutant, driven, asked.trials):
-        options = {name: plan.options[name] for name in plan.workloads if name in plan.options}
-        yield from (replace(plan, options=options, seed=asked.seed + n) for n in range(asked.seeds))
+    size = AT_ONCE if mutant is not None else len(driven)
+    for first in range(0, len(driven), size or 1):
+        for plan in _settings(backend, mutant, driven[first : first + size], asked.trials):
+            options = {name: plan.options[name] for name in plan.workloads if name in plan.options}
+            yield from (replace(plan, options=options, seed=asked.seed + n) for n in range(asked.seeds))
 
 
 def _settings(backend: Backend, mutant: str | None, driven: tuple[str, ...], trials: int) -> Iterator[Plan]:
@@ -132,9 +136,9 @@ def shown_by(mutant: str | None, backend: Backend, workloads: Sequence[Workload]
     if mutant is not None and mutant not in mutants_of(backend):
         return tuple(workload.name for workload in able if mutant in workload.mutants)
     wrong = planted_of(backend, mutant) if mutant is not None else Planted(backend.functions)
-    ordinary = [workload.name for workload in able if workload.attend is None and workload.driven_at_most & wrong.functions]
-    controlled = _controlled(mutant) & {workload.name for workload in able}
-    return tuple(sorted(controlled - set(ordinary))) or tuple(ordinary)
+    ordinary = [workload for workload in able if workload.attend is None]
+    attended = {workload.name for workload in able} - {workload.name for workload in ordinary}
+    return tuple(sorted(_controlled(mutant) & attended)) or tuple(each.name for each in ordinary if each.driven_at_most & wrong.functions)
 
 
 def _controlled(mutant: str | None) -> set[str]:
@@ -147,7 +151,7 @@ def _controlled(mutant: str | None) -> set[str]:
 def carry_out_all(every: Sequence[Plan], out: Path, at_once: int, listener: Listener) -> list[Detection]:
     """Run the plans, each in a directory of its own below `out` and so many at once; raises Infrastructure where one was broken.
 
-    Gives one detection for each mutant and fault, over the seeds.
+    Gives one detection for each mutant and fault, over its runs.
     """
     for plan in every:
         check(plan)
@@ -161,16 +165,17 @@ def carry_out_all(every: Sequence[Plan], out: Path, at_once: int, listener: List
     with SideBySide(min(at_once, len(every)) or 1, begin) as lanes:
         jobs = [Job(_name(plan), partial(measure, plan, out / _name(plan))) for plan in every]
         found = {job.name: detected for job, detected in lanes.carry_out(jobs)}
-    alike: dict[tuple[str, str | None, str | None], list[Detection]] = {}
-    for name in names:
-        each = found[name]
-        alike.setdefault((each.backend, each.mutant, each.fault), []).append(each)
-    return [together(each) for each in alike.values()]
+    alike: dict[tuple[str, str | None, str | None], dict[int, list[Detection]]] = {}
+    for plan in every:
+        each = found[_name(plan)]
+        alike.setdefault((each.backend, each.mutant, each.fault), {}).setdefault(plan.seed, []).append(each)
+    return [_over_seeds([_of_a_seed(each) for each in of_seed.values()]) for of_seed in alike.values()]
 
 
 def _name(plan: Plan) -> str:
     under = "".join(f"-{spec}" for spec in plan.episodes[0].faults)
-    return f"{plan.backend}-{plan.mutant or 'reference'}{under}-{plan.seed}".replace(":", "-")
+    driven = "" if plan.mutant is None else f"-{'-'.join(plan.workloads)}"
+    return f"{plan.backend}-{plan.mutant or 'reference'}{driven}{under}-{plan.seed}".replace(":", "-")
 
 
 def measure(plan: Plan, directory: Path, progress: Progress) -> Detection:
@@ -219,24 +224,27 @@ def _after_s(trial: TrialEvidence, anomaly: Anomaly) -> float:
     return max(0.0, (anomaly.at - (steady.moment.time if steady is not None else 0)) / 1e9)
 
 
-def together(alike: Sequence[Detection]) -> Detection:
-    """Give what several seeds of one mutant and fault came to."""
-    first = alike[0]
-    waits = [each.first_s for each in alike if each.first_s is not None]
-    return Detection(
-        backend=first.backend,
-        mutant=first.mutant,
-        fault=first.fault,
-        seeds=sum(each.seeds for each in alike),
-        found=sum(each.found for each in alike),
-        trials=sum(each.trials for each in alike),
-        detected=sum(each.detected for each in alike),
-        checks=tuple(sorted({check for each in alike for check in each.checks})),
+def _of_a_seed(runs: Sequence[Detection]) -> Detection:
+    """Give what the runs of one seed came to, each with workloads of its own: as many trials as the best of them, which found it first."""
+    best = max(runs, key=lambda run: (run.detected, -(run.first_s or 0.0)))
+    checks = tuple(sorted({check for run in runs for check in run.checks}))
+    return changed(best, checks=checks, by={name: share for run in runs for name, share in run.by.items()})
+
+
+def _over_seeds(seeds: Sequence[Detection]) -> Detection:
+    waits = [each.first_s for each in seeds if each.first_s is not None]
+    return changed(
+        seeds[0],
+        seeds=len(seeds),
+        found=sum(each.found for each in seeds),
+        trials=sum(each.trials for each in seeds),
+        detected=sum(each.detected for each in seeds),
+        checks=tuple(sorted({check for each in seeds for check in each.checks})),
         first_s=median_high(waits) if waits else None,
-        by={name: _sum([each.by[name] for each in alike]) for name in first.by},
+        by={name: _sum([each.by[name] for each in seeds]) for name in seeds[0].by},
     )
 
 
-def _sum(shown: Sequence[Share]) -> Share:
-    waits = [each.first_s for each in shown if each.first_s is not None]
-    return Share(detected=sum(each.detected for each in shown), first_s=median_high(waits) if waits else None)
+def _sum(shares: Sequence[Share]) -> Share:
+    waits = [each.first_s for each in shares if each.first_s is not None]
+    return Share(detected=sum(each.detected for each in shares), first_s=median_high(waits) if waits else None)

@@ -130,10 +130,11 @@ def test_a_member_that_is_taken_out_meanwhile_may_be_listed_or_not(ended: list[A
 def test_the_two_indexes_of_one_name_are_two() -> None:
     chain = whole(1, "index_chain_ready", "k", {"key": "a", "time_ms": 5}, {})
     assert kinds(say(*enter(1, "b", 5, key="k"), *chain, *listed(2, 9, "b", key="k"))) == []
+    assert kinds(say(*enter(1, "b", 5, key="k"), *chain, *listed(2, 9, "b", "a", key="k"))) == ["index-invented"]
 
 
 def test_a_member_of_another_index_of_the_history_is_judged_there() -> None:
-    """A server has one index for all that are in it."""
+    """A server has one index for all that are in it by the same functions."""
     steps = [*enter(1, "a", 5, key="one"), *enter(1, "b", 5, key="other"), *listed(2, 9, "a", "b", key="one")]
     assert kinds(say(*steps)) == []
 

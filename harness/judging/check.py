@@ -60,6 +60,7 @@ class Check:
 
     `families` are the families whose keys it is given, each family by itself; with `rest` also each that is judged for linearizability.
     Without either it is given whole trials of runs.
+    `beside`: it is also given the operations by these functions on keys of other families, which stay their own checks'.
     `wanted`: it is given those keys only (or trials) on which one of these functions was used; `picks`: and of those keys only the ones
     that it says, by their events.
     `effects`: it is given trials only of runs that have one fault with all of these effects (`harness.record.event.Effect`).
@@ -74,6 +75,7 @@ class Check:
     judge: Callable[[History, Terms], Verdict]
     families: tuple[str, ...] = ()
     rest: bool = False
+    beside: frozenset[str] = frozenset()
     wanted: frozenset[str] = frozenset()
     picks: Callable[[Sequence[Event]], bool] | None = None
     effects: frozenset[Effect] = frozenset()

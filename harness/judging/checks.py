@@ -142,7 +142,7 @@ def verdicts(history: History, terms: Terms | None = None) -> dict[str, Verdict]
     terms = Terms() if terms is None else terms
     found: dict[str, dict[str, Verdict]] = {}
     for name, part in families(history, _only_read(terms)).items():
-        for check, verdict in _of_family(every_family()[name], part, terms).items():
+        for check, verdict in _of_family(every_family()[name], part, history, terms).items():
             found.setdefault(check, {})[name] = verdict
     judged = {check: next(iter(parts.values())) if len(parts) == 1 else _joined(parts) for check, parts in found.items()}
     left = untaken(history)
@@ -204,10 +204,12 @@ def _only_read(terms: Terms) -> str:
     return ONLY_READ if began is None or began == every_family()[REGISTER].model else REGISTER
 
 
-def _of_family(family: Family, part: History, terms: Terms) -> dict[str, Verdict]:
+def _of_family(family: Family, part: History, history: History, terms: Terms) -> dict[str, Verdict]:
     mine = replace(terms, family=family)
     checks = [(check, _wanted(check, part)) for check in _checks_of(family, terms.requested)]
-    return {check.name: _counted(_carried_out(check, keys, mine), keys) for check, keys in checks if keys is not None}
+    return {
+        check.name: _counted(_carried_out(check, _beside(check, keys, history), mine), keys) for check, keys in checks if keys is not None
+    }
 
 
 def _wanted(check: Check, part: History) -> History | None:
@@ -216,6 +218,15 @@ def _wanted(check: Check, part: History) -> History | None:
         return part
     keys = {key for key, events in _by_key(part).items() if check.takes(events, _used(events))}
     return replace(part, events=tuple(event for event in part.events if event.process == NEMESIS or event.key in keys)) if keys else None
+
+
+def _beside(check: Check, keys: History, history: History) -> History:
+    """Give a check's own keys, and what it is given of all others."""
+    if not check.beside:
+        return keys
+    own = {event.index for event in keys.events}
+    known = (event.index in own or (event.process != NEMESIS and event.f in check.beside) for event in history.events)
+    return replace(keys, events=tuple(compress(history.events, known)))
 
 
 def _carried_out(check: Check, history: History, terms: Terms) -> Verdict:
@@ -281,9 +292,10 @@ def judge(history: History, model: str | None, budget_s: float, models: Mapping[
 
 def _by_model(history: History, family: Family, terms: Terms) -> dict[str, Verdict]:
     """Judge all of a history by one family, and no check that wants particular functions: those are asked for by using them."""
-    _refuse_foreign(history.events, family)
-    mine = replace(terms, family=family)
     checks = [check for check in _checks_of(family, terms.requested) if not check.wanted]
+    beside = frozenset().union(*(check.beside for check in checks))
+    _refuse_foreign([event for event in history.events if event.f not in beside], family)
+    mine = replace(terms, family=family)
     return {check.name: _counted(_carried_out(check, history, mine), history) for check in checks}
 
 

@@ -141,12 +141,19 @@ def test_what_no_check_of_a_run_takes_is_unknown_and_named(call: Call) -> None:
     assert (found["untaken"].status, found["untaken"].numbers) == (Status.UNKNOWN, {"left": 2, "keys": 1})
 
 
-def test_a_function_of_the_interface_without_a_check_is_unknown_in_a_stored_history() -> None:
+def without_scans(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no check of scans be installed."""
+    install(monkeypatch, *(each for each in every_check().values() if "scan" not in each.families))
+
+
+def test_a_function_of_the_interface_without_a_check_is_unknown_in_a_stored_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_scans(monkeypatch)
     found = judge(history(WIN, SCAN), None, 5)
     assert (found.status, "no check takes scan_keys" in found.summary) == (Status.UNKNOWN, True)
 
 
-def test_a_counterexample_stands_beside_what_no_check_takes() -> None:
+def test_a_counterexample_stands_beside_what_no_check_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_scans(monkeypatch)
     assert judge(history(WIN, WIN_AGAIN, SCAN), None, 5).status is Status.INVALID
 
 

@@ -283,6 +283,12 @@ class SelfTest(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=
     holdwater: Literal[1]
     detections: tuple[Detection, ...]
 
+    @property
+    def bad(self) -> tuple[Detection, ...]:
+        """Give the references that were condemned, and the mutants that no row found: one fault that shows a mutant is enough."""
+        found = {(each.backend, each.mutant) for each in self.detections if each.good and each.mutant is not None}
+        return tuple(each for each in self.detections if not each.good and (each.backend, each.mutant) not in found)
+
 
 Results = Run | Verify | SelfTest
 

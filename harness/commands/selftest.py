@@ -26,7 +26,7 @@ from harness.claims.rounds import Listener
 from harness.deploy.jobs import Job, SideBySide
 from harness.deploy.launch import carry_out, require_servers
 from harness.driving.backend import Backend, Planted, mutants_of, planted_of
-from harness.driving.plan import Episode, Plan
+from harness.driving.plan import Episode, FaultSpec, Plan
 from harness.driving.run import Progress, planted_bugs
 from harness.driving.workload import Workload
 from harness.errors import Infrastructure, UsageError
@@ -93,20 +93,23 @@ def _settings(backend: Backend, mutant: str | None, driven: tuple[str, ...], tri
         yield Plan(backend.name, next(iter(backend.variants)), driven, quiet, 0, mutant=mutant, rate=RATE)
     if needs or mutant is None:
         for plan in borne(backend, needs):
-            beside = driven if set(plan.workloads) <= set(driven) or needs else plan.workloads  # else it is about others than clients
-            yield replace(plan, workloads=beside, mutant=mutant, episodes=plan.episodes * trials)
+            alone = any(registry.load("workloads", name).attend is not None for name in plan.workloads)  # it is about others than clients
+            if not (alone and needs):
+                yield replace(plan, workloads=plan.workloads if alone else driven, mutant=mutant, episodes=plan.episodes * trials)
 
 
 def borne(backend: Backend, needs: frozenset[str]) -> Iterator[Plan]:
     """Give a plan of one trial for each fault under which the documented table says that all holds, of those that do what is needed."""
-    shipped = _shipped()
+    shipped, seen = _shipped(), set[tuple[tuple[FaultSpec, ...], tuple[str, ...]]]()
     for experiment in shipped.experiments.values():
         if experiment.deployment != backend.name or not experiment.faults or not _holds(experiment, shipped):
             continue
         plan = plan_of(experiment, Settings("quick", 0, Path(), trials=len(experiment.faults)))
         for episode in plan.episodes:
             faults = [registry.load("faults", spec.name) for spec in episode.faults]
-            if needs <= frozenset().union(*(fault.effects | fault.needs for fault in faults)):
+            met = (episode.faults, plan.workloads)
+            if needs <= frozenset().union(*(fault.effects | fault.needs for fault in faults)) and met not in seen:
+                seen.add(met)
                 yield replace(plan, episodes=(episode,))
 
 
@@ -117,7 +120,7 @@ def _shipped() -> Claims:
 
 def _holds(experiment: Experiment, shipped: Claims) -> bool:
     serves = [claim for claim in shipped.claims if experiment.name in claim.experiments]
-    return bool(serves) and all(claim.expect == (Word.HOLDS,) for claim in serves)
+    return bool(serves) and all(claim.expect == (Word.HOLDS,) and claim.bound is None for claim in serves)
 
 
 def _elsewhere(mutant: str, workloads: Sequence[Workload]) -> str:
@@ -174,7 +177,7 @@ def carry_out_all(every: Sequence[Plan], out: Path, at_once: int, listener: List
 
 def _name(plan: Plan) -> str:
     under = "".join(f"-{spec}" for spec in plan.episodes[0].faults)
-    driven = "" if plan.mutant is None else f"-{'-'.join(plan.workloads)}"
+    driven = f"-{'-'.join(plan.workloads)}" if len(plan.workloads) <= AT_ONCE else ""
     return f"{plan.backend}-{plan.mutant or 'reference'}{driven}{under}-{plan.seed}".replace(":", "-")
 
 

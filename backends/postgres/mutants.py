@@ -9,7 +9,8 @@ from collections.abc import Mapping
 
 from backends.bugs import SHARED, unanswered
 from backends.bugs.locks import looking_grant, looking_release
-from backends.mutant import Edit, Mutant
+from backends.mutant import Edit, Mutant, planted
+from harness.driving.backend import Planted
 
 BY_OWNER = " AND l.owner = by_owner"
 ALIVE = " AND l.expires_at > now"
@@ -109,4 +110,9 @@ MUTANTS: Mapping[str, Mutant] = {
             ),
         ),
     ),
+}
+
+PLANTED: Mapping[str, Planted] = {
+    **planted(MUTANTS),
+    "stale-snapshot": Planted(frozenset({"compare_and_swap", "increment", "check_and_set"})),  # of all that waits: what shows it soonest
 }

@@ -172,7 +172,7 @@ def carry_out_all(every: Sequence[Plan], out: Path, at_once: int, listener: List
     for plan in every:
         each = found[_name(plan)]
         alike.setdefault((each.backend, each.mutant, each.fault), {}).setdefault(plan.seed, []).append(each)
-    return [_over_seeds([_of_a_seed(each) for each in of_seed.values()]) for of_seed in alike.values()]
+    return [of_runs(list(of_seed.values())) for of_seed in alike.values()]
 
 
 def _name(plan: Plan) -> str:
@@ -234,7 +234,9 @@ def _of_a_seed(runs: Sequence[Detection]) -> Detection:
     return changed(best, checks=checks, by={name: share for run in runs for name, share in run.by.items()})
 
 
-def _over_seeds(seeds: Sequence[Detection]) -> Detection:
+def of_runs(runs: Sequence[Sequence[Detection]]) -> Detection:
+    """Give what the runs of one mutant and fault came to, those of each seed together."""
+    seeds = [_of_a_seed(each) for each in runs]
     waits = [each.first_s for each in seeds if each.first_s is not None]
     return changed(
         seeds[0],

@@ -11,9 +11,11 @@ import pytest
 from click.testing import CliRunner
 
 from harness import registry
+from harness.claims.claim import Word
 from harness.commands.cli import cli
 from harness.driving.backend import mutants_of
 from harness.driving.run import planted_bugs
+from harness.judging.verdict import Status
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 SHELL = "holdwater "
@@ -32,7 +34,6 @@ def cells(page: str, column: int) -> Iterator[str]:
 
 
 STAND = sorted(set(cells("track-record.md", -1)))
-EXCUSED = sorted(set(cells("limits.md", 0)))
 
 
 def test_there_is_something_for_each_row() -> None:
@@ -45,9 +46,10 @@ def test_what_stands_for_a_report_is_a_mutant(named: str) -> None:
     assert named in mutants()
 
 
-@pytest.mark.parametrize("named", EXCUSED)
-def test_what_is_excused_is_a_mutant(named: str) -> None:
-    assert named in mutants()
+def test_the_limits_name_mutants_checks_faults_and_what_else_there_is() -> None:
+    known = mutants() | {*registry.names("checks"), *registry.names("faults"), *registry.names("workloads"), *(word.value for word in Word)}
+    named = {each for line in (DOCS / "limits.md").read_text("utf-8").splitlines() for each in re.findall(r"`([a-z][a-z-]*)`", line)}
+    assert named <= known | {"selftest", Status.UNKNOWN.value}
 
 
 @pytest.mark.parametrize("command", [each for each in STAND if each.startswith(SHELL)])

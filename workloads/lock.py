@@ -5,10 +5,10 @@ before a fault must survive it. *Fresh* names are taken by the side of the old p
 active: what was acknowledged only there is lost in a split brain. *Churn* names change hands all the
 time under a short TTL: expiry, extension, release and the owner check are exercised there.
 
-Of the churn names two in three have a quarter of the TTL. Some of their locks are left behind, as by a holder that died. A holder aims
-releases, extends and looks at the instant at which its lease ends, from both sides; the others come for it at that instant:
-who takes a lock at a meeting has it until a time that follows from the meeting. While it is quiet holders also ask again for
-what they hold: a lock lets nobody in twice.
+Of three churn names one has the whole TTL, one a quarter, one an eighth. Some of their locks are left behind, as by a holder
+that died. A holder aims releases, extends and looks at the instant at which its lease ends, from both sides; the others
+come for it at that instant: who takes a lock at a meeting has it until a time that follows from the meeting. While it is
+quiet holders also ask again for what they hold: a lock lets nobody in twice.
 """
 
 from __future__ import annotations
@@ -27,7 +27,11 @@ SPENT_KEPT = 4
 ANCHOR = "-anchor-"
 USES = ("release", "extend", "is_held")
 LEFT = 0.35  # of the churn names' grants are left behind, and as many of the extended ones
-OFFSETS_MS = (-6, -3, -1, 0, 0, 1, 3)
+SHARES = (1, 4, 8)
+OFFSETS_MS = (-3, -1, -0.5, -0.25, 0, 0, 0, 0.25, 0.5, 1, 3)
+LATER_MS = (0, 0, 0.25, 0.5, 1, 2)
+WAITS_NS = 100 * NS_PER_MS
+"""How long a holder waits for the end of its lease at most: there is one of a name only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,16 +112,16 @@ class LockGenerator:
             ago = self._ttl_ms(key) * NS_PER_MS
             then = meeting_at(context.now - ago)
             if then is not None and then[0] > 0 and then[0] % self.churn == number:
-                met.append((key, then[1] + ago + context.draw.choice((0, 0, 1, 2)) * NS_PER_MS))
+                met.append((key, then[1] + ago + round(context.draw.choice(LATER_MS) * NS_PER_MS)))
         return self._acquire(context, *context.draw.choice(met)) if met else None
 
     def _aims(self, context: Context) -> Invocation | None:
         """Use a token at the instant at which its lease ends: just before, or just after."""
-        ending = [held for held in self.held if "-churn-" in held.key and abs(held.until - context.now) <= NEAR_NS]
-        if not ending or context.draw.random() < 0.2:
+        ending = [held for held in self.held if "-churn-" in held.key and -NEAR_NS <= held.until - context.now <= WAITS_NS]
+        if not ending or context.draw.random() < 0.4:
             return None
         chosen = context.draw.choice(ending)
-        at = max(0, chosen.until + context.draw.choice(OFFSETS_MS) * NS_PER_MS)
+        at = max(0, chosen.until + round(context.draw.choice(OFFSETS_MS) * NS_PER_MS))
         return self._use(context, chosen, context.draw.choice(USES), at)
 
     def _takes_fresh(self, context: Context) -> bool:
@@ -134,7 +138,7 @@ class LockGenerator:
     def _ttl_ms(self, key: str) -> int:
         if "-churn-" not in key:
             return self.anchor_ttl_ms
-        return max(1, self.churn_ttl_ms // (4 if int(key.rpartition("-")[2]) % 3 else 1))
+        return max(1, self.churn_ttl_ms // SHARES[int(key.rpartition("-")[2]) % len(SHARES)])
 
     def _acquire(self, context: Context, key: str, at: int = 0, owner: str | None = None) -> Invocation:
         owner = f"{context.process}-{context.step}" if owner is None else owner

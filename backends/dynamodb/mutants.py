@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from backends.bugs import SHARED, unanswered
 from backends.bugs.locks import looking_release
-from backends.mutant import Mutant, Right, Step
+from backends.mutant import Mutant, Right, Step, planted
+from harness.driving.backend import Planted
 from harness.driving.system import Need
 
 if TYPE_CHECKING:
@@ -78,3 +79,5 @@ MUTANTS: Mapping[str, Mutant] = {
     "set-keeps-ttl": Mutant("set without a TTL keeps the one that was there", edits=(("set", " REMOVE e", ""),)),
     "cas-keeps-ttl": Mutant("compare_and_swap without a TTL keeps the one that was there", edits=(("compare_and_swap", " REMOVE e", ""),)),
 }
+
+PLANTED: Mapping[str, Planted] = planted(MUTANTS, SHARED)

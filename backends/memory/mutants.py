@@ -10,8 +10,9 @@ from backends.bugs.keys import reading
 from backends.bugs.locks import ANYBODY, looking_grant, looking_release
 from backends.interface import Conflict, Swapped
 from backends.memory.store import Entry, Lease, MemoryStore
-from backends.mutant import Mutant, Right, altered
+from backends.mutant import Mutant, Right, altered, planted
 from backends.session import Commands
+from harness.driving.backend import Planted
 
 R = Right[MemoryStore]
 
@@ -284,3 +285,5 @@ MUTANTS: Mapping[str, Mutant] = {
         "set writes value and TTL in two steps: a key that expires in between takes the new value along", {"set": _set_in_two_steps}
     ),
 }
+
+PLANTED: Mapping[str, Planted] = planted(MUTANTS, SHARED)

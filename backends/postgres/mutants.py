@@ -113,6 +113,6 @@ MUTANTS: Mapping[str, Mutant] = {
 }
 
 PLANTED: Mapping[str, Planted] = {
-    **planted(MUTANTS),
+    **planted(MUTANTS, SHARED),
     "stale-snapshot": Planted(frozenset({"compare_and_swap", "increment", "check_and_set"})),  # of all that waits: what shows it soonest
 }

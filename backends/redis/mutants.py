@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from backends.bugs import SHARED, unanswered
 from backends.bugs.locks import looking_grant, looking_release
-from backends.mutant import Edit, Mutant
+from backends.mutant import Edit, Mutant, planted
+from harness.driving.backend import Planted
 
 OWNER_CHECK = "if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then"
 NOBODYS = "if redis.call('EXISTS', KEYS[1]) == 0 then"
@@ -72,3 +73,5 @@ MUTANTS: Mapping[str, Mutant] = {
         ),
     ),
 }
+
+PLANTED: Mapping[str, Planted] = planted(MUTANTS, SHARED)

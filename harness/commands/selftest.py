@@ -1,8 +1,9 @@
 """The planted bugs against the checkers: the detection matrix.
 
-A mutant is run under the workloads that drive what it gets wrong, all in one trial, and under each fault that it needs; a trial counts as
-detected where any check is invalid, and for a workload where what was found is on that workload's keys. The references run all workloads,
-in quiet and under each fault under which the documented table says that all holds, and must not be condemned.
+A mutant is run under the workloads that drive what it gets wrong, two in a trial, and under each fault that it needs; a trial counts as
+detected where any check is invalid, and for a workload where what was found is on that workload's keys. What is the same on every
+backend runs on the first one and on one of the others, in turn, unless it is asked for. The references run all workloads, in quiet
+and under each fault under which the documented table says that all holds, and must not be condemned.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from harness.record import store
 
 QUIET_S = 4.0
 RATE = 60.0
-AT_ONCE = 4
+AT_ONCE = 2
 """So many workloads share the rate of one run of a mutant."""
 
 
@@ -60,16 +61,30 @@ def plans(asked: Asked) -> list[Plan]:
     for mutant in asked.mutants:
         if mutant not in known:
             raise UsageError(f"unknown mutant {mutant!r}, {registry.nearest(mutant, known)}")
+    spread = {} if asked.mutants else _spread(chosen)
     made = [
         plan
         for backend in chosen
         for mutant in (None, *_wanted(backend, workloads, asked))
+        if mutant is None or backend.name in spread.get(mutant, (backend.name,))
         for plan in _plans(backend, mutant, workloads, asked)
     ]
     for mutant in asked.mutants:
         if mutant not in {plan.mutant for plan in made}:
             raise UsageError(f"no workload shows mutant {mutant!r} on {' or '.join(asked.backends)}; {_elsewhere(mutant, workloads)}")
     return made
+
+
+def _spread(chosen: Sequence[Backend]) -> dict[str, tuple[str, ...]]:
+    """Give each mutant that is the same everywhere two backends: the first that has it, and one of the others in turn."""
+    found: dict[str, tuple[str, ...]] = {}
+    for mutant in dict.fromkeys(name for backend in chosen for name in mutants_of(backend)):
+        homes = [backend.name for backend in chosen if mutant in mutants_of(backend)]
+        alike = [backend.name for backend in chosen if mutant in mutants_of(backend) and planted_of(backend, mutant).everywhere]
+        if len(alike) > 2:
+            own = tuple(name for name in homes if name not in alike)
+            found[mutant] = (*own, alike[0], alike[1 + len(found) % (len(alike) - 1)])
+    return found
 
 
 def _wanted(backend: Backend, workloads: Sequence[Workload], asked: Asked) -> list[str]:
@@ -152,7 +167,7 @@ def _controlled(mutant: str | None) -> set[str]:
 
 
 def carry_out_all(every: Sequence[Plan], out: Path, at_once: int, listener: Listener) -> list[Detection]:
-    """Run the plans, each in a directory of its own below `out` and so many at once; raises Infrastructure where one was broken.
+    """Run the plans, each in a directory of its own below `out` and so many at once.
 
     Gives one detection for each mutant and fault, over its runs.
     """
@@ -182,13 +197,18 @@ def _name(plan: Plan) -> str:
 
 
 def measure(plan: Plan, directory: Path, progress: Progress) -> Detection:
-    """Run a plan into a directory and say what the checks made of it; raises Infrastructure where it was broken."""
-    directory.mkdir(parents=True)
-    record = carry_out(plan, directory, progress, repeat(plan))
-    progress.step("judging")
-    if record.broken is not None:
-        raise Infrastructure(record.broken)
-    return detection(plan, judge_trials(load_if_there(directory / store.HISTORY)))
+    """Run a plan into a directory and say what the checks made of it; what the machine broke is run once more, and then said."""
+    for attempt in (directory, directory.with_name(f"{directory.name}-again")):
+        attempt.mkdir(parents=True)
+        try:
+            record = carry_out(plan, attempt, progress, repeat(plan))
+            broken = record.broken
+        except Infrastructure as error:
+            broken = str(error)
+        if broken is None:
+            progress.step("judging")
+            return detection(plan, judge_trials(load_if_there(attempt / store.HISTORY)))
+    return changed(detection(plan, ()), broken=broken)
 
 
 def detection(plan: Plan, trials: Sequence[TrialEvidence]) -> Detection:
@@ -231,7 +251,8 @@ def _of_a_seed(runs: Sequence[Detection]) -> Detection:
     """Give what the runs of one seed came to, each with workloads of its own: as many trials as the best of them, which found it first."""
     best = max(runs, key=lambda run: (run.detected, -(run.first_s or 0.0)))
     checks = tuple(sorted({check for run in runs for check in run.checks}))
-    return changed(best, checks=checks, by={name: share for run in runs for name, share in run.by.items()})
+    broken = next((run.broken for run in runs if run.broken is not None), None) if not best.detected else None
+    return changed(best, checks=checks, by={name: share for run in runs for name, share in run.by.items()}, broken=broken)
 
 
 def of_runs(runs: Sequence[Sequence[Detection]]) -> Detection:
@@ -246,6 +267,7 @@ def of_runs(runs: Sequence[Sequence[Detection]]) -> Detection:
         detected=sum(each.detected for each in seeds),
         checks=tuple(sorted({check for each in seeds for check in each.checks})),
         first_s=median_high(waits) if waits else None,
+        broken=next((each.broken for each in seeds if each.broken is not None), None),
         by={name: _sum([each.by[name] for each in seeds]) for name in seeds[0].by},
     )
 

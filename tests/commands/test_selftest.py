@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from backends.dynamodb.system import DYNAMODB
@@ -142,3 +143,23 @@ def test_the_matrix_says_what_each_workload_saw_and_what_was_missed() -> None:
     told = runs.told(SelfTest(holdwater=1, detections=(seen(1), seen(0, mutant="read-evicts", by="mixed"))), in_json=False)
     assert "cas 1 (0.2 s)" in told
     assert "missed in 1; driven by mixed" in " ".join(told.split())
+
+
+def test_a_bug_that_is_the_same_everywhere_runs_on_two_of_four_backends_and_others_on_each_that_has_them() -> None:
+    made = plans(Asked(["memory", "redis", "postgres", "dynamodb"]))
+    homes = {
+        mutant: {plan.backend for plan in made if plan.mutant == mutant} for mutant in ("get-then-set", "two-forms", "release-unchecked")
+    }
+    assert {name: len(found) for name, found in homes.items()} == {"get-then-set": 2, "two-forms": 2, "release-unchecked": 4}
+    assert {plan.backend for plan in plans(Asked(["memory", "redis", "postgres"], ["two-forms"])) if plan.mutant} == {
+        "memory",
+        "redis",
+        "postgres",
+    }
+
+
+def test_what_the_machine_left_open_is_neither_found_nor_missed() -> None:
+    left = msgspec.structs.replace(seen(0), trials=0, broken="no port")
+    results = SelfTest(holdwater=1, detections=(left,))
+    assert (results.bad, results.broken) == ((), (left,))
+    assert "not run to the end: no port" in runs.told(results, in_json=False)

@@ -13,6 +13,7 @@ from backends.memory.mutants import MUTANTS
 from backends.memory.remote import RemoteMemorySession
 from backends.memory.session import MemorySession
 from backends.memory.store import MemoryStore
+from backends.mutant import planted
 from backends.target import Target
 from harness.deploy.local import Local, LocalNode, open_local, own_session_environment
 from harness.deploy.ports import HOST
@@ -90,8 +91,8 @@ class MemoryBackend:
     name = "memory"
     variants = VARIANTS
     mutants = {name: mutant.sentence for name, mutant in MUTANTS.items()}
+    planted = planted(MUTANTS)
     functions = FUNCTIONS
-    undriven = frozenset({"read-evicts"})  # no workload sets a TTL on a state key yet
     grounds = ("local", "compose")  # the same on both: there is no server to put into a container
 
     @contextmanager

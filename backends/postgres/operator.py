@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from backends.client import FUNCTIONS
+from backends.mutant import planted
 from backends.postgres.admin import Unanswered
 from backends.postgres.binaries import run
 from backends.postgres.connection import HANDSHAKE, PostgresConnection
@@ -281,6 +282,7 @@ class OperatorBackend:
     name = BACKEND
     variants = VARIANTS
     mutants = {name: mutant.sentence for name, mutant in MUTANTS.items()}
+    planted = planted(MUTANTS)
     functions = FUNCTIONS
 
     @contextmanager

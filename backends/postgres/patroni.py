@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.client import FUNCTIONS
+from backends.mutant import planted
 from backends.postgres import patroni_launcher, patroni_rest
 from backends.postgres.admin import Admin
 from backends.postgres.binaries import prefix, program
@@ -294,6 +295,7 @@ class PatroniBackend:
     name = BACKEND
     variants = {name: sentence for name, (sentence, _, _) in VARIANTS.items()}
     mutants = {name: mutant.sentence for name, mutant in MUTANTS.items()}
+    planted = planted(MUTANTS)
     functions = FUNCTIONS
     grounds = ("local", "compose")
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from backends.client import FUNCTIONS
+from backends.mutant import planted
 from backends.postgres.composed import SERVER_PORT, ComposedServer
 from backends.postgres.mutants import MUTANTS
 from backends.postgres.servers import SIDES, PostgresNode, PostgresServers, open_links
@@ -65,6 +66,7 @@ class PostgresBackend:
     name = "postgres"
     variants = {name: sentence for name, (sentence, _) in VARIANTS.items()}
     mutants = {name: mutant.sentence for name, mutant in MUTANTS.items()}
+    planted = planted(MUTANTS)
     functions = FUNCTIONS
     grounds = ("local", "compose")
 

@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from redis.exceptions import RedisError
 
 from backends.client import FUNCTIONS, StateClient
+from backends.mutant import planted
 from backends.redis.admin import Admin, wire
 from backends.redis.composed import DATA_PORT, SENTINEL_PORT, ComposedNode, options
 from backends.redis.mutants import MUTANTS
@@ -282,6 +283,7 @@ class SentinelBackend:
     name = "redis-sentinel"
     variants = {name: sentence for name, (sentence, _) in VARIANTS.items()}
     mutants = {name: mutant.sentence for name, mutant in MUTANTS.items()}
+    planted = planted(MUTANTS)
     functions = FUNCTIONS
     grounds = ("local", "compose")
 

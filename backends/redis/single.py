@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from backends.client import FUNCTIONS, StateClient
+from backends.mutant import planted
 from backends.redis.composed import DATA_PORT, ComposedNode, options
 from backends.redis.mutants import MUTANTS
 from backends.redis.servers import SIDES, DataNode, RedisServers
@@ -78,6 +79,7 @@ class RedisBackend:
     name = "redis"
     variants = {name: sentence for name, (sentence, _) in VARIANTS.items()}
     mutants = {name: mutant.sentence for name, mutant in MUTANTS.items()}
+    planted = planted(MUTANTS)
     functions = FUNCTIONS
     grounds = ("local", "compose")
 

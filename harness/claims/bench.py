@@ -31,7 +31,9 @@ from harness.judging.verdict import Status, unknown
 from harness.record import store
 from harness.record.history import History
 
-EXPERIMENTS, CONTROLS = "experiments", "controls"
+EXPERIMENTS, CONTROLS, ALONE = "experiments", "controls", "alone"
+"""Folders of a verify; `alone` holds the first two again, of experiments that were repeated one at a time."""
+BY_EXPERIMENT = "experiment "  # how what a control planted begins where it is an experiment on a weaker setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ class Bench:
 
 def by_experiment(check: str, name: str, done: Mapping[str, ExperimentEvidence]) -> ControlResult:
     """Say whether a check condemned a trial of an experiment on a weaker setting."""
-    planted = f"experiment {name}"
+    planted = f"{BY_EXPERIMENT}{name}"
     evidence = done.get(name)
     if evidence is None or not evidence.trials:
         return ControlResult(check, planted, condemned=False, detail="the experiment has no trial")
@@ -211,7 +213,35 @@ def results_of(bench: Bench, record: VerifyRecord, judgements: Sequence[Judgemen
         failures={name: run.broken for name, run in runs.items() if run.broken is not None},
         versions={server: version for run in runs.values() for server, version in run.versions.items()},
         environment=record.environment,
+        jobs=record.jobs,
+        repeated=record.repeated,
     )
+
+
+def conclude(
+    claim: Claim, bench: Bench, record: VerifyRecord, done: Mapping[str, ExperimentEvidence], alone: Mapping[str, ExperimentEvidence]
+) -> Judgement:
+    """Judge a claim by what was run, and where its experiments were repeated alone by that too.
+
+    What was concluded first stands, unless it was in doubt by noise, or unless something was seen now that was not seen then.
+    """
+    first = judge_claim(claim, bench, record, done)
+    if alone.keys().isdisjoint(claim.experiments):
+        return first
+    second = judge_claim(claim, bench, record, {**done, **alone})
+    return second if by_noise(first) or (_saw(second) and not _saw(first)) else first
+
+
+def by_noise(judgement: Judgement) -> bool:
+    """Say whether only what a busy machine does can stand in the way of a verdict: nothing was seen, and no error was in doubt."""
+    if judgement.verdict is not Word.INCONCLUSIVE or judgement.account is None or judgement.bug is not None:
+        return False
+    return not _saw(judgement) and not judgement.account.doubts
+
+
+def _saw(judgement: Judgement) -> bool:
+    found = judgement.account
+    return found is not None and bool(found.hits or found.contradicting)
 
 
 def judge_claim(claim: Claim, bench: Bench, record: VerifyRecord, done: Mapping[str, ExperimentEvidence]) -> Judgement:

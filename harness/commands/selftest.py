@@ -1,56 +1,114 @@
 """The planted bugs against the checkers: the detection matrix.
 
-Each mutant of a backend runs quiet trials of all workloads that it can have; a trial counts as detected
-where any check is invalid. The references run the same trials and must not be condemned.
+A mutant is run under the workloads that drive what it gets wrong, all in one trial, and under each fault that it needs; a trial counts as
+detected where any check is invalid, and for a workload where what was found is on that workload's keys. The references run all workloads,
+in quiet and under each fault under which the documented table says that all holds, and must not be condemned.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import median_high
 
 from harness import registry
 from harness.claims import file as claims
-from harness.claims.asked import repeat
+from harness.claims.asked import Settings, plan_of, repeat
+from harness.claims.claim import Claims, Experiment, Word
 from harness.claims.plans import check
-from harness.claims.results import Detection
+from harness.claims.results import Detection, Share
+from harness.claims.rounds import Listener
+from harness.deploy.jobs import Job, SideBySide
 from harness.deploy.launch import carry_out, require_servers
-from harness.driving.backend import Backend, mutants_of, undriven_of
+from harness.driving.backend import Backend, Planted, mutants_of, planted_of
 from harness.driving.plan import Episode, Plan
 from harness.driving.run import Progress, planted_bugs
 from harness.driving.workload import Workload
 from harness.errors import Infrastructure, UsageError
 from harness.judging.check import workloads_of
 from harness.judging.trials import TrialEvidence, judge_trials, load_if_there
+from harness.judging.verdict import Anomaly
 from harness.record import store
 
 QUIET_S = 4.0
 RATE = 60.0
 
 
-def plans(backends: Sequence[str], mutants: Sequence[str], trials: int, seed: int) -> list[Plan]:
-    """Give a plan for each mutant that is asked for and each reference; raise UsageError on an unknown mutant.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a selftest is about; `trials` a run, with each of the seeds from `seed` on."""
 
-    Where none is asked for: all but those that no workload drives yet.
-    """
-    chosen: list[Backend] = [registry.load("backends", name) for name in backends]
+    backends: Sequence[str]
+    mutants: Sequence[str] = ()
+    trials: int = 1
+    seed: int = 0
+    seeds: int = 1
+
+
+def plans(asked: Asked) -> list[Plan]:
+    """Give the plans for the references and the mutants that are asked for, all where none is; raise UsageError on an unknown one."""
+    chosen: list[Backend] = [registry.load("backends", name) for name in asked.backends]
     workloads: list[Workload] = [registry.load("workloads", name) for name in registry.names("workloads")]
     known = {mutant for backend in chosen for mutant in planted_bugs(backend, workloads)}
-    for mutant in mutants:
+    for mutant in asked.mutants:
         if mutant not in known:
             raise UsageError(f"unknown mutant {mutant!r}, {registry.nearest(mutant, known)}")
-    episodes = (Episode(quiet_s=QUIET_S, after_s=0),) * trials
     made = [
-        Plan(backend.name, next(iter(backend.variants)), driven, episodes, seed, mutant=mutant, rate=RATE)
+        plan
         for backend in chosen
-        for mutant in [None, *_asked(backend, workloads, mutants)]
-        if (driven := shown_by(mutant, backend, workloads))
+        for mutant in (None, *_wanted(backend, workloads, asked))
+        for plan in _plans(backend, mutant, workloads, asked)
     ]
-    for mutant in mutants:
+    for mutant in asked.mutants:
         if mutant not in {plan.mutant for plan in made}:
-            raise UsageError(f"no workload shows mutant {mutant!r} on {' or '.join(backends)}; {_elsewhere(mutant, workloads)}")
+            raise UsageError(f"no workload shows mutant {mutant!r} on {' or '.join(asked.backends)}; {_elsewhere(mutant, workloads)}")
     return made
+
+
+def _wanted(backend: Backend, workloads: Sequence[Workload], asked: Asked) -> list[str]:
+    return [name for name in planted_bugs(backend, workloads) if not asked.mutants or name in asked.mutants]
+
+
+def _plans(backend: Backend, mutant: str | None, workloads: Sequence[Workload], asked: Asked) -> Iterator[Plan]:
+    driven = shown_by(mutant, backend, workloads)
+    if not driven:
+        return
+    for plan in _settings(backend, mutant, driven, asked.trials):
+        options = {name: plan.options[name] for name in plan.workloads if name in plan.options}
+        yield from (replace(plan, options=options, seed=asked.seed + n) for n in range(asked.seeds))
+
+
+def _settings(backend: Backend, mutant: str | None, driven: tuple[str, ...], trials: int) -> Iterator[Plan]:
+    """Give a quiet plan, and one for each fault that a reference bears; for a mutant that needs faults only those that do what it needs."""
+    needs = planted_of(backend, mutant).needs if mutant is not None else frozenset()
+    if not needs:
+        quiet = (Episode(quiet_s=QUIET_S, after_s=0),) * trials
+        yield Plan(backend.name, next(iter(backend.variants)), driven, quiet, 0, mutant=mutant, rate=RATE)
+    if needs or mutant is None:
+        for plan in borne(backend, needs):
+            beside = driven if set(plan.workloads) <= set(driven) or needs else plan.workloads  # else it is about others than clients
+            yield replace(plan, workloads=beside, mutant=mutant, episodes=plan.episodes * trials)
+
+
+def borne(backend: Backend, needs: frozenset[str]) -> Iterator[Plan]:
+    """Give a plan of one trial for each fault under which the documented table says that all holds, of those that do what is needed."""
+    shipped = claims.shipped()
+    for experiment in shipped.experiments.values():
+        if experiment.deployment != backend.name or not experiment.faults or not _holds(experiment, shipped):
+            continue
+        plan = plan_of(experiment, Settings("quick", 0, Path(), trials=len(experiment.faults)))
+        for episode in plan.episodes:
+            faults = [registry.load("faults", spec.name) for spec in episode.faults]
+            if needs <= frozenset().union(*(fault.effects | fault.needs for fault in faults)):
+                yield replace(plan, episodes=(episode,))
+
+
+def _holds(experiment: Experiment, shipped: Claims) -> bool:
+    serves = [claim for claim in shipped.claims if experiment.name in claim.experiments]
+    return bool(serves) and all(claim.expect == (Word.HOLDS,) for claim in serves)
 
 
 def _elsewhere(mutant: str, workloads: Sequence[Workload]) -> str:
@@ -60,20 +118,16 @@ def _elsewhere(mutant: str, workloads: Sequence[Workload]) -> str:
     return f"use --backend {' or '.join(able)}" if able else "no backend here can"
 
 
-def _asked(backend: Backend, workloads: Sequence[Workload], mutants: Sequence[str]) -> list[str]:
-    there = planted_bugs(backend, workloads)
-    return [name for name in there if (name in mutants if mutants else name not in undriven_of(backend))]
-
-
 def shown_by(mutant: str | None, backend: Backend, workloads: Sequence[Workload]) -> tuple[str, ...]:
     """Give the workloads that show a mutant: the one whose own it is; those beyond the ordinary that the documented table controls with it.
 
-    Else all ordinary ones: those that need nobody beside their clients.
+    Else the ordinary ones, which need nobody beside their clients, that drive what it gets wrong; all of them for a reference.
     """
     able = [workload for workload in workloads if workload.functions - workload.answers <= backend.functions]
     if mutant is not None and mutant not in mutants_of(backend):
         return tuple(workload.name for workload in able if mutant in workload.mutants)
-    ordinary = [workload.name for workload in able if workload.attend is None]
+    wrong = planted_of(backend, mutant) if mutant is not None else Planted(backend.functions)
+    ordinary = [workload.name for workload in able if workload.attend is None and workload.driven_at_most & wrong.functions]
     controlled = _controlled(mutant) & {workload.name for workload in able}
     return tuple(sorted(controlled - set(ordinary))) or tuple(ordinary)
 
@@ -85,19 +139,43 @@ def _controlled(mutant: str | None) -> set[str]:
     return {name for experiment, check in uses for name in experiment.workloads if name in workloads_of(check)} if mutant else set()
 
 
-def carry_out_all(every: Iterable[Plan], out: Path, progress: Progress) -> Iterable[Detection]:
-    """Run each plan in a directory of its own below `out`; raises Infrastructure where one was broken."""
+def carry_out_all(every: Sequence[Plan], out: Path, at_once: int, listener: Listener) -> list[Detection]:
+    """Run the plans, each in a directory of its own below `out` and so many at once; raises Infrastructure where one was broken.
+
+    Gives one detection for each mutant and fault, over the seeds.
+    """
     for plan in every:
         check(plan)
-        require_servers(plan, progress.step)
-        directory = out / f"{plan.backend}-{plan.mutant or 'reference'}"
-        directory.mkdir(parents=True)
-        progress.step(f"{plan.mutant or 'reference'} on {plan.backend}")
-        record = carry_out(plan, directory, progress, repeat(plan))
-        progress.step("judging")
-        if record.broken is not None:
-            raise Infrastructure(record.broken)
-        yield detection(plan, judge_trials(load_if_there(directory / store.HISTORY)))
+        require_servers(plan, listener.step)
+    listener.step("")
+    names = {_name(plan): number for number, plan in enumerate(every, 1)}
+
+    def begin(job: Job[Detection]) -> AbstractContextManager[Progress]:
+        return listener.experiment(job.name, names[job.name], len(every), len(every[names[job.name] - 1].episodes))
+
+    with SideBySide(min(at_once, len(every)) or 1, begin) as lanes:
+        jobs = [Job(_name(plan), partial(measure, plan, out / _name(plan))) for plan in every]
+        found = {job.name: detected for job, detected in lanes.carry_out(jobs)}
+    alike: dict[tuple[str, str | None, str | None], list[Detection]] = {}
+    for name in names:
+        each = found[name]
+        alike.setdefault((each.backend, each.mutant, each.fault), []).append(each)
+    return [together(each) for each in alike.values()]
+
+
+def _name(plan: Plan) -> str:
+    under = "".join(f"-{spec}" for spec in plan.episodes[0].faults)
+    return f"{plan.backend}-{plan.mutant or 'reference'}{under}-{plan.seed}".replace(":", "-")
+
+
+def measure(plan: Plan, directory: Path, progress: Progress) -> Detection:
+    """Run a plan into a directory and say what the checks made of it; raises Infrastructure where it was broken."""
+    directory.mkdir(parents=True)
+    record = carry_out(plan, directory, progress, repeat(plan))
+    progress.step("judging")
+    if record.broken is not None:
+        raise Infrastructure(record.broken)
+    return detection(plan, judge_trials(load_if_there(directory / store.HISTORY)))
 
 
 def detection(plan: Plan, trials: Sequence[TrialEvidence]) -> Detection:
@@ -105,18 +183,55 @@ def detection(plan: Plan, trials: Sequence[TrialEvidence]) -> Detection:
     found = [(trial, [anomaly for verdict in trial.verdicts.values() for anomaly in verdict.all_anomalies()]) for trial in trials]
     hits = [(trial, anomalies) for trial, anomalies in found if anomalies]
     checks = {name for trial, _ in hits for name, verdict in trial.verdicts.items() if verdict.all_anomalies()}
-    waits = [(min(anomaly.at for anomaly in anomalies) - _steady(trial)) / 1e9 for trial, anomalies in hits]
-    first_s = round(max(0.0, median_high(waits)), 3) if waits else None
+    shown = {name: _shown(hits, partial(_is_of, registry.load("workloads", name), plan.workloads)) for name in plan.workloads}
     return Detection(
         backend=plan.backend,
         mutant=plan.mutant,
+        fault=",".join(str(spec) for spec in plan.episodes[0].faults) or None,
+        seeds=1,
+        found=int(bool(hits)),
         trials=len(trials),
         detected=len(hits),
         checks=tuple(sorted(checks)),
-        first_s=first_s,
+        first_s=_shown(hits, lambda anomaly: True).first_s,
+        by=shown,
     )
 
 
-def _steady(trial: TrialEvidence) -> int:
+def _shown(hits: Iterable[tuple[TrialEvidence, list[Anomaly]]], is_its: Callable[[Anomaly], bool]) -> Share:
+    """Say in how many trials what a workload drove was found wrong, and how soon (the median)."""
+    waits = [min(each) for trial, anomalies in hits if (each := [_after_s(trial, anomaly) for anomaly in anomalies if is_its(anomaly)])]
+    return Share(detected=len(waits), first_s=round(median_high(waits), 3) if waits else None)
+
+
+def _is_of(workload: Workload, beside: Sequence[str], anomaly: Anomaly) -> bool:
+    """Say whether an anomaly is on this workload's keys; of one that drives alone all are."""
+    return len(beside) == 1 or workload.owns(anomaly.key)
+
+
+def _after_s(trial: TrialEvidence, anomaly: Anomaly) -> float:
     steady = trial.history.mark("steady")
-    return steady.moment.time if steady is not None else 0
+    return max(0.0, (anomaly.at - (steady.moment.time if steady is not None else 0)) / 1e9)
+
+
+def together(alike: Sequence[Detection]) -> Detection:
+    """Give what several seeds of one mutant and fault came to."""
+    first = alike[0]
+    waits = [each.first_s for each in alike if each.first_s is not None]
+    return Detection(
+        backend=first.backend,
+        mutant=first.mutant,
+        fault=first.fault,
+        seeds=sum(each.seeds for each in alike),
+        found=sum(each.found for each in alike),
+        trials=sum(each.trials for each in alike),
+        detected=sum(each.detected for each in alike),
+        checks=tuple(sorted({check for each in alike for check in each.checks})),
+        first_s=median_high(waits) if waits else None,
+        by={name: _sum([each.by[name] for each in alike]) for name in first.by},
+    )
+
+
+def _sum(shown: Sequence[Share]) -> Share:
+    waits = [each.first_s for each in shown if each.first_s is not None]
+    return Share(detected=sum(each.detected for each in shown), first_s=median_high(waits) if waits else None)

@@ -63,7 +63,7 @@ def gone_by(operation: Operation, clock: Clock) -> int | None:
 def _two_winners(core: Core, one: Operation, other: Operation) -> str:
     until = must_live(one, core.clock)
     must = "never ends" if until is None else f"must be there until {at_s(until)}"
-    return f"{phrase(one)} won, and its key {must}; {phrase(other)} won again"
+    return f"{phrase(one)} won, and what it wrote {must}; {phrase(other)} won again"
 
 
 def _early(core: Core) -> str | None:

@@ -29,7 +29,8 @@ from harness.judging.models.versioned_register import VERSIONED_REGISTER, Versio
 from harness.judging.verdict import Status
 from harness.record.history import Operation
 
-TRIAL = Budget(steps=200_000)
+TRIAL = Budget(steps=10_000)
+"""A trial that takes longer tells little: what is small enough to show is decided in hundreds of steps."""
 CERTIFY_S = 5.0
 CERTIFY = Budget(steps=200_000)
 EVER_MS = 2**40

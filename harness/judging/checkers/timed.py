@@ -11,9 +11,10 @@ is a step of its own, *expire*: what is there is missing from then on.
 
 Rules, each switchable so that tests can turn it off; none loses an order (proofs in brief):
 N  Values that no answer mentions are one value, unless something counts (`increment`): legality never looks at them.
-E  What leaves cell, expiry and zone as they are is placed the moment that it can be: every order goes on as it would without it.
-O  Of those that would leave the cell alone and only let time pass, the one that started first: the others can stand after it at its
-   instant or later, and whatever order has another one first can take this one at the same instant before it.
+E  An answer that only looks (a read, a refusal) is placed the moment that it leaves the zone as it is: all goes on as it would without it.
+   Not a write that changes nothing here: it may be needed later.
+O  Of answers that only look and find the same, the one that started first: where another one comes first, this one can come at the same
+   instant before it.
 C  Of pending operations that do the same, the one that returns first, if it has started by any instant at which the other can be:
    swap the two. Of unanswered ones the first invoked, hence counts. Not with clients' clocks: there the start counts too.
 L  After an unanswered u, skip a step whose result lies within what the same step gives without u, or gives before u (see `search`). That
@@ -82,12 +83,13 @@ class _Spot(NamedTuple):
 
 
 class _Entry(NamedTuple):
-    """An operation in the search: what it does, the bit of its slot, when it started, and which it is."""
+    """An operation in the search: what it does, the bit of its slot, when it started, which it is, and whether it only looks."""
 
     identity: int
     bit: int
     start: int
     operation: int
+    looks: bool = False
 
 
 class _Flag(NamedTuple):
@@ -210,7 +212,7 @@ class TimedSearch:
         while p < self.total:
             if self._rules.absorb:
                 for entry in self._pending[p]:
-                    if not mask & entry.bit and (free := self._free(place, entry, self._until[p])) is not None:
+                    if entry.looks and not mask & entry.bit and (free := self._free(place, entry, self._until[p])) is not None:
                         mask |= entry.bit
                         moves.append(free)
             if not mask & self._bits[p]:
@@ -248,22 +250,26 @@ class TimedSearch:
                     yield _Next(Move(entry.operation, found), _Spot(p, mask, used + (1 << each.shift)), after, late)
 
     def _candidates(self, spot: _Spot, place: _Place) -> Iterator[_Entry]:
-        """Give the answered operations to try, those that return first first (rules C and O)."""
+        """Give the answered operations to try: those that only look (rule O), then the others, those that return first first (rule C)."""
+        left = [entry for entry in self._pending[spot.p] if not spot.mask & entry.bit]
+        if self._rules.watch:
+            yield from self._first_looks([entry for entry in left if entry.looks], place)
+            left = [entry for entry in left if not entry.looks]
         tried: dict[int, int] = {}
-        watchers: dict[bool, _Entry] = {}
-        for entry in self._pending[spot.p]:
-            if spot.mask & entry.bit:
-                continue
-            there = self._steps.watches(place.cell, entry.identity)
-            if self._rules.watch and there is not None:
-                watchers[there] = min(watchers.get(there, entry), entry, key=lambda each: each.start)
-                continue
-            if self._rules.classes:
-                if tried.get(entry.identity, LATE) <= max(place.zone.now, entry.start):
-                    continue
-                tried[entry.identity] = min(tried.get(entry.identity, LATE), entry.start)
-            yield entry
-        yield from watchers.values()
+        for entry in left:
+            before = tried.get(entry.identity, LATE)
+            if not self._rules.classes or before > max(place.zone.now, entry.start):
+                tried[entry.identity] = min(before, entry.start)
+                yield entry
+
+    def _first_looks(self, looks: Sequence[_Entry], place: _Place) -> Iterator[_Entry]:
+        """Give of those that can find it there, and of those that can find it ended, the one that started first."""
+        steps = self._steps
+        there = [entry for entry in looks if steps.of(place.cell, entry.identity) is not None]
+        gone = [entry for entry in looks if place.held and steps.of(steps.missing, entry.identity) is not None]
+        for found in (there, gone):
+            if found:
+                yield min(found, key=lambda entry: entry.start)
 
     def _wanted(self, spot: _Spot, place: _Place) -> bool:
         """Say whether somebody is still to read the value that is there, and nobody can write it again (rule W)."""
@@ -340,7 +346,7 @@ class TimedSearch:
                     free.append(width)
                     width += 1
                 identity = self._steps.identity(operation)
-                entries[operation.index] = _Entry(identity, 1 << free.pop(), operation.start, operation.index)
+                entries[operation.index] = _Entry(identity, 1 << free.pop(), operation.start, operation.index, self._steps.looks[identity])
                 open_.append(operation)
                 started += 1
             open_.sort(key=_end)

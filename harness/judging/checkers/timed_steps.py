@@ -10,7 +10,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from harness.judging.models.key import MISSING, Asked, Cell, Step, answer, asked, number_of, perform, without_versions
+from harness.judging.models.key import MISSING, Asked, Cell, Step, answer, asked, changes, number_of, perform, without_versions
 from harness.record.history import Operation
 
 VERSIONED = frozenset({"get_versioned", "compare_and_swap"})
@@ -57,6 +57,8 @@ class Steps:
         self._identity_numbers: dict[Hashable, int] = {}
         self._examples: list[tuple[Asked, tuple[object, ...] | None]] = []
         self._known: list[dict[int, Known | None]] = []
+        self.looks: list[bool] = []
+        """Of each identity: whether it changes nothing wherever it is possible."""
         self._cell(first if self._versions or first == MISSING else replace(first, version=1))
         self.missing = self._cell(MISSING)
 
@@ -71,6 +73,7 @@ class Steps:
         number = self._identity_numbers.setdefault(name, len(self._examples))
         if number == len(self._examples):
             self._examples.append((what, given))
+            self.looks.append(operation.status == "ok" and not changes(operation))
             self._known.append({})
         return number
 
@@ -83,13 +86,6 @@ class Steps:
             legal = given is None or step.answer == given
             known[cell] = self._numbered(step, what) if legal else None
         return known[cell]
-
-    def watches(self, cell: int, identity: int) -> bool | None:
-        """Say whether an operation only looks at this cell, and finds it there (True) or missing; None if it does more, or cannot."""
-        step = self.of(cell, identity)
-        if step is None or step.renews or step.cell != cell:
-            return None
-        return cell != self.missing
 
     def readers(self, cell: int) -> Sequence[int]:
         """Give the operations whose answer tells the value of a cell, where nobody can write it again."""

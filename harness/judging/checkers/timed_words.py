@@ -10,7 +10,7 @@ from harness.judging.checkers.instants import Clock
 from harness.judging.checkers.sentence import phrase
 from harness.judging.checkers.timed_core import Core, explained, finds_missing, finds_there, perishable
 from harness.judging.kind import Kind
-from harness.judging.models.key import answer, ttl_of
+from harness.judging.models.key import answer, changes, ttl_of
 from harness.judging.verdict import Anomaly
 from harness.record.history import Operation
 
@@ -21,7 +21,8 @@ def anomaly_of(key: str | None, core: Core) -> Anomaly:
     """Make the anomaly of a core."""
     kind, message = _said(core)
     told = core.answered
-    ends = [operation.end for operation in told if operation.end is not None]
+    writes = [operation for operation in told if changes(operation) and operation is not core.culprit]
+    ends = [operation.end for operation in writes or told if operation.end is not None]
     assert core.culprit.end is not None
     return Anomaly(kind, key, tuple(sorted(operation.index for operation in told)), core.culprit.end, message, live=min(ends))
 
@@ -63,7 +64,7 @@ def gone_by(operation: Operation, clock: Clock) -> int | None:
 def _two_winners(core: Core, one: Operation, other: Operation) -> str:
     until = must_live(one, core.clock)
     must = "never ends" if until is None else f"must be there until {at_s(until)}"
-    return f"{phrase(one)} won, and its key {must}; {phrase(other)} won again"
+    return f"{phrase(one)} won, and what it wrote {must}; {phrase(other)} won again"
 
 
 def _early(core: Core) -> str | None:

@@ -286,6 +286,6 @@ def test_what_a_check_gives_that_is_no_verdict_on_the_history_is_unknown(
 def test_a_check_of_a_workload_that_has_judged_nothing_is_unknown_though_its_functions_were_answered() -> None:
     script = Script(workloads=("dedup",))
     script.operation(1000, 1001, "check_and_set", {"value": "v", "ttl_ms": None}, {"set": True})
-    script.operation(1002, 1003, "increment", {"delta": 1, "ttl_ms": None}, {"value": 1})  # on the same key: no family takes it
+    script.operation(1002, 1003, "index_timeout", {"key": "k", "time_ms": 1}, {})  # on the same key: no family takes it
     found = trial_verdicts(script.history())["dedup"]
     assert (found.status, found.summary) == (Status.UNKNOWN, "it has judged nothing, though check_and_set was answered")

@@ -1,15 +1,16 @@
-"""Which class of anomalies the core of a key with time is, and what is said of it: who wrote, until when that must be there, who saw what."""
+"""Which class of anomalies the core of a key with time is, and what is said of it: who wrote, until when it must be there, who saw what."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 from harness.judging.checkers.calls import at_s
 from harness.judging.checkers.instants import Clock
 from harness.judging.checkers.sentence import phrase
 from harness.judging.checkers.timed_core import Core, explained, finds_missing, finds_there, perishable
 from harness.judging.kind import Kind
-from harness.judging.models.key import answer, ttl_of
+from harness.judging.models.key import answer, changes, ttl_of
 from harness.judging.verdict import Anomaly
 from harness.record.history import Operation
 
@@ -20,18 +21,19 @@ def anomaly_of(key: str | None, core: Core) -> Anomaly:
     """Make the anomaly of a core."""
     kind, message = _said(core)
     told = core.answered
-    ends = [operation.end for operation in told if operation.end is not None]
+    writes = [operation for operation in told if changes(operation) and operation is not core.culprit]
+    ends = [operation.end for operation in writes or told if operation.end is not None]
     assert core.culprit.end is not None
     return Anomaly(kind, key, tuple(sorted(operation.index for operation in told)), core.culprit.end, message, live=min(ends))
 
 
 def _said(core: Core) -> tuple[str, str]:
     pair = _winners(core)
-    if pair is not None and explained(perishable(core), core.clock.lenient(early=True)):
+    if pair is not None and explained(perishable(core), replace(core.clock, early=True)):
         return TWO_WINNERS, _two_winners(core, *pair) + _excuses(core)
-    if explained(core, core.clock.lenient(early=True)):
+    if explained(core, replace(core.clock, early=True)):
         return EARLY, (_early(core) or _only_if(core, "ends before its time")) + _excuses(core)
-    if explained(core, core.clock.lenient(late=True)):
+    if explained(core, replace(core.clock, late=True)):
         return LATE, (_late(core) or _only_if(core, "outlasts its TTL")) + _excuses(core)
     return OTHER, _other(core) + _excuses(core)
 
@@ -40,8 +42,11 @@ def _winners(core: Core) -> tuple[Operation, Operation] | None:
     """Give the first two that won one after the other, if what the first wrote must still be there when the second won."""
     won = [each for each in core.answered if each.f == "check_and_set" and answer(each) == (True,)]
     won.sort(key=lambda each: each.end_index or 0)
-    pairs = zip(won, won[1:], strict=False)
-    return next(((one, other) for one, other in pairs if (until := must_live(one, core.clock)) is None or (other.end or 0) < until), None)
+    for one, other in pairwise(won):
+        until = must_live(one, core.clock)
+        if until is None or (other.end or 0) < until:
+            return one, other
+    return None
 
 
 def must_live(operation: Operation, clock: Clock) -> int | None:
@@ -59,7 +64,7 @@ def gone_by(operation: Operation, clock: Clock) -> int | None:
 def _two_winners(core: Core, one: Operation, other: Operation) -> str:
     until = must_live(one, core.clock)
     must = "never ends" if until is None else f"must be there until {at_s(until)}"
-    return f"{phrase(one)} won, and its key {must}; {phrase(other)} won again"
+    return f"{phrase(one)} won, and what it wrote {must}; {phrase(other)} won again"
 
 
 def _early(core: Core) -> str | None:

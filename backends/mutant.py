@@ -49,10 +49,14 @@ ASKED_BY: Mapping[str, frozenset[str]] = {
 """The functions of a client that come down to a command, where they are not called as it is."""
 
 
-def planted(mutants: Mapping[str, Mutant]) -> dict[str, Planted]:
-    """Say of each bug which functions of a client it gets wrong, and what a fault must do for it to show."""
+def planted(mutants: Mapping[str, Mutant], everywhere: Mapping[str, Mutant]) -> dict[str, Planted]:
+    """Say of each bug which functions of a client it gets wrong, what a fault must do for it to show, whether it is the same everywhere."""
     return {
-        name: Planted(frozenset().union(*(ASKED_BY.get(command, frozenset({command})) for command in mutant.commands)), mutant.needs)
+        name: Planted(
+            frozenset().union(*(ASKED_BY.get(command, frozenset({command})) for command in mutant.commands)),
+            mutant.needs,
+            everywhere.get(name) is mutant,
+        )
         for name, mutant in mutants.items()
     }
 

@@ -124,9 +124,10 @@ SCAN = Workload(
     sentence="keys with hostile names, set, removed and set anew while they are scanned by prefix and by kind",
     functions=frozenset({"scan_keys", "scan_keys_by_kind", "set", "check_and_set", "delete", "get"}),
     counted=frozenset({"scan_keys", "scan_keys_by_kind"}),
-    checks=("scan", "linearizable"),
+    keys=frozenset({"scan", "scans"}),
+    checks=("scan", "expiry", "linearizable"),
     generator=_generator,
-    options={"keys": 64, "wide": 0, "scan_percent": 20, "ttl_percent": 0, "ttl_ms": 200},
+    options={"keys": 64, "wide": 0, "scan_percent": 20, "ttl_percent": 20, "ttl_ms": 200},
     least={"keys": 1, "ttl_ms": 1},
     most={"scan_percent": 200, "ttl_percent": 100},
 )

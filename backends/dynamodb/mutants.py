@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from backends.bugs import SHARED, unanswered
 from backends.bugs.locks import looking_release
-from backends.mutant import Mutant, Right, Step
+from backends.mutant import Mutant, Right, Step, planted
+from harness.driving.backend import Planted
 from harness.driving.system import Need
 
 if TYPE_CHECKING:
@@ -62,8 +63,12 @@ MUTANTS: Mapping[str, Mutant] = {
         _by(_boundless, "grant", "check_and_set"),
         needs=frozenset({Need.CLIENT_CLOCKS.value}),
     ),
+    "cas-unchecked": Mutant(
+        "compare_and_swap compares nothing but whether the key is there", edits=(("compare_and_swap", "n = :n AND ", ""),)
+    ),
     "versions-restart": Mutant("set begins the versions again at 1", edits=(("set", "n = n + :one", "n = :one"),)),
     "get-expired": Mutant("a read does not look whether the key has expired", _by(_patient, "get", "get_versioned")),
+    "set-expired": Mutant("set does not look whether the key has expired: versions go on", _by(_patient, "set")),
     "cas-expired": Mutant("compare_and_swap does not look whether the key has expired", _by(_patient, "compare_and_swap")),
     "increment-expired": Mutant(
         "increment does not look whether the key has expired: it counts on, and brings the counter back", _by(_patient, "increment")
@@ -74,3 +79,5 @@ MUTANTS: Mapping[str, Mutant] = {
     "set-keeps-ttl": Mutant("set without a TTL keeps the one that was there", edits=(("set", " REMOVE e", ""),)),
     "cas-keeps-ttl": Mutant("compare_and_swap without a TTL keeps the one that was there", edits=(("compare_and_swap", " REMOVE e", ""),)),
 }
+
+PLANTED: Mapping[str, Planted] = planted(MUTANTS, SHARED)

@@ -15,6 +15,7 @@ the condition that this has not changed; it takes effect in the one request that
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -248,13 +249,12 @@ class DynamoCommands:
     def _if_held(self, name: str, owner: str, now: int, update: Expression) -> bool:
         self._table.begin()
         condition = self._said(update.of, HELD)
-        values = {":o": {"S": owner}, ":now": _n(now)}
         answer = self._table.write(
             "update_item",
             condition,
             Key=_lock(name),
             UpdateExpression=update.text,
-            ExpressionAttributeValues={name: value for name, value in values.items() if name in condition} | update.values,
+            ExpressionAttributeValues=_named({":o": {"S": owner}, ":now": _n(now), **update.values}, condition, update.text),
         )
         return not isinstance(answer, Refused)
 
@@ -272,12 +272,14 @@ class DynamoCommands:
 
     def _update(self, key: str, value: str, until: int | None, only_if: Expression, *, keeps_expiry: bool = False) -> Item | Refused:
         expiry = "" if keeps_expiry else ", e = :until" if until is not None else " REMOVE e"
+        condition, update = self._said(only_if.of, only_if.text), self._said(only_if.of, f"SET v = :v, n = n + :one{expiry}")
+        values = {**only_if.values, ":v": {"S": value}, ":one": _n(1), **_expiry(until, ":until")}
         return self._table.write(
             "update_item",
-            only_if.text,
+            condition,
             Key=_key_of(key),
-            UpdateExpression=self._said(only_if.of, f"SET v = :v, n = n + :one{expiry}"),
-            ExpressionAttributeValues={**only_if.values, ":v": {"S": value}, ":one": _n(1), **_expiry(until, ":until")},
+            UpdateExpression=update,
+            ExpressionAttributeValues=_named(values, condition, update),
         )
 
 
@@ -296,6 +298,12 @@ def _lock(name: str) -> Item:
 
 def _entry(index: Index, canonical: str) -> Item:
     return key(f"i#{index}", canonical)
+
+
+def _named(values: Item, *texts: str) -> Item:
+    """Give the values that the texts name: others are refused."""
+    named = set(re.findall(r":\w+", " ".join(texts)))
+    return {name: value for name, value in values.items() if name in named}
 
 
 def _n(number: int) -> Item:

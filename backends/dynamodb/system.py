@@ -15,11 +15,10 @@ from contextlib import contextmanager
 from backends.client import FUNCTIONS, StateClient
 from backends.dynamodb import emulators
 from backends.dynamodb.emulators import DURABLE, IN_MEMORY, NOT_OURS, Emulator
-from backends.dynamodb.mutants import MUTANTS
+from backends.dynamodb.mutants import MUTANTS, PLANTED
 from backends.dynamodb.session import ClientClock, DynamoSession, wall_ms
 from backends.dynamodb.table import NAME, Item, Refused, Table, key
 from backends.dynamodb.transport import Transport
-from backends.mutant import planted
 from backends.target import Target
 from harness.deploy.compose import Composed, ContainerNode
 from harness.deploy.ground import Ground, Topology, links_between, open_ground, port_between
@@ -292,7 +291,7 @@ class DynamoBackend:
     name = "dynamodb"
     variants = VARIANTS
     mutants = {name: mutant.sentence for name, mutant in MUTANTS.items()}
-    planted = planted(MUTANTS)
+    planted = PLANTED
     functions = FUNCTIONS
     grounds = ("local", "compose")
 

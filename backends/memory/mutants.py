@@ -10,8 +10,9 @@ from backends.bugs.keys import reading
 from backends.bugs.locks import ANYBODY, looking_grant, looking_release
 from backends.interface import Conflict, Swapped
 from backends.memory.store import Entry, Lease, MemoryStore
-from backends.mutant import Mutant, Right, altered
+from backends.mutant import Mutant, Right, altered, planted
 from backends.session import Commands
+from harness.driving.backend import Planted
 
 R = Right[MemoryStore]
 
@@ -112,6 +113,13 @@ def _get_versioned_evicting(right: R, key: str) -> tuple[str, int] | None:
     return found.value, found.version
 
 
+def _swap_unchecked(right: R, key: str, expected_version: int, value: str, ttl_ms: int | None) -> Swapped | Conflict:
+    store = right.commands
+    with store.mutex:
+        found = store.entry(key)
+        return store.compare_and_swap(key, found.version if found else 0, value, ttl_ms)
+
+
 # Expiry: what is over and still stands there
 
 
@@ -125,6 +133,12 @@ def _alive_again(store: MemoryStore, key: str) -> None:
 def _get_versioned_for_ever(right: R, key: str) -> tuple[str, int] | None:
     found = right.commands.entries.get(key)
     return (found.value, found.version) if found else None
+
+
+def _set_for_ever(right: R, key: str, value: str, ttl_ms: int | None) -> None:
+    with right.commands.mutex:
+        _alive_again(right.commands, key)
+        right.commands.set(key, value, ttl_ms)
 
 
 def _swap_for_ever(right: R, key: str, expected_version: int, value: str, ttl_ms: int | None) -> Swapped | Conflict:
@@ -248,12 +262,14 @@ MUTANTS: Mapping[str, Mutant] = {
     "stale-snapshot": Mutant(
         "nothing waits for the other operation on a key: two read the same version, and both swap", {"compare_and_swap": _swap_unwatched}
     ),
+    "cas-unchecked": Mutant("compare_and_swap does not compare", {"compare_and_swap": _swap_unchecked}),
     "versions-restart": Mutant("set begins the versions again at 1", {"set": _set_restarting}),
     "read-evicts": Mutant(
         "a read that sees an expired value removes, a step later, whatever stands there: two winners, lost writes",
         reading(_get_versioned_evicting),
     ),
     "get-expired": Mutant("a read does not look whether the key has expired", reading(_get_versioned_for_ever)),
+    "set-expired": Mutant("set does not look whether the key has expired: versions go on", {"set": _set_for_ever}),
     "cas-expired": Mutant("compare_and_swap does not look whether the key has expired", {"compare_and_swap": _swap_for_ever}),
     "increment-expired": Mutant(
         "increment does not look whether the key has expired: it counts on, and brings the counter back", {"increment": _increment_for_ever}
@@ -269,3 +285,5 @@ MUTANTS: Mapping[str, Mutant] = {
         "set writes value and TTL in two steps: a key that expires in between takes the new value along", {"set": _set_in_two_steps}
     ),
 }
+
+PLANTED: Mapping[str, Planted] = planted(MUTANTS, SHARED)

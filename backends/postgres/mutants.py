@@ -9,7 +9,8 @@ from collections.abc import Mapping
 
 from backends.bugs import SHARED, unanswered
 from backends.bugs.locks import looking_grant, looking_release
-from backends.mutant import Edit, Mutant
+from backends.mutant import Edit, Mutant, planted
+from harness.driving.backend import Planted
 
 BY_OWNER = " AND l.owner = by_owner"
 ALIVE = " AND l.expires_at > now"
@@ -60,9 +61,15 @@ MUTANTS: Mapping[str, Mutant] = {
         "nothing waits for the other operation on a key: two read the same version, and both swap",
         edits=(("alone", "PERFORM pg_advisory_xact_lock(hashtextextended(what || ' ' || key, 0));", "PERFORM pg_sleep(0.001);"),),
     ),
+    "cas-unchecked": Mutant(
+        "compare_and_swap does not compare", edits=(("compare_and_swap", "swapped := n = expected", "swapped := true"),)
+    ),
     "versions-restart": Mutant("set begins the versions again at 1", edits=(("set", "s.version + 1", "1"),)),
     "get-expired": Mutant(
         "a read does not look whether the key has expired", edits=(("get", UNEXPIRED, ""), ("get_versioned", UNEXPIRED, ""))
+    ),
+    "set-expired": Mutant(
+        "set does not look whether the key has expired: versions go on", edits=(("set", "WHEN s.expires_at <= now", "WHEN false"),)
     ),
     "cas-expired": Mutant("compare_and_swap does not look whether the key has expired", edits=(("compare_and_swap", UNEXPIRED, ""),)),
     "increment-expired": Mutant(
@@ -103,4 +110,9 @@ MUTANTS: Mapping[str, Mutant] = {
             ),
         ),
     ),
+}
+
+PLANTED: Mapping[str, Planted] = {
+    **planted(MUTANTS, SHARED),
+    "stale-snapshot": Planted(frozenset({"compare_and_swap", "increment", "check_and_set"})),  # of all that waits: what shows it soonest
 }

@@ -26,13 +26,12 @@ from pathlib import Path
 from typing import Any
 
 from backends.client import FUNCTIONS
-from backends.mutant import planted
 from backends.postgres import patroni_launcher, patroni_rest
 from backends.postgres.admin import Admin
 from backends.postgres.binaries import prefix, program
 from backends.postgres.composed import SERVER_PORT, ComposedServer
 from backends.postgres.finder import Finder
-from backends.postgres.mutants import MUTANTS
+from backends.postgres.mutants import MUTANTS, PLANTED
 from backends.postgres.servers import PEERS, SETTINGS, SIDES, PostgresServers, open_links, role_of, silent
 from backends.target import Target
 from harness.deploy.compose import Composed
@@ -295,7 +294,7 @@ class PatroniBackend:
     name = BACKEND
     variants = {name: sentence for name, (sentence, _, _) in VARIANTS.items()}
     mutants = {name: mutant.sentence for name, mutant in MUTANTS.items()}
-    planted = planted(MUTANTS)
+    planted = PLANTED
     functions = FUNCTIONS
     grounds = ("local", "compose")
 

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from backends.client import FUNCTIONS
-from backends.mutant import planted
 from backends.postgres.composed import SERVER_PORT, ComposedServer
-from backends.postgres.mutants import MUTANTS
+from backends.postgres.mutants import MUTANTS, PLANTED
 from backends.postgres.servers import SIDES, PostgresNode, PostgresServers, open_links
 from backends.target import Target
 from harness.deploy.compose import Composed
@@ -66,7 +65,7 @@ class PostgresBackend:
     name = "postgres"
     variants = {name: sentence for name, (sentence, _) in VARIANTS.items()}
     mutants = {name: mutant.sentence for name, mutant in MUTANTS.items()}
-    planted = planted(MUTANTS)
+    planted = PLANTED
     functions = FUNCTIONS
     grounds = ("local", "compose")
 

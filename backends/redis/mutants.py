@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from backends.bugs import SHARED, unanswered
 from backends.bugs.locks import looking_grant, looking_release
-from backends.mutant import Edit, Mutant
+from backends.mutant import Edit, Mutant, planted
+from harness.driving.backend import Planted
 
 OWNER_CHECK = "if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then"
 NOBODYS = "if redis.call('EXISTS', KEYS[1]) == 0 then"
@@ -50,6 +51,9 @@ MUTANTS: Mapping[str, Mutant] = {
             + OWNER_CHECK,
         ),
     ),
+    "cas-unchecked": Mutant(
+        "compare_and_swap does not compare", edits=_only("compare_and_swap", "if version ~= ARGV[1] then", "if false then")
+    ),
     "versions-restart": Mutant(
         "set begins the versions again at 1",
         edits=_only("set", "redis.call('HINCRBY', KEYS[1], 'n', 1)", "redis.call('HSET', KEYS[1], 'n', '1')"),
@@ -69,3 +73,5 @@ MUTANTS: Mapping[str, Mutant] = {
         ),
     ),
 }
+
+PLANTED: Mapping[str, Planted] = planted(MUTANTS, SHARED)

@@ -18,7 +18,7 @@ from harness.claims import asked, reading, recording, results
 from harness.claims.asked import VerifyRecord
 from harness.claims.claim import Claim, Claims, Control, Word
 from harness.claims.counting import ExperimentEvidence
-from harness.claims.judging import judge, left_out
+from harness.claims.judging import decided, judge, left_out
 from harness.claims.outcome import broken, outcome, voids
 from harness.claims.results import FORMAT, ControlResult, Judgement, Run, Verify
 from harness.claims.table import exit_code, headline, table
@@ -221,27 +221,11 @@ def results_of(bench: Bench, record: VerifyRecord, judgements: Sequence[Judgemen
 def conclude(
     claim: Claim, bench: Bench, record: VerifyRecord, done: Mapping[str, ExperimentEvidence], alone: Mapping[str, ExperimentEvidence]
 ) -> Judgement:
-    """Judge a claim by what was run, and where its experiments were repeated alone by that too.
-
-    What was concluded first stands, unless it was in doubt by noise, or unless something was seen now that was not seen then.
-    """
+    """Judge a claim by what was run, and where its experiments were repeated alone by that too."""
     first = judge_claim(claim, bench, record, done)
     if alone.keys().isdisjoint(claim.experiments):
         return first
-    second = judge_claim(claim, bench, record, {**done, **alone})
-    return second if by_noise(first) or (_saw(second) and not _saw(first)) else first
-
-
-def by_noise(judgement: Judgement) -> bool:
-    """Say whether only what a busy machine does can stand in the way of a verdict: nothing was seen, and no error was in doubt."""
-    if judgement.verdict is not Word.INCONCLUSIVE or judgement.account is None or judgement.bug is not None:
-        return False
-    return not _saw(judgement) and not judgement.account.doubts
-
-
-def _saw(judgement: Judgement) -> bool:
-    found = judgement.account
-    return found is not None and bool(found.hits or found.contradicting)
+    return decided(first, judge_claim(claim, bench, record, {**done, **alone}))
 
 
 def judge_claim(claim: Claim, bench: Bench, record: VerifyRecord, done: Mapping[str, ExperimentEvidence]) -> Judgement:

@@ -17,8 +17,9 @@ from msgspec.structs import replace as changed
 
 from harness import registry
 from harness.claims.asked import CLAIMS, Settings, VerifyRecord, experiments_of, judged_by, plan_of, record_of
-from harness.claims.bench import ALONE, BY_EXPERIMENT, Bench, JudgedRun, by_noise, conclude, judge_run, results_of
+from harness.claims.bench import ALONE, BY_EXPERIMENT, Bench, JudgedRun, conclude, judge_run, results_of
 from harness.claims.claim import Claim, Claims, Experiment
+from harness.claims.judging import by_noise
 from harness.claims.plans import check
 from harness.claims.results import Judgement, Verify
 from harness.claims.rounds import Listener, Round

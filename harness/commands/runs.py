@@ -12,11 +12,10 @@ from harness import heartbeat
 from harness.claims.results import FORMAT, Detection, Run, SelfTest
 from harness.commands import request, screens
 from harness.commands.drawing import as_json, draw, tell
-from harness.commands.guard import NOT_VALID, OK, kept
+from harness.commands.guard import INFRASTRUCTURE, NOT_VALID, OK, kept
 from harness.commands.options import (
     command,
     gathered,
-    jobs_option,
     json_option,
     number,
     on_option,
@@ -26,6 +25,7 @@ from harness.commands.options import (
     seed_option,
 )
 from harness.commands.streams import show
+from harness.deploy import jobs
 from harness.record import store
 
 
@@ -68,7 +68,12 @@ class AskedRun:
 @command()
 @click.argument("workload")
 @click.option("--backend", required=True)
-@click.option("--fault", "faults", default="", help="NAME[:primary|replica][,NAME...]; all of them in each trial")
+@click.option(
+    "--fault",
+    "faults",
+    default="",
+    help="NAME[:primary|replica][@START[+LENGTH]][,NAME...]; all of them in each trial, with times in seconds after the steady state",
+)
 @click.option("--time-limit", **number(request.TIME_LIMIT), help="seconds a trial")
 @click.option("--rate", **number(request.RATE), default=15.0, show_default=True, help="operations a second and slot")
 @click.option("--concurrency", **number(request.CONCURRENCY), default=8, show_default=True)
@@ -141,7 +146,13 @@ class AskedSelftest:
     show_default=True,
     help="so many runs of each, from --seed on; a mutant is found in 9 of 10",
 )
-@jobs_option
+@click.option(
+    "--jobs",
+    **number(request.JOBS),
+    default=lambda: 2 * jobs.by_cores(),
+    show_default="two a core",
+    help="runs on deployments of their own at once: they wait most of their time",
+)
 @seed_option
 @out_option
 @json_option
@@ -158,7 +169,7 @@ def selftest(asked: AskedSelftest) -> int:
     results = SelfTest(holdwater=FORMAT, detections=tuple(found))
     store.write(directory / store.RESULTS, results)
     show(told(results, in_json=asked.as_json))
-    return OK if all(each.good for each in found) else NOT_VALID
+    return NOT_VALID if results.bad else INFRASTRUCTURE if results.broken else OK
 
 
 def told(results: SelfTest, *, in_json: bool) -> str:
@@ -175,6 +186,8 @@ def _what(found: Detection) -> str:
 
 
 def _detected(found: Detection) -> str:
+    if found.broken is not None and not found.detected:
+        return f"not run to the end: {found.broken}"
     if found.mutant is None:
         return f"condemned in {found.detected} of {found.trials}{_seen(found)}"
     if not found.detected:

@@ -1,8 +1,9 @@
 """The planted bugs against the checkers: the detection matrix.
 
-A mutant is run under the workloads that drive what it gets wrong, all in one trial, and under each fault that it needs; a trial counts as
-detected where any check is invalid, and for a workload where what was found is on that workload's keys. The references run all workloads,
-in quiet and under each fault under which the documented table says that all holds, and must not be condemned.
+A mutant is run under the workloads that drive what it gets wrong, two in a trial, and under each fault that it needs; a trial counts as
+detected where any check is invalid, and for a workload where what was found is on that workload's keys. What is the same on every
+backend runs on the first one and on one of the others, in turn, unless it is asked for. The references run all workloads, in quiet
+and under each fault under which the documented table says that all holds, and must not be condemned.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from statistics import median_high
+
+from msgspec.structs import replace as changed
 
 from harness import registry
 from harness.claims import file as claims
@@ -24,7 +27,7 @@ from harness.claims.rounds import Listener
 from harness.deploy.jobs import Job, SideBySide
 from harness.deploy.launch import carry_out, require_servers
 from harness.driving.backend import Backend, Planted, mutants_of, planted_of
-from harness.driving.plan import Episode, Plan
+from harness.driving.plan import Episode, FaultSpec, Plan
 from harness.driving.run import Progress, planted_bugs
 from harness.driving.workload import Workload
 from harness.errors import Infrastructure, UsageError
@@ -35,6 +38,8 @@ from harness.record import store
 
 QUIET_S = 4.0
 RATE = 60.0
+AT_ONCE = 2
+"""So many workloads share the rate of one run of a mutant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +61,12 @@ def plans(asked: Asked) -> list[Plan]:
     for mutant in asked.mutants:
         if mutant not in known:
             raise UsageError(f"unknown mutant {mutant!r}, {registry.nearest(mutant, known)}")
+    spread = {} if asked.mutants else _spread(chosen)
     made = [
         plan
         for backend in chosen
         for mutant in (None, *_wanted(backend, workloads, asked))
+        if mutant is None or backend.name in spread.get(mutant, (backend.name,))
         for plan in _plans(backend, mutant, workloads, asked)
     ]
     for mutant in asked.mutants:
@@ -68,17 +75,29 @@ def plans(asked: Asked) -> list[Plan]:
     return made
 
 
+def _spread(chosen: Sequence[Backend]) -> dict[str, tuple[str, ...]]:
+    """Give each mutant that is the same everywhere two backends: the first that has it, and one of the others in turn."""
+    found: dict[str, tuple[str, ...]] = {}
+    for mutant in dict.fromkeys(name for backend in chosen for name in mutants_of(backend)):
+        homes = [backend.name for backend in chosen if mutant in mutants_of(backend)]
+        alike = [backend.name for backend in chosen if mutant in mutants_of(backend) and planted_of(backend, mutant).everywhere]
+        if len(alike) > 2:
+            own = tuple(name for name in homes if name not in alike)
+            found[mutant] = (*own, alike[0], alike[1 + len(found) % (len(alike) - 1)])
+    return found
+
+
 def _wanted(backend: Backend, workloads: Sequence[Workload], asked: Asked) -> list[str]:
     return [name for name in planted_bugs(backend, workloads) if not asked.mutants or name in asked.mutants]
 
 
 def _plans(backend: Backend, mutant: str | None, workloads: Sequence[Workload], asked: Asked) -> Iterator[Plan]:
     driven = shown_by(mutant, backend, workloads)
-    if not driven:
-        return
-    for plan in _settings(backend, mutant, driven, asked.trials):
-        options = {name: plan.options[name] for name in plan.workloads if name in plan.options}
-        yield from (replace(plan, options=options, seed=asked.seed + n) for n in range(asked.seeds))
+    size = AT_ONCE if mutant is not None else len(driven)
+    for first in range(0, len(driven), size or 1):
+        for plan in _settings(backend, mutant, driven[first : first + size], asked.trials):
+            options = {name: plan.options[name] for name in plan.workloads if name in plan.options}
+            yield from (replace(plan, options=options, seed=asked.seed + n) for n in range(asked.seeds))
 
 
 def _settings(backend: Backend, mutant: str | None, driven: tuple[str, ...], trials: int) -> Iterator[Plan]:
@@ -89,26 +108,34 @@ def _settings(backend: Backend, mutant: str | None, driven: tuple[str, ...], tri
         yield Plan(backend.name, next(iter(backend.variants)), driven, quiet, 0, mutant=mutant, rate=RATE)
     if needs or mutant is None:
         for plan in borne(backend, needs):
-            beside = driven if set(plan.workloads) <= set(driven) or needs else plan.workloads  # else it is about others than clients
-            yield replace(plan, workloads=beside, mutant=mutant, episodes=plan.episodes * trials)
+            alone = any(registry.load("workloads", name).attend is not None for name in plan.workloads)  # it is about others than clients
+            if not (alone and needs):
+                yield replace(plan, workloads=plan.workloads if alone else driven, mutant=mutant, episodes=plan.episodes * trials)
 
 
 def borne(backend: Backend, needs: frozenset[str]) -> Iterator[Plan]:
     """Give a plan of one trial for each fault under which the documented table says that all holds, of those that do what is needed."""
-    shipped = claims.shipped()
+    shipped, seen = _shipped(), set[tuple[tuple[FaultSpec, ...], tuple[str, ...]]]()
     for experiment in shipped.experiments.values():
         if experiment.deployment != backend.name or not experiment.faults or not _holds(experiment, shipped):
             continue
         plan = plan_of(experiment, Settings("quick", 0, Path(), trials=len(experiment.faults)))
         for episode in plan.episodes:
             faults = [registry.load("faults", spec.name) for spec in episode.faults]
-            if needs <= frozenset().union(*(fault.effects | fault.needs for fault in faults)):
+            met = (episode.faults, plan.workloads)
+            if needs <= frozenset().union(*(fault.effects | fault.needs for fault in faults)) and met not in seen:
+                seen.add(met)
                 yield replace(plan, episodes=(episode,))
+
+
+@cache
+def _shipped() -> Claims:
+    return claims.shipped()
 
 
 def _holds(experiment: Experiment, shipped: Claims) -> bool:
     serves = [claim for claim in shipped.claims if experiment.name in claim.experiments]
-    return bool(serves) and all(claim.expect == (Word.HOLDS,) for claim in serves)
+    return bool(serves) and all(claim.expect == (Word.HOLDS,) and claim.bound is None for claim in serves)
 
 
 def _elsewhere(mutant: str, workloads: Sequence[Workload]) -> str:
@@ -127,22 +154,22 @@ def shown_by(mutant: str | None, backend: Backend, workloads: Sequence[Workload]
     if mutant is not None and mutant not in mutants_of(backend):
         return tuple(workload.name for workload in able if mutant in workload.mutants)
     wrong = planted_of(backend, mutant) if mutant is not None else Planted(backend.functions)
-    ordinary = [workload.name for workload in able if workload.attend is None and workload.driven_at_most & wrong.functions]
-    controlled = _controlled(mutant) & {workload.name for workload in able}
-    return tuple(sorted(controlled - set(ordinary))) or tuple(ordinary)
+    ordinary = [workload for workload in able if workload.attend is None]
+    attended = {workload.name for workload in able} - {workload.name for workload in ordinary}
+    return tuple(sorted(_controlled(mutant) & attended)) or tuple(each.name for each in ordinary if each.driven_at_most & wrong.functions)
 
 
 def _controlled(mutant: str | None) -> set[str]:
     """Give the workloads by which the documented table shows that a check condemns a mutant."""
-    experiments = claims.shipped().experiments.values()
+    experiments = _shipped().experiments.values()
     uses = [(each, control.check) for each in experiments for control in each.controls if control.mutant == mutant]
     return {name for experiment, check in uses for name in experiment.workloads if name in workloads_of(check)} if mutant else set()
 
 
 def carry_out_all(every: Sequence[Plan], out: Path, at_once: int, listener: Listener) -> list[Detection]:
-    """Run the plans, each in a directory of its own below `out` and so many at once; raises Infrastructure where one was broken.
+    """Run the plans, each in a directory of its own below `out` and so many at once.
 
-    Gives one detection for each mutant and fault, over the seeds.
+    Gives one detection for each mutant and fault, over its runs.
     """
     for plan in every:
         check(plan)
@@ -156,26 +183,32 @@ def carry_out_all(every: Sequence[Plan], out: Path, at_once: int, listener: List
     with SideBySide(min(at_once, len(every)) or 1, begin) as lanes:
         jobs = [Job(_name(plan), partial(measure, plan, out / _name(plan))) for plan in every]
         found = {job.name: detected for job, detected in lanes.carry_out(jobs)}
-    alike: dict[tuple[str, str | None, str | None], list[Detection]] = {}
-    for name in names:
-        each = found[name]
-        alike.setdefault((each.backend, each.mutant, each.fault), []).append(each)
-    return [together(each) for each in alike.values()]
+    alike: dict[tuple[str, str | None, str | None], dict[int, list[Detection]]] = {}
+    for plan in every:
+        each = found[_name(plan)]
+        alike.setdefault((each.backend, each.mutant, each.fault), {}).setdefault(plan.seed, []).append(each)
+    return [of_runs(list(of_seed.values())) for of_seed in alike.values()]
 
 
 def _name(plan: Plan) -> str:
     under = "".join(f"-{spec}" for spec in plan.episodes[0].faults)
-    return f"{plan.backend}-{plan.mutant or 'reference'}{under}-{plan.seed}".replace(":", "-")
+    driven = f"-{'-'.join(plan.workloads)}" if len(plan.workloads) <= AT_ONCE else ""
+    return f"{plan.backend}-{plan.mutant or 'reference'}{driven}{under}-{plan.seed}".replace(":", "-")
 
 
 def measure(plan: Plan, directory: Path, progress: Progress) -> Detection:
-    """Run a plan into a directory and say what the checks made of it; raises Infrastructure where it was broken."""
-    directory.mkdir(parents=True)
-    record = carry_out(plan, directory, progress, repeat(plan))
-    progress.step("judging")
-    if record.broken is not None:
-        raise Infrastructure(record.broken)
-    return detection(plan, judge_trials(load_if_there(directory / store.HISTORY)))
+    """Run a plan into a directory and say what the checks made of it; what the machine broke is run once more, and then said."""
+    for attempt in (directory, directory.with_name(f"{directory.name}-again")):
+        attempt.mkdir(parents=True)
+        try:
+            record = carry_out(plan, attempt, progress, repeat(plan))
+            broken = record.broken
+        except Infrastructure as error:
+            broken = str(error)
+        if broken is None:
+            progress.step("judging")
+            return detection(plan, judge_trials(load_if_there(attempt / store.HISTORY)))
+    return changed(detection(plan, ()), broken=broken)
 
 
 def detection(plan: Plan, trials: Sequence[TrialEvidence]) -> Detection:
@@ -214,24 +247,31 @@ def _after_s(trial: TrialEvidence, anomaly: Anomaly) -> float:
     return max(0.0, (anomaly.at - (steady.moment.time if steady is not None else 0)) / 1e9)
 
 
-def together(alike: Sequence[Detection]) -> Detection:
-    """Give what several seeds of one mutant and fault came to."""
-    first = alike[0]
-    waits = [each.first_s for each in alike if each.first_s is not None]
-    return Detection(
-        backend=first.backend,
-        mutant=first.mutant,
-        fault=first.fault,
-        seeds=sum(each.seeds for each in alike),
-        found=sum(each.found for each in alike),
-        trials=sum(each.trials for each in alike),
-        detected=sum(each.detected for each in alike),
-        checks=tuple(sorted({check for each in alike for check in each.checks})),
+def _of_a_seed(runs: Sequence[Detection]) -> Detection:
+    """Give what the runs of one seed came to, each with workloads of its own: as many trials as the best of them, which found it first."""
+    best = max(runs, key=lambda run: (run.detected, -(run.first_s or 0.0)))
+    checks = tuple(sorted({check for run in runs for check in run.checks}))
+    broken = next((run.broken for run in runs if run.broken is not None), None) if not best.detected else None
+    return changed(best, checks=checks, by={name: share for run in runs for name, share in run.by.items()}, broken=broken)
+
+
+def of_runs(runs: Sequence[Sequence[Detection]]) -> Detection:
+    """Give what the runs of one mutant and fault came to, those of each seed together."""
+    seeds = [_of_a_seed(each) for each in runs]
+    waits = [each.first_s for each in seeds if each.first_s is not None]
+    return changed(
+        seeds[0],
+        seeds=len(seeds),
+        found=sum(each.found for each in seeds),
+        trials=sum(each.trials for each in seeds),
+        detected=sum(each.detected for each in seeds),
+        checks=tuple(sorted({check for each in seeds for check in each.checks})),
         first_s=median_high(waits) if waits else None,
-        by={name: _sum([each.by[name] for each in alike]) for name in first.by},
+        broken=next((each.broken for each in seeds if each.broken is not None), None),
+        by={name: _sum([each.by[name] for each in seeds]) for name in seeds[0].by},
     )
 
 
-def _sum(shown: Sequence[Share]) -> Share:
-    waits = [each.first_s for each in shown if each.first_s is not None]
-    return Share(detected=sum(each.detected for each in shown), first_s=median_high(waits) if waits else None)
+def _sum(shares: Sequence[Share]) -> Share:
+    waits = [each.first_s for each in shares if each.first_s is not None]
+    return Share(detected=sum(each.detected for each in shares), first_s=median_high(waits) if waits else None)

@@ -256,6 +256,12 @@ def zero_overwrites(world: World) -> bool:
     return isinstance(session.compare_and_swap(k, 0, "b", None), Swapped)
 
 
+def swaps_another_version(world: World) -> bool:
+    session, k = world.session(), key()
+    session.set(k, "a", None)
+    return isinstance(session.compare_and_swap(k, 7, "b", None), Swapped)
+
+
 def refusal_writes(world: World) -> bool:
     session, k = world.session(), key()
     session.check_and_set(k, "first", None)
@@ -540,6 +546,7 @@ SYMPTOMS: Mapping[str, Symptom] = {
     "cas-retried": conflict_with_ones_own_value,
     "check-and-set-retried": nobody_wins,
     "versions-skip": of(versions_are, 4),
+    "cas-unchecked": swaps_another_version,
     "versions-restart": of(versions_are, 1),
     "cas-zero-overwrites": zero_overwrites,
     "refusal-writes": refusal_writes,
@@ -565,6 +572,7 @@ SYMPTOMS: Mapping[str, Symptom] = {
     "refusal-renews": of(lives_on, refused, SHORT_MS),
     "set-in-two-steps": a_set_is_taken_along,
     "get-expired": of(after_expiry, lambda session, k: session.get(k) == "7"),
+    "set-expired": of(after_expiry, lambda session, k: session.set(k, "8", None) or session.get_versioned(k) == ("8", 2)),
     "cas-expired": of(after_expiry, lambda session, k: session.compare_and_swap(k, 1, "8", None) == Swapped(2)),
     "increment-expired": of(after_expiry, lambda session, k: session.increment(k, 1, None) == 8),
     "delete-expired": of(after_expiry, lambda session, k: session.delete(k)),

@@ -137,14 +137,14 @@ def test_there_are_at_least_forty_bugs() -> None:
 
 def test_a_bound_that_is_ignored_lets_a_client_with_a_fast_clock_take_a_held_lock(dynamodb_server: Any) -> None:
     def granted(mutant: str | None, name: str, ahead_ms: int) -> bool:
-        clock = ClientClock(100, lambda: time.time_ns() // 1_000_000 + ahead_ms)
+        clock = ClientClock(100_000, lambda: time.time_ns() // 1_000_000 + ahead_ms)
         with closing(DynamoSession(dynamodb_server.target, DEADLINE_S, clock=clock, mutant=mutant)) as session:
             return session.try_acquire(name, 600_000) is not None
 
     def taken(mutant: str | None) -> bool:
         name = uuid.uuid4().hex
         assert granted(mutant, name, 0)
-        return granted(mutant, name, 600_050)
+        return granted(mutant, name, 650_000)
 
     assert taken("clock-bound-ignored")
     assert not taken(None)

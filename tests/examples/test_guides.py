@@ -132,7 +132,10 @@ def test_the_fault_bites_and_heals(holdwater: Holdwater) -> None:
 
 def test_the_workload_is_judged_by_its_own_check_and_drawn_by_its_own_picture(holdwater: Holdwater) -> None:
     code, results = holdwater.results("run", "timers", "--backend", "memory", "--seed", "7", "--out", "reference")
-    assert (code, {name: check["status"] for name, check in results["trials"][0]["checks"].items()}) == (0, {"index": "valid", "punctual": "valid"})
+    assert (code, {name: check["status"] for name, check in results["trials"][0]["checks"].items()}) == (
+        0,
+        {"index": "valid", "punctual": "valid"},
+    )
     assert (holdwater.latest("reference") / "timers.png").read_bytes().startswith(b"\x89PNG")
 
 

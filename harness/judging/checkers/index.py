@@ -17,7 +17,8 @@ at any time that no answered operation had certainly replaced, so that it misses
 asked: that a list is one snapshot of all members (SPEC of scans).
 
 A trial finds what earlier ones left in the index: of members that no operation names, only those of the trial's own prefix (`t3-`)
-are judged, and all where the history has no trials. A member that another index of the history names is judged there.
+are judged, and all where the history has no trials. A server has one index of timeouts and one of chains: a member that the history names
+in another of the same functions is judged there.
 
 Unknown: a member that is not decided within the budget, or nothing was entered, or nothing listed.
 """
@@ -31,8 +32,8 @@ from dataclasses import dataclass, field
 import msgspec
 
 from harness.judging.check import Check, Kind, Terms
-from harness.judging.checkers.projection import Seen, decide
-from harness.judging.checkers.views import named, own_names, summed, who
+from harness.judging.checkers.projection import Seen, Untimed, decide
+from harness.judging.checkers.views import counted, legible, named, own_names, summed, who
 from harness.judging.models.index import ACTS, INDEX, Entry
 from harness.judging.verdict import Anomaly, Status, Verdict
 from harness.record.fields import integer, malformed, text
@@ -69,7 +70,9 @@ def index(history: History, terms: Terms) -> Verdict:
     entered = sum(is_enter(operation) for each in indexes for of_it in each.members.values() for operation in of_it)
     numbers = {"indexes": len(indexes), "members": members, "lists": lists, "entered": entered}
     nothing = None if entered and lists else f"saw nothing: {entered} entries, {lists} lists"
-    return summed(anomalies, list(seen.values()), numbers, f"{members} members in {lists} lists", nothing)
+    return summed(
+        anomalies, list(seen.values()), numbers, f"{counted(lists, 'list', 'lists')} of {counted(members, 'member', 'members')}", nothing
+    )
 
 
 def indexes_of(history: History) -> list[Index]:
@@ -133,7 +136,7 @@ def _members(one: Index) -> Iterator[Seen]:
             for listing, keys in zip(one.lists, has, strict=True)
             if end_of(listing) > first or name in keys
         ]  # before the first operation on it there is nothing that a list could miss
-        yield Seen(name, Entry(), operations, looks)
+        yield Seen(name, Untimed(Entry()), operations, looks)
 
 
 def _of_members(one: Index, seen: Mapping[tuple[Name, str], Seen]) -> Iterator[Anomaly]:
@@ -149,7 +152,7 @@ def _of_members(one: Index, seen: Mapping[tuple[Name, str], Seen]) -> Iterator[A
             kind, what = "index-early", f"is listed although its time is {_times(possible)}"
         else:
             kind, what = "index-invented", "is listed although it cannot be there"
-        said = f"{name} {what}: {who(look)} listed up to {now_ms}{_since(found.culprit.because)}"
+        said = f"{legible(name)} {what}: {who(look)} listed up to {now_ms}{_since(found.culprit.because)}"
         yield _anomaly(kind, one, look, said, found.culprit.because)
 
 
@@ -157,33 +160,38 @@ def _times(possible: Sequence[int]) -> str:
     return " or ".join(str(each) for each in possible[-3:])
 
 
-def _since(because: Iterable[Operation]) -> str:
-    told = [_act(each) for each in because if ACTS[each.f][1] != "list"][-2:]
+def _since(because: Sequence[Operation]) -> str:
+    told = [_act(each) for each in because[-2:]]
     return f"; {', and '.join(told)}" if told else ""
 
 
 def _act(operation: Operation) -> str:
-    did = f"entered it at {time_of(operation)}" if is_enter(operation) else "took it out"
-    return f"{who(operation)} {did}"
+    match ACTS[operation.f][1]:
+        case "enter":
+            return f"{who(operation)} entered it at {time_of(operation)}"
+        case "leave":
+            return f"{who(operation)} took it out"
+    there = "with" if operation.result["listed"] else "without"
+    return f"{who(operation)} listed up to {operation.argument['now_ms']}, {there} it"
 
 
 # Lists
 
 
 def _of_lists(one: Index, history: History, indexes: Sequence[Index]) -> Iterator[Anomaly]:
-    elsewhere = {name for each in indexes if each is not one for name in each.members}
+    elsewhere = {name for each in indexes if each.name[1] == one.name[1] for name in each.members}
     ours, told = own_names(history), set[str]()
     for listing in one.lists:
         names = keys_of(listing)
         count = Counted(names)
         if twice := [name for name, times in count.items() if times > 1]:
-            said = f"{twice[0]} is listed {count[twice[0]]} times by {who(listing)}"
+            said = f"{legible(twice[0])} is listed {count[twice[0]]} times by {who(listing)}"
             yield _anomaly("index-repeated", one, listing, said, one.members.get(twice[0], [])[-1:])
         yield from _disorder(one, listing, names)
         for name in count:
-            if name not in one.members and name not in elsewhere and name not in told and ours(name):
+            if name not in elsewhere and name not in told and ours(name):
                 told.add(name)
-                yield _anomaly("index-invented", one, listing, f"{name} is listed by {who(listing)}, and nobody entered it")
+                yield _anomaly("index-invented", one, listing, f"{legible(name)} is listed by {who(listing)}, and nobody entered it")
 
 
 def _disorder(one: Index, listing: Operation, names: Iterable[str]) -> Iterator[Anomaly]:
@@ -195,7 +203,7 @@ def _disorder(one: Index, listing: Operation, names: Iterable[str]) -> Iterator[
             continue  # not ours to place, or an anomaly of its own
         fits = next((each for each in possible if each >= least), None)
         if fits is None:
-            said = f"{who(listing)} listed {latest}, due at {least} or later, before {name}, due at {_times(possible)}"
+            said = f"{who(listing)} listed {legible(latest)}, due at {least} or later, before {legible(name)}, due at {_times(possible)}"
             entered = [each for member in (latest, name) for each in one.members[member] if is_enter(each)]
             yield _anomaly("index-disorder", one, listing, said, [each for each in entered if each.index < end_of(listing)])
             return

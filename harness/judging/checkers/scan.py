@@ -5,19 +5,21 @@ this answer, not found = a get that found it missing. The key's own operations a
 are judged by their own check. A scan finds keys by their names in full (`harness.record.keys`). Classes:
 
 - *scan-lost*: the look that fits no order is a scan without the key.
-- *scan-wrong-value*: a scan has the key with a value that it had at no instant of the call.
-- *scan-invented*: a scan has a key that was missing: never written, or removed; or one that it did not ask for (a prefix is literal).
+- *scan-wrong-value*: a scan has the key with a value that it had at no instant of the call; it cannot have been missing either.
+- *scan-invented*: a scan has a key that may be missing, never written or removed, with a value that it had at no instant of the call;
+  or a key that it did not ask for (a prefix is literal).
 - *scan-repeated*: a scan has a key twice.
 
 A class has at most one anomaly a key, of the first such scan; repeated one a scan.
 
-*Exact* key by key: invalid and valid are each sound and complete. Not asked: that a scan is one snapshot of all keys, or an order.
+*Exact* key by key, with its versions and its TTLs: invalid and valid are each sound and complete. Not asked: that a scan is one
+snapshot of all keys, or an order.
 
 A trial finds what earlier ones left on the server: of keys that no operation names, only those of the trial's own prefix (`t3-`) are
 judged, and all where the history has no trials.
 
-Unknown: a key that is not decided within the budget, whose functions no model knows together, or that contradicts itself without any scan;
-and nothing was scanned, or no key that a scan asks for was written.
+Unknown: a key that is not decided within the budget, or that contradicts itself without any scan; with a TTL, where the clock was not
+sane; and where nothing was scanned, or no key that a scan asks for was used.
 """
 
 from __future__ import annotations
@@ -30,24 +32,26 @@ from typing import Any
 
 import msgspec
 
-from harness.judging.check import Check, Kind, Terms
-from harness.judging.checkers.projection import Seen, decide
+from harness.judging.check import Budget, Check, Kind, Terms
+from harness.judging.checkers.instants import Clock, clock_of
+from harness.judging.checkers.projection import Seen, Timed, Untimed, decide
 from harness.judging.checkers.sentence import phrase
-from harness.judging.checkers.views import own_names, summed, who
-from harness.judging.model import Model
-from harness.judging.models import Object
+from harness.judging.checkers.views import counted, legible, own_names, summed, who
 from harness.judging.models.counter import Counter
+from harness.judging.models.key import FUNCTIONS as STATE
+from harness.judging.models.key import has_ttl
 from harness.judging.models.scan import FUNCTIONS, OF_A_KIND, SCAN
 from harness.judging.models.versioned_register import VersionedRegister
 from harness.judging.verdict import Anomaly, Status, Verdict
+from harness.record.clock import clock_sane
 from harness.record.fields import malformed, text
 from harness.record.history import History, Operation
 from harness.record.keys import in_full, in_short, kind_of
 
-STATE = VersionedRegister.functions | Counter.functions
-"""The functions of the keys that scans find."""
 FOREIGN = frozenset({"read", "write", "cas"})
 """Functions of foreign keys: no scan of ours finds them, and what one of a stranger's would is not known."""
+TRIAL_S = 1.0
+"""How long is searched to say in which way a scan is wrong."""
 PARTS = ("namespace", "tenant", "kind", "prefix")
 
 
@@ -72,21 +76,21 @@ class Scan:
     @property
     def end_index(self) -> int:
         """Give the event at which it ended."""
-        assert self.operation.end_index is not None
-        return self.operation.end_index
+        return _end(self.operation)
 
 
 def scan(history: History, terms: Terms) -> Verdict:
     """Judge every scan of a history, with the operations on the keys that they ask for; numbers: scans, keys, items, found."""
     scans, keys = scans_of(history), keys_of(history)
     asked = {name: operations for name, operations in keys.items() if any(each.asks_for(name) for each in scans)}
-    seen = [_seen(name, operations, scans) for name, operations in asked.items()]
+    clock = clock_of(history) if clock_sane(history) else None
+    seen = [_seen(name, operations, scans, clock) for name, operations in asked.items()]
     decide(seen, terms.budget)
     anomalies = [*_of_scans(scans, keys, history), *(anomaly for each in seen for anomaly in _of_key(each, scans))]
     items = sum(len(each.items) for each in scans)
     numbers = {"scans": len(scans), "keys": len(asked), "items": items, "most": max((len(each.items) for each in scans), default=0)}
     nothing = None if scans and asked else f"saw nothing: {len(scans)} scans, {len(asked)} keys of theirs"
-    return summed(anomalies, seen, numbers, f"{len(asked)} keys in {len(scans)} scans", nothing)
+    return summed(anomalies, seen, numbers, f"{counted(len(scans), 'scan', 'scans')} of {counted(len(asked), 'key', 'keys')}", nothing)
 
 
 def scans_of(history: History) -> list[Scan]:
@@ -127,21 +131,20 @@ def _asked(operation: Operation, name: str) -> str:
 # Keys
 
 
-def _seen(name: str, operations: Sequence[Operation], scans: Iterable[Scan]) -> Seen:
-    model = _model(operations)
-    if model is None:
-        used = ", ".join(sorted({each.f for each in operations}))
-        return Seen(name, VersionedRegister(), operations, (), reason=f"no model knows {used} together")
+def _seen(name: str, operations: Sequence[Operation], scans: Iterable[Scan], clock: Clock | None) -> Seen:
     first = min(each.index for each in operations)
     looks = [_look(each, name) for each in scans if each.asks_for(name) and (each.end_index > first or name in each.values)]
-    return Seen(name, model, operations, looks)
-
-
-def _model(operations: Iterable[Operation]) -> Model | None:
     used = {each.f for each in operations}
-    if any(isinstance(each.argument, Mapping) and each.argument.get("ttl_ms") is not None for each in operations):
-        return None
-    return next((model for model in (VersionedRegister(), Counter()) if used <= model.functions), None)
+    model = next((model for model in (VersionedRegister(), Counter()) if used <= model.functions), None)
+    if used & FOREIGN:
+        return Seen(
+            name, Untimed(VersionedRegister()), operations, (), reason=f"{', '.join(sorted(used & FOREIGN))} are of no key that scans find"
+        )
+    if model is not None and not any(has_ttl(each.argument) for each in operations):
+        return Seen(name, Untimed(model), operations, looks)
+    if clock is None:
+        return Seen(name, Untimed(VersionedRegister()), operations, (), reason="it has a TTL, and the clock was not sane")
+    return Seen(name, Timed(clock), operations, looks)
 
 
 def _look(scan: Scan, name: str) -> Operation:
@@ -155,32 +158,27 @@ def _of_key(seen: Seen, scans: Iterable[Scan]) -> Iterator[Anomaly]:
     value = look.result["value"]
     if value is None:
         kind, what = "scan-lost", "is not found although it must be there"
-    elif _may_live(seen, look):
-        kind, what = "scan-wrong-value", f"is found with {value!r:.80}, which it cannot have by then"
+    elif _may_be_missing(seen, look):
+        kind, what = "scan-invented", f"is found with {value!r:.80} although it must be missing, or have another value"
     else:
-        kind, what = "scan-invented", f"is found with {value!r:.80} although it must be missing"
-    original = next(each.operation for each in scans if each.operation.index == look.index)
-    yield _anomaly(kind, name, original, what, seen.culprit.because)
+        kind, what = "scan-wrong-value", f"is found with {value!r:.80} although it must have another value"
+    scanned = {each.operation.index: each.operation for each in scans}
+    said = f"{what}: {_scanned(scanned[look.index])}{_since(seen.culprit.because, scanned)}"
+    yield _anomaly(kind, name, scanned[look.index], said, seen.culprit.because)
 
 
-def _may_live(seen: Seen, look: Operation) -> bool:
-    """Say whether the key may live at some instant of a scan: somebody can have written it, and no removal certainly followed."""
-    assert look.end_index is not None
-    removed = max((each.index for each in seen.own if _removes(each) and _before(each, look)), default=-1)
-    writers = (each for each in seen.own if not _only_looks(seen.model, each))
-    return any(each.index < look.end_index and not (each.end_index is not None and each.end_index < removed) for each in writers)
-
-
-def _only_looks(model: Model, operation: Operation) -> bool:
-    return operation.f == "delete" or (isinstance(model, Object) and model.observes(operation))
+def _may_be_missing(seen: Seen, look: Operation) -> bool:
+    absent = msgspec.structs.replace(look, result={"value": None})
+    return seen.rules.search([*seen.until(look), absent]).run(TRIAL_S, Budget()) is Status.VALID
 
 
 def _removes(operation: Operation) -> bool:
     return operation.f == "delete" and operation.status == "ok"
 
 
-def _before(operation: Operation, look: Operation) -> bool:
-    return operation.end_index is not None and operation.end_index < look.index
+def _end(operation: Operation) -> int:
+    assert operation.end_index is not None
+    return operation.end_index
 
 
 # Scans
@@ -191,32 +189,39 @@ def _of_scans(scans: Iterable[Scan], keys: Mapping[str, Sequence[Operation]], hi
     for each in scans:
         count = Counted(name for name, _ in each.items)
         if twice := [name for name, times in count.items() if times > 1]:
-            yield _anomaly("scan-repeated", in_short(twice[0]), each.operation, f"is found {count[twice[0]]} times", ())
+            said = f"is found {count[twice[0]]} times: {_scanned(each.operation)}"
+            yield _anomaly("scan-repeated", in_short(twice[0]), each.operation, said)
         for name in (name for name in count if name not in told):
             wrong = "which was not asked for" if not each.asks_for(name) else "and nobody wrote it" if name not in keys else None
             if wrong is not None and (name in keys or ours(in_short(name))):
                 told.add(name)
-                yield _anomaly("scan-invented", in_short(name), each.operation, f"is found, {wrong}", ())
+                said = f"is found, {wrong}: {_scanned(each.operation)}"
+                yield _anomaly("scan-invented", in_short(name), each.operation, said)
 
 
-def _anomaly(kind: str, name: str, scanned: Operation, said: str, because: Sequence[Operation]) -> Anomaly:
+def _anomaly(kind: str, name: str, scanned: Operation, said: str, because: Sequence[Operation] = ()) -> Anomaly:
     shown = tuple(sorted({each.index for each in because} | {scanned.index}))
     live = min((each.end for each in because if each.end is not None), default=None)
     assert scanned.end is not None
-    message = f"{name} {said}: {who(scanned)} scanned {_place(scanned)}{_since(because)}"
-    return Anomaly(kind, name, shown, scanned.end, message, live=live)
+    return Anomaly(kind, name, shown, scanned.end, f"{legible(name)} {said}", live=live)
 
 
-def _place(scanned: Operation) -> str:
-    asked = scanned.argument
-    if scanned.f == OF_A_KIND:
-        return f"kind {asked['kind']!r}"
-    return repr(":".join(asked[name] for name in PARTS))
+def _scanned(operation: Operation) -> str:
+    asked = operation.argument
+    of = f"the kind {asked['kind']!r}" if operation.f == OF_A_KIND else repr(":".join(asked[name] for name in PARTS))
+    return f"{who(operation)} scanned {of}"
 
 
-def _since(because: Iterable[Operation]) -> str:
-    told = [phrase(each) for each in because if each.f not in FUNCTIONS][-2:]
+def _since(because: Sequence[Operation], scanned: Mapping[int, Operation]) -> str:
+    told = [_act(each, scanned.get(each.index)) for each in because[-2:]]
     return f"; given {' and '.join(told)}" if told else ""
+
+
+def _act(operation: Operation, scanned: Operation | None) -> str:
+    if scanned is None:
+        return phrase(operation)
+    value = operation.result["value"]
+    return f"{_scanned(scanned)}, {'without it' if value is None else f'and found it with {value!r:.80}'}"
 
 
 # How much was exercised

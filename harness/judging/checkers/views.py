@@ -31,16 +31,26 @@ def named(key: str | None) -> str:
     return "the object" if key is None else key
 
 
+def counted(n: int, one: str, many: str) -> str:
+    """Say a number of things."""
+    return f"{n:,} {one if n == 1 else many}"
+
+
+def legible(name: str) -> str:
+    """Give a name as it is, or quoted where it has signs that nobody sees."""
+    return name if name.isprintable() else repr(name)
+
+
 def summed(anomalies: Sequence[Anomaly], seen: Sequence[Seen], numbers: Mapping[str, int], what: str, nothing: str | None) -> Verdict:
     """Give the verdict; `what` was judged, and `nothing` says that it was too little to be one."""
     found: dict[str, Verdict] = {}
     if anomalies:
-        found["wrong"] = invalid(f"{kinds_of(anomalies)}, of {what}; {first_of(anomalies)}", anomalies, **numbers)
+        found["wrong"] = invalid(f"{kinds_of(anomalies)}, in {what}; {first_of(anomalies)}", anomalies, **numbers)
     if undecided := [each for each in seen if each.reason is not None]:
         first = undecided[0]
-        found["undecided"] = unknown(f"{len(undecided)} of {what} are undecided, the first is {first.name}: {first.reason}", **numbers)
+        found["undecided"] = unknown(f"{what}: {len(undecided)} undecided, the first {legible(first.name)}: {first.reason}", **numbers)
     if not found:
-        return unknown(nothing, **numbers) if nothing is not None else valid(f"all of {what} as they must be", **numbers)
+        return unknown(nothing, **numbers) if nothing is not None else valid(f"{what} as they must be", **numbers)
     if len(found) == 1:
         return next(iter(found.values()))
     whole = combine(found)

@@ -174,8 +174,9 @@ def _acted(f: str, argument: Any, answer: Any, state: tuple[str, int]) -> tuple[
         case "get":
             return state if answer is None or answer["value"] == (value if version else None) else None
         case "increment":
-            number = int(value) if version else 0
-            return (str(number + 1), version + 1) if answer is None or answer["value"] == number + 1 else None
+            number = None if version and not value.isdigit() else int(value or "0") + 1
+            after = state if number is None else (str(number), version + 1)
+            return after if answer is None or answer["value"] == number else None
     raise AssertionError(f)
 
 
@@ -324,14 +325,15 @@ def _spoilt_keys(random: Random, value: Any) -> Any:
 def of_scans(random: Random, *, lies: bool) -> History:
     """Give a history of keys that are scanned."""
     names = [":".join((*STEM, id_)) for id_ in ("a1", "a*2")]
-    functions = ("increment", "get") if random.random() < 0.2 else ("set", "check_and_set", "delete", "get")
+    plain, counted = ("set", "check_and_set", "delete", "get"), ("increment", "get")
+    functions = random.choice((plain, plain, counted, (*plain, "increment")))
 
     def draw(random: Random) -> tuple[str, str, Any]:
         if random.random() < 0.4:
             place = dict(zip(("namespace", "tenant", "kind"), STEM, strict=True))
             return "t1-scans", "scan_keys", {**place, "prefix": random.choice(("", "a", "a*"))}
         f = random.choice(functions)
-        values = {"value": random.choice("xyz"), "ttl_ms": None}
+        values = {"value": random.choice("xy1"), "ttl_ms": None}
         return random.choice(names), f, {"delta": 1, "ttl_ms": None} if f == "increment" else values if f.endswith("set") else {}
 
     def effect(state: dict[str, Any], key: str, f: str, argument: Any) -> Any:
@@ -348,9 +350,10 @@ def of_scans(random: Random, *, lies: bool) -> History:
                 state.pop(key, None)
                 return {"deleted": version > 0}
             case "increment":
-                number = int(value or "0") + 1
-                state[key] = str(number), version + 1
-                return {"value": number}
+                if version and not value.isdigit():
+                    return {"value": None}
+                state[key] = str(int(value or "0") + 1), version + 1
+                return {"value": int(state[key][0])}
         return {"value": value if version else None}
 
     def answer(f: str, argument: Any, seen: dict[str, Any]) -> Any:

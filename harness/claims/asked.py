@@ -18,6 +18,7 @@ from harness.claims.claim import Claim, Claims, Experiment, Trials
 from harness.claims.mistakes import PROFILES
 from harness.claims.results import FORMAT, Plain, Seconds
 from harness.deploy.launch import Moment
+from harness.driving import schedule
 from harness.driving.plan import Episode, FaultSpec, Plan
 from harness.errors import UsageError
 from harness.record import store
@@ -36,7 +37,7 @@ class Settings:
     """What the user chose. `trials` None = as the claims file says for the profile; `command` repeats it.
 
     `asked`: these claims were asked for, so that one whose servers this machine lacks is not as expected.
-    `strict`: what contradicts its document is exit 1 though it was expected.
+    `strict`: what contradicts its document is exit 1 though it was expected. `jobs`: so many experiments at once.
     """
 
     profile: str
@@ -47,6 +48,7 @@ class Settings:
     asked: bool = False
     strict: bool = False
     command: str = ""
+    jobs: int = 1
 
 
 class Lack(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +62,8 @@ class Lack(msgspec.Struct, frozen=True, kw_only=True):
 class VerifyRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="verify"):
     """run.json of a verify: what was asked for, the ids of the claims that were chosen, and what could not be run, by experiment.
 
-    `seconds` and `finished` None: it was killed, or is not yet done.
+    `repeated`: experiments that were run again alone, and what was in doubt at first. `seconds` and `finished` None: it was
+    killed, or is not yet done.
     """
 
     holdwater: Literal[1]
@@ -76,6 +79,8 @@ class VerifyRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", 
     chosen: tuple[str, ...]
     environment: dict[str, Plain]
     absent: dict[str, Lack] = {}
+    jobs: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+    repeated: dict[str, str] = {}
     seconds: Seconds | None = None
     finished: Moment | None = None
 
@@ -85,7 +90,7 @@ class VerifyRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", 
 
     def settings(self, directory: Path) -> Settings:
         """Give what the user chose, with the directory where it is now."""
-        return Settings(self.profile, self.seed, directory, self.on, self.trials, self.asked, self.strict, self.command)
+        return Settings(self.profile, self.seed, directory, self.on, self.trials, self.asked, self.strict, self.command, self.jobs)
 
 
 def record_of(claims: Claims, chosen: Sequence[Claim], settings: Settings) -> VerifyRecord:
@@ -103,6 +108,7 @@ def record_of(claims: Claims, chosen: Sequence[Claim], settings: Settings) -> Ve
         claims_sha256=claims.sha256,
         chosen=tuple(claim.id for claim in chosen),
         environment=dict(store.environment()),
+        jobs=settings.jobs,
     )
 
 
@@ -128,11 +134,10 @@ def total_trials(claims: Claims, chosen: Sequence[Claim], settings: Settings) ->
 
 
 def plan_of(experiment: Experiment, settings: Settings) -> Plan:
-    """Turn an experiment into a plan: its faults take turns over the trials."""
+    """Turn an experiment into a plan: its faults, or schedules of them, take turns over the trials."""
     trials = settings.trials or experiment.trials[settings.profile]
-    faults = [FaultSpec.parse(text) for text in experiment.faults]
-    timeline: dict[str, Any] = dict(experiment.timeline)
-    episodes = [Episode((faults[n % len(faults)],) if faults else (), **timeline) for n in range(trials)]
+    turns = [_episode(schedule.read(text), experiment.timeline) for text in experiment.faults or ("",)]
+    episodes = [turns[n % len(turns)] for n in range(trials)]
     options = {name: dict(values) for name, values in experiment.options.items() if isinstance(values, Mapping)}
     plain = {name: value for name, value in experiment.options.items() if not isinstance(value, Mapping)}
     return Plan(
@@ -145,6 +150,10 @@ def plan_of(experiment: Experiment, settings: Settings) -> Plan:
         options=options,
         **plain,
     )
+
+
+def _episode(faults: tuple[FaultSpec, ...], timeline: Mapping[str, Any]) -> Episode:
+    return Episode(faults, **{**timeline, **schedule.timeline(faults)})
 
 
 def planted(check: str, mutant: str, plan: Plan, seed: int) -> Plan:
@@ -174,7 +183,9 @@ def repeat(plan: Plan) -> str:
     words = [*program.words(), "run", ",".join(plan.workloads), "--backend", plan.backend]
     if episode.faults:
         words += ["--fault", ",".join(str(spec) for spec in episode.faults)]
-    options = {"variant": plan.variant, "quiet_s": episode.quiet_s, "fault_s": episode.fault_s, "after_s": episode.after_s}
+    options: dict[str, Any] = {"variant": plan.variant}
+    options |= {} if episode.scheduled else {"quiet_s": episode.quiet_s, "fault_s": episode.fault_s}
+    options |= {"after_s": episode.after_s}
     options |= {"mutant": plan.mutant} if plan.mutant is not None else {}
     options |= {"grants": episode.grants} if episode.grants else {}
     options |= {"deadline_s": plan.deadline_s} if plan.deadline_s != DEFAULT_DEADLINE_S else {}

@@ -27,7 +27,7 @@ def draw(directory: Path) -> list[Path]:
 
     What was recorded and judged is on disk already. Raises NotDrawn, once all others are drawn, where a report failed.
     """
-    runs = [*sorted((directory / "experiments").glob("*/")), directory]
+    runs = [*store.experiments(directory), directory]
     with heartbeat.doing(f"drawing the pictures of {directory}", first_s=heartbeat.FIRST_S):
         return draw_each([each for each in runs if (each / store.RESULTS).exists()])
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from harness.errors import UsageError
 from harness.judging.check import Terms
 from harness.judging.checks import trial_verdicts
-from harness.judging.gates import DOUBTS, Gate, driven, exposure, validity
+from harness.judging.gates import DOUBTS, FELT, Gate, driven, exposure, validity
 from harness.judging.verdict import Status, Verdict, combine, unknown
 from harness.record.format import load
 from harness.record.history import BROKEN, History
 
-ESSENTIAL = ("settled", "faults_proved")
+ESSENTIAL = ("settled", "faults_proved", FELT)
 
 
 @dataclass(frozen=True)
@@ -37,19 +37,24 @@ class TrialEvidence:
         return exposure(self.history, driven(self.history))
 
     @property
+    def felt(self) -> bool:
+        """Say whether clients' answers agree with what was proved of its faults."""
+        return all(gate.met for gate in self.exposure if gate.name == FELT)
+
+    @property
     def valid(self) -> bool:
         """Say whether the trial counts; an error in doubt takes no counterexample away."""
         return all(gate.met or gate.name in DOUBTS for gate in self.validity)
 
 
-def judge_trials(history: History, bound_ns: int | None = None) -> list[TrialEvidence]:
-    """Judge each trial that is not void by every check that it calls for; `bound_ns` is the claims' bound."""
+def judge_trials(history: History, terms: Terms | None = None) -> list[TrialEvidence]:
+    """Judge each trial that is not void by every check that it calls for, on the terms of the claims that it serves."""
     found = []
     for trial in history.trials():
         if trial.void is not None or not trial.history.events:
             continue
         with history.lines_named():
-            found.append(TrialEvidence(trial.n, trial.history, trial_verdicts(trial.history, Terms(bound_ns=bound_ns))))
+            found.append(TrialEvidence(trial.n, trial.history, trial_verdicts(trial.history, terms)))
     return found
 
 

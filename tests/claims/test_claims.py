@@ -13,7 +13,7 @@ from trials import NS_PER_MS, Script, failover_trial, latency_trial
 from harness.claims.claim import Claim, Claims, Window, Word, of_profile
 from harness.claims.counting import ExperimentEvidence, live
 from harness.claims.file import BadClaims, parse
-from harness.claims.judging import judge, left_out
+from harness.claims.judging import by_noise, decided, judge, left_out
 from harness.claims.results import ControlResult, Judgement
 from harness.claims.table import exit_code, headline, table
 from harness.judging.trials import TrialEvidence
@@ -183,6 +183,22 @@ def test_a_mistake_is_one_line_with_place_value_and_what_was_meant(old: str, new
         assert word in message
 
 
+@pytest.mark.parametrize("key", ["quiet_s", "fault_s"])
+def test_a_schedule_beside_a_timeline_that_says_the_same_is_refused(key: str) -> None:
+    text = FILE.replace('faults = ["latency"]', 'faults = ["latency@1+3"]').replace("{ quiet_s = 1.0, fault_s = 2.0,", f"{{ {key} = 1.0,")
+    with pytest.raises(BadClaims) as raised:
+        parse(text, "c.toml")
+    assert (
+        str(raised.value)
+        == f"c.toml:13: experiment faults: {key} of timeline, but each fault has a time of its own; expected one of the two"
+    )
+
+
+def test_a_timeline_that_only_says_what_comes_after_goes_with_a_schedule() -> None:
+    text = FILE.replace('faults = ["latency"]', 'faults = ["latency@1+3"]').replace("{ quiet_s = 1.0, fault_s = 2.0,", "{")
+    assert parse(text).experiments["faults"].faults == ("latency@1+3",)
+
+
 def test_experiments_like_each_other_are_refused() -> None:
     with pytest.raises(BadClaims, match="is like"):
         parse(FILE.replace('deployment = "redis"', 'like = "failover"', 1))
@@ -336,6 +352,20 @@ def test_a_window_whose_start_was_not_proved_is_inconclusive() -> None:
     assert judged(claim, trial(script, anomaly(at=5000, since=2000))).verdict is Word.INCONCLUSIVE
 
 
+@pytest.mark.parametrize(("answered", "word"), [(False, Word.AS_DOCUMENTED), (True, Word.INCONCLUSIVE)])
+def test_a_fault_that_clients_did_not_feel_excuses_nothing(answered: bool, word: Word) -> None:
+    script = failover_trial("lock", "dedup")
+    asked: dict[str, Any] = {"f": "is_held", "argument": {"owner": "x"}, "process": 7}
+    script.operation(1000, 1001, result={"held": False}, **asked)
+    script.operation(2000, 2001, result=None, type_="fail", **asked)
+    if answered:  # by the node that the other side was cut from
+        script.operation(3000, 3001, result={"held": False}, **asked)
+    history = script.history()
+    assert history.header is not None
+    history = replace(history, header=msgspec.structs.replace(history.header, sides={"0": "clients-a", "7": "clients-b"}))
+    assert judged(WARNS, TrialEvidence(1, history, verdicts(anomaly(at=5000, since=2000)))).verdict is word
+
+
 def test_without_a_fault_nothing_is_inside_a_window() -> None:
     from trials import quiet_trial
 
@@ -418,6 +448,47 @@ def test_an_unclassified_error_takes_no_counterexample_away_and_is_told(claim: C
     found = judged(claim, trial(script, anomaly(at=4000, since=3900)))
     assert (found.verdict, found.rate and found.rate.k) == (word, 1)
     assert "unclassified errors: 1, needed 0" in found.missing[0]
+
+
+# What a second round changes
+
+
+@pytest.mark.parametrize("script", [spoiled_clock(), role_change(), never_steady(), unproved(), idle_dedup()])
+def test_what_a_busy_machine_spoiled_is_decided_by_the_second_round(script: Script) -> None:
+    first, second = judged(PROMISES, trial(script, n=1)), judged(PROMISES, trial(n=1))
+    assert by_noise(first)
+    assert decided(first, second) is second
+
+
+def test_a_verdict_of_the_first_round_stands_where_the_second_saw_nothing() -> None:
+    first = judged(PROMISES, trial(None, anomaly()))
+    assert decided(first, judged(PROMISES, trial())) is first
+
+
+def test_a_counterexample_of_the_second_round_counts_though_the_first_saw_none() -> None:
+    second = judged(PROMISES, trial(None, anomaly()))
+    assert decided(judged(PROMISES, trial()), second) is second
+
+
+def test_a_second_round_in_doubt_takes_nothing_from_the_first() -> None:
+    first = judged(PROMISES, trial())
+    assert decided(first, judged(PROMISES, trial(spoiled_clock()))) is first
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        judged(PROMISES, trial(odd_error(UNCLASSIFIED))),
+        judged(PROMISES, trial(odd_error(BROKEN))),
+        judged(PROMISES, trial(None, anomaly("stuck"))),
+        judged(WARNS, failover(anomaly(at=4000, since=3900), fencing=unknown("budget"))),
+    ],
+    ids=["an error in doubt", "a bug of ours", "a class that nobody names", "what was seen and not decided"],
+)
+def test_a_doubt_that_is_no_noise_is_not_repeated_away(first: Judgement) -> None:
+    assert first.verdict is Word.INCONCLUSIVE
+    assert not by_noise(first)
+    assert decided(first, judged(PROMISES, trial())) is first
 
 
 def test_a_counterexample_in_a_valid_trial_stands_beside_one_that_does_not_count() -> None:

@@ -5,6 +5,7 @@ Operations are those of docs/history.md, so that a client of any backend can be 
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 import uuid
@@ -94,8 +95,8 @@ def fresh(id_: str = "x") -> str:
 
 
 def same(what: str, seen: object, expected: object) -> None:
-    """Raise Broken where an answer is another one."""
-    if seen != expected or isinstance(seen, bool) is not isinstance(expected, bool):
+    """Raise Broken where an answer is another one; true is no 1."""
+    if _exact(seen) != _exact(expected):
         raise Broken(f"{what}: {_short(seen)}", _short(expected))
 
 
@@ -124,6 +125,10 @@ def together(*tasks: Callable[[], T]) -> Sequence[T]:
 
     with ThreadPoolExecutor(len(tasks)) as pool:
         return list(pool.map(begin, tasks, timeout=3 * PATIENCE_S))
+
+
+def _exact(value: object) -> str:
+    return json.dumps(value, sort_keys=True, default=repr)
 
 
 def _short(value: object) -> str:

@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from harness.contract.asking import LONG_MS, Asking, Broken, fresh
+from harness.contract.asking import LONG_MS, Asking, fresh, same
 from harness.contract.rule import rule
 
 SEED = 20_260_101
@@ -129,5 +129,4 @@ def sequence(asking: Asking) -> None:
             argument, expected, states[id_] = STEPS_OF[f](states.get(id_), draw)
             done.setdefault(id_, []).append(f"{f}({', '.join(f'{name}={value!r}' for name, value in argument.items())})")
             seen = asking.ask(f, keys[id_], **argument)
-            if seen != expected:
-                raise Broken(f"on the id {id_!r}, {'; '.join(done[id_])} gave {seen!r}", repr(expected))
+            same(f"on the id {id_!r}, {'; '.join(done[id_])}", seen, expected)

@@ -103,7 +103,6 @@ def verified(holdwater: Holdwater) -> tuple[int, dict[str, Any], Path]:
         ("faults", "no client reaches the server; the servers reach each other"),
         ("workloads", "timers in the index of timeouts: set, listed once due, taken away"),
         ("checks", "every timer that is set and due is listed until it is taken away; none before, none again"),
-        ("models", "an index of timeouts: timers that are set, listed and taken away"),
         ("mutants", "a client that answers before it sends, and forgets every 8th timer"),
         ("reports", "timers.png: each timer of that trial, and where it was missing"),
     ],
@@ -115,6 +114,15 @@ def test_what_the_packages_bring_is_listed(holdwater: Holdwater, kind: str, sent
 def test_the_backend_is_driven_and_valid(holdwater: Holdwater) -> None:
     code, results = holdwater.results("run", "dedup", "--backend", "sqlite", "--seed", "7")
     assert (code, results["trials"][0]["checks"]["dedup"]["status"]) == (0, "valid")
+
+
+def test_the_backend_keeps_the_contract_of_the_functions_that_it_has(holdwater: Holdwater) -> None:
+    code, results = holdwater.results("contract", "--backend", "sqlite")
+    kept = {each["rule"]: each["status"] for each in results["rules"]}
+    assert (code, set(kept.values())) == (0, {"ok", "left out"})
+    assert {name for name, status in kept.items() if status == "ok"} == {
+        *("sequence", "colons", "reconnects", "expires", "longest-ttl", "one-winner", "fresh-stays"),
+    }
 
 
 def test_the_backend_refuses_a_workload_as_its_guide_says(holdwater: Holdwater) -> None:
@@ -133,7 +141,10 @@ def test_the_fault_bites_and_heals(holdwater: Holdwater) -> None:
 
 def test_the_workload_is_judged_by_its_own_check_and_drawn_by_its_own_picture(holdwater: Holdwater) -> None:
     code, results = holdwater.results("run", "timers", "--backend", "memory", "--seed", "7", "--out", "reference")
-    assert (code, {name: check["status"] for name, check in results["trials"][0]["checks"].items()}) == (0, {"punctual": "valid"})
+    assert (code, {name: check["status"] for name, check in results["trials"][0]["checks"].items()}) == (
+        0,
+        {"index": "valid", "punctual": "valid"},
+    )
     assert (holdwater.latest("reference") / "timers.png").read_bytes().startswith(b"\x89PNG")
 
 

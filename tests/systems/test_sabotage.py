@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,7 +29,9 @@ class Silent:
 
     def step(self, text: str) -> None: ...
     def trial_done(self) -> None: ...
-    def experiment(self, name: str, number: int, of: int, trials: int) -> None: ...
+    def experiment(self, name: str, number: int, of: int, trials: int) -> AbstractContextManager[Silent]:
+        return nullcontext(self)
+
     def judged(self, judgement: Judgement) -> None: ...
 
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from backends.client import FUNCTIONS
+from backends.clock import SETTABLE, SettableClock
 from backends.postgres.composed import SERVER_PORT, ComposedServer
 from backends.postgres.mutants import MUTANTS
 from backends.postgres.servers import SIDES, PostgresNode, PostgresServers, open_links
 from backends.target import Target
 from harness.deploy.compose import Composed
-from harness.deploy.ground import Topology, open_ground
+from harness.deploy.ground import Ground, Topology, open_ground
 from harness.deploy.local import Local
 from harness.deploy.ports import HOST
 from harness.driving.backend import Deployment
 from harness.driving.client import Client
 from harness.driving.system import Need, System
+from harness.errors import Infrastructure, UsageError
 
 NODE = "pg-1"
 VARIANTS: Mapping[str, tuple[str, Mapping[str, str]]] = {
@@ -24,20 +27,29 @@ VARIANTS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     # The log is handed to the system page by page: killed, a server loses the page that is not full, some 40 commits.
     # A loss of power would take more.
     "synchronous-commit-off": ("answers before the commit is in the log", {"synchronous_commit": "off"}),
+    SETTABLE: ("as shipped; its clock can be set, by a shim", {}),
 }
+NOW = "SELECT extract(epoch FROM clock_timestamp())"
 
 
 class PostgresSingle(PostgresServers):
     """A harness.driving.system.System of one server; both sides reach it."""
 
+    def __init__(self, ground: Ground, name: str, variant: str, mutant: str | None) -> None:
+        super().__init__(ground, name, variant, mutant)
+        self._clock: SettableClock | None = None
+
     def launch(self, ground: Local | Composed) -> None:
         """Make the server and start it, or take the project's over, and open a link for each side."""
+        if isinstance(ground, Composed) and self.variant == SETTABLE:
+            raise UsageError(f"variant {SETTABLE} runs on local only: a container has the machine's clock")
         ground.start_proxy()
         if isinstance(ground, Composed):
             self.nodes[NODE] = ComposedServer(ground, NODE)
             open_links(ground, SIDES, NODE, SERVER_PORT)
         else:
-            self.nodes[NODE] = made = PostgresNode(ground, NODE, ground.ports.reserve(), VARIANTS[self.variant][1])
+            self._clock = SettableClock(ground.processes.home(NODE)) if self.variant == SETTABLE else None
+            self.nodes[NODE] = made = PostgresNode(ground, NODE, ground.ports.reserve(), VARIANTS[self.variant][1], self._clock)
             open_links(ground, SIDES, NODE, made.port)
             made.create()
         node = self.nodes[NODE]
@@ -55,7 +67,19 @@ class PostgresSingle(PostgresServers):
         role = self.nodes[NODE].role()
         return None if role.role == "primary" else f"{NODE} is {role.role}"
 
+    def shift_server_clock(self, node: str, offset_ms: int) -> None:
+        if self._clock is None:
+            raise Infrastructure(f"{node} runs with the machine's clock, expected variant {SETTABLE}")
+        self._clock.set(offset_ms)
+
+    def server_clock_ahead_ms(self, node: str) -> float | None:
+        before = time.time()
+        told = self._value(node, NOW)
+        return None if told is None else (float(told) - (before + time.time()) / 2) * 1000
+
     def heal_all(self) -> None:
+        if self._clock is not None:
+            self._clock.set(0)
         self.heal_links()
 
 
@@ -82,11 +106,12 @@ class PostgresBackend:
 
     def offers(self, variant: str) -> frozenset[Need]:
         """One server: no node takes over."""
-        return frozenset({Need.PROCESS, Need.LINKS, Need.REPLIES})
+        clock = {Need.SERVER_CLOCKS} if variant == SETTABLE else set()
+        return frozenset({Need.PROCESS, Need.LINKS, Need.REPLIES, *clock})
 
     def servers(self, variant: str) -> tuple[str, ...]:
         """Name what it starts."""
-        return ("postgres",)
+        return ("postgres", "libfaketime") if variant == SETTABLE else ("postgres",)
 
 
 POSTGRES = PostgresBackend()

@@ -23,6 +23,7 @@ from harness.record import recorded
 from harness.record.event import (
     BROKEN,
     CLIENTS,
+    FELT,
     LARGEST,
     MOST_NESTED,
     NEMESIS,
@@ -40,6 +41,7 @@ from harness.record.recorded import NO_ANSWER, ClockSample, Moment, Overslept, O
 __all__ = [
     "BROKEN",
     "CLIENTS",
+    "FELT",
     "LARGEST",
     "MOST_NESTED",
     "NEMESIS",
@@ -156,9 +158,15 @@ class History:
         return next((event for event in self.events if event.process != NEMESIS or recorded.is_fault(event)), None)
 
     def effects_of(self, fault: str) -> frozenset[Effect]:
-        """Give the effects of a fault by its name: those that the header tells, else those of the fault that is installed."""
+        """Give the effects of a fault by its name: those that the header tells, else those of the fault that is installed.
+
+        A header that tells none of those that clients feel is older than they are: these the installed fault tells.
+        """
         told = self.header.effects if self.header else {}
-        return frozenset(told[fault]) if fault in told else recorded.installed_effects(fault)
+        if fault not in told:
+            return recorded.installed_effects(fault)
+        own = frozenset(told[fault])
+        return own if own & FELT else own | (recorded.installed_effects(fault) & FELT - SPLIT_BRAIN)
 
     def has_fault_with(self, effects: Set[Effect]) -> bool:
         """Say whether a fault of the run, met by a trial or not, has all of these effects."""

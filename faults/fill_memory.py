@@ -6,7 +6,8 @@ import threading
 from dataclasses import dataclass, field
 
 from harness.driving.nemesis import Fault, Injection, Probe, Words
-from harness.driving.system import HasMemoryLimit, Memory, Need, System
+from harness.driving.operated import HasMemoryLimit, Memory
+from harness.driving.system import Need, System
 
 EVERY_S = 0.02
 

@@ -11,7 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from harness.driving.nemesis import Fault, Injection, Probe, Words
-from harness.driving.system import CoordinatesHandovers, HandsOver, Need, System
+from harness.driving.operated import CoordinatesHandovers, HandsOver
+from harness.driving.system import Need, System
+from harness.record.history import Effect
 
 
 @dataclass(slots=True)
@@ -67,6 +69,7 @@ PLANNED_FAILOVER = Fault(
     changes_roles=True,
     lasts_s=7.0,
     needs=frozenset({Need.TAKEOVER, Need.HANDOVER}),
+    effects=frozenset({Effect.MOVES_PRIMARY}),
     words=WORDS,
     proved_within_s=15.0,
 )
@@ -77,6 +80,7 @@ PLANNED_FAILOVER_COORDINATED = Fault(
     changes_roles=True,
     lasts_s=7.0,
     needs=frozenset({Need.TAKEOVER, Need.COORDINATED_HANDOVER}),
+    effects=frozenset({Effect.MOVES_PRIMARY}),
     words=WORDS,
     proved_within_s=15.0,
 )

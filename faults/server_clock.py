@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.driving.nemesis import Fault, Injection, Probe, Words
-from harness.driving.system import HasServerClocks, Need, System
+from harness.driving.operated import HasServerClocks
+from harness.driving.system import Need, System
 
 AHEAD_MS = 30_000  # more than any lease of the workloads
 NEAR_MS = 250.0  # a question and its answer take time

@@ -21,7 +21,8 @@ from harness.deploy.local import Local
 from harness.deploy.ports import HOST
 from harness.driving.backend import Deployment
 from harness.driving.client import Client
-from harness.driving.system import Memory, Need, System
+from harness.driving.operated import Memory
+from harness.driving.system import Need, System
 from harness.errors import Infrastructure, UsageError
 
 NODE = "redis-1"

@@ -25,9 +25,10 @@ from harness import registry
 from harness.driving import schedule
 from harness.driving.backend import Backend, Deployment, grounds_of, mutants_of, offers_of
 from harness.driving.generator import Generator, Mix
+from harness.driving.kept import unkept
 from harness.driving.nemesis import Fault, Nemesis, Watcher, refusal, target_of, target_refusal
 from harness.driving.plan import Episode, FaultSpec, Plan
-from harness.driving.system import OF_CLIENTS, Need, System, clock_bound_of, hurried, unkept, unsteady
+from harness.driving.system import OF_CLIENTS, Need, System, clock_bound_of, hurried, unsteady
 from harness.driving.worker import IDLE_S, Place, Stages, Worker, side_of
 from harness.driving.workload import Attendant, Attended, Workload
 from harness.errors import Infrastructure, Misfit, UsageError

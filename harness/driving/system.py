@@ -6,7 +6,7 @@ goes over connections of its own, past every proxy, so that a probe sees the far
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
@@ -190,65 +190,6 @@ class HasSynchronousWaits(HasPeers, Protocol):
 
 
 @runtime_checkable
-class HandsOver(HasNodes, Protocol):
-    """A deployment whose manager can be asked to move the primary: what a failover that people plan asks of it."""
-
-    def hand_over(self) -> None:
-        """Ask the manager, as its documentation says, to make another node the primary.
-
-        Returns once it has agreed. Raises Infrastructure where it refuses.
-        """
-        ...
-
-
-@runtime_checkable
-class CoordinatesHandovers(HandsOver, Protocol):
-    """A deployment whose manager can also be asked to let writes wait until the other node has all of them."""
-
-    def hand_over_coordinated(self) -> None:
-        """Ask for that; else as `hand_over`."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """How a node stands with the limit of its memory: keys `evicted` since it was started, and whether it `refuses` writes now."""
-
-    evicted: int
-    refuses: bool
-
-
-@runtime_checkable
-class HasMemoryLimit(HasNodes, Protocol):
-    """A deployment with a node whose memory is limited: what a fault that fills it asks of it."""
-
-    def fill_memory(self, node: str) -> None:
-        """Write a portion of what is nobody's at this node, past the proxies; a refusal for want of memory is none of an error."""
-        ...
-
-    def free_memory(self, node: str) -> None:
-        """Remove all that `fill_memory` has written."""
-        ...
-
-    def memory(self, node: str) -> Memory | None:
-        """Ask how the node stands; None where it does not answer."""
-        ...
-
-
-@runtime_checkable
-class HasServerClocks(HasNodes, Protocol):
-    """A deployment whose servers' clocks can be set: what a fault that lets one jump asks of it."""
-
-    def shift_server_clock(self, node: str, offset_ms: int) -> None:
-        """Let this node see the machine's time + offset from now on, by one jump."""
-        ...
-
-    def server_clock_ahead_ms(self, node: str) -> float | None:
-        """Ask the node for its time, past the proxies: by how much it is ahead of the harness' own; None where it does not answer."""
-        ...
-
-
-@runtime_checkable
 class HasClientClocks(HasSides, Protocol):
     """A deployment whose clients' clocks decide what has expired: what a fault on them asks of it."""
 
@@ -372,15 +313,24 @@ class Part(StrEnum):
     OTHER_LINKS = "links of other client sides"
     PEER_LINKS = "links of other servers"
     PROCESS = "server's process"
+    MEMORY = "server's memory"
+    SERVER_CLOCK = "server's clock"
+    MANAGER = "cluster's manager"
     CLIENT_CLOCKS = "clients' clocks"
     CLIENTS = "clients"
 
 
 LINKS = frozenset({Part.FIRST_LINKS, Part.OTHER_LINKS, Part.PEER_LINKS})
+ASKED_OF_THE_NODE = LINKS | {Part.MEMORY, Part.SERVER_CLOCK}
+"""The parts of faults whose probes want an answer of the node."""
 PARTS_OF: Mapping[Need, frozenset[Part]] = {
     Need.PROCESS: frozenset({Part.PROCESS}),
     Need.LINKS: LINKS,
     Need.REPLIES: LINKS,
+    Need.HANDOVER: frozenset({Part.MANAGER}),
+    Need.COORDINATED_HANDOVER: frozenset({Part.MANAGER}),
+    Need.MEMORY_LIMIT: frozenset({Part.MEMORY}),
+    Need.SERVER_CLOCKS: frozenset({Part.SERVER_CLOCK}),
     Need.CLIENT_CLOCKS: frozenset({Part.CLIENT_CLOCKS}),
     Need.EMPTY_RESTART: frozenset({Part.PROCESS}),
     Need.HOLDERS: frozenset({Part.CLIENTS}),
@@ -388,25 +338,3 @@ PARTS_OF: Mapping[Need, frozenset[Part]] = {
 """The parts that a fault has by what it needs, where it does not say which."""
 OF_CLIENTS = frozenset({Need.HOLDERS})
 """What a workload has, and no deployment: faults that need it meet the run's own clients."""
-
-
-KEPT_BY: Mapping[Need, type] = {
-    Need.PROCESS: HasNodes,
-    Need.LINKS: HasLinks,
-    Need.REPLIES: HasLinks,
-    Need.TAKEOVER: HasPeers,
-    Need.HANDOVER: HandsOver,
-    Need.COORDINATED_HANDOVER: CoordinatesHandovers,
-    Need.WAITS: HasSynchronousWaits,
-    Need.MEMORY_LIMIT: HasMemoryLimit,
-    Need.SERVER_CLOCKS: HasServerClocks,
-    Need.CLIENT_CLOCKS: HasClientClocks,
-    Need.EMPTY_RESTART: HasMarkers,
-}
-"""The protocol of a system that has what is needed: a fault that needs it may take it for granted."""
-
-
-def unkept(system: System, offered: Iterable[Need]) -> str | None:
-    """Say which protocol a system lacks of what its backend offers; None if none."""
-    lacking = {need: KEPT_BY[need].__name__ for need in offered if need in KEPT_BY and not isinstance(system, KEPT_BY[need])}
-    return "; ".join(f"{system.name} offers Need.{need.name} and its system is no {name}" for need, name in sorted(lacking.items())) or None

@@ -12,10 +12,11 @@ from fakes import WORKLOADS, FakeSystem
 from faults.kill import KILL
 from harness.driving.backend import Deployment, grounds_of, mutants_of, offers_of, servers_of, undriven_of
 from harness.driving.client import Client
+from harness.driving.kept import unkept
 from harness.driving.nemesis import refusal, target_of
 from harness.driving.plan import Episode, FaultSpec, Plan
 from harness.driving.run import HISTORY, Catalogue, run
-from harness.driving.system import HasNodes, Need, System, clock_bound_of, heal_all, hurried, roles_of, sides_of, unkept, unsteady
+from harness.driving.system import HasNodes, Need, System, clock_bound_of, heal_all, hurried, roles_of, sides_of, unsteady
 from harness.errors import Infrastructure, UsageError
 from harness.record.format import load
 

@@ -57,7 +57,12 @@ class AskedRun:
 @command()
 @click.argument("workload")
 @click.option("--backend", required=True)
-@click.option("--fault", "faults", default="", help="NAME[:primary|replica][,NAME...]; all of them in each trial")
+@click.option(
+    "--fault",
+    "faults",
+    default="",
+    help="NAME[:primary|replica][@START[+LENGTH]][,NAME...]; all of them in each trial, with times in seconds after the steady state",
+)
 @click.option("--time-limit", **number(request.TIME_LIMIT), help="seconds a trial")
 @click.option("--rate", **number(request.RATE), default=15.0, show_default=True, help="operations a second and slot")
 @click.option("--concurrency", **number(request.CONCURRENCY), default=8, show_default=True)

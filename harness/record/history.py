@@ -124,6 +124,12 @@ class History:
         return tuple(recorded.faults(self._nemesis, self.effects_of))
 
     @cached_property
+    def strikes(self) -> tuple[tuple[RecordedFault, ...], ...]:
+        """Give the faults in parts that were healed at once, in order of their begin: one part, unless the trial had a schedule."""
+        parts = recorded.together(self.faults, self._nemesis)
+        return tuple(sorted(parts, key=lambda part: min(fault.first.index for fault in part)))
+
+    @cached_property
     def roles(self) -> tuple[RoleSeen, ...]:
         """Give each role that was seen, in order; a node that did not answer is "silent"."""
         return tuple(recorded.roles(self._nemesis))

@@ -170,6 +170,33 @@ def _fault(name: str, number: int, phases: Mapping[str, Event], effects: frozens
     )
 
 
+def together(seen: Iterable[RecordedFault], events: Iterable[Event]) -> Iterator[tuple[RecordedFault, ...]]:
+    """Part faults by what was healed at once: a fault and what followed it, or all of a trial whose faults have no times of their own.
+
+    Of one part the healings stand side by side: nothing of any fault was recorded between them.
+    """
+    phases = {event.index: event.value["phase"] for event in events if is_fault(event)}
+    ordered = sorted(seen, key=lambda fault: fault.healing.index if fault.healing is not None else LARGEST)
+    part: list[RecordedFault] = []
+    for fault in ordered:
+        if part and not _side_by_side(part[-1].healing, fault.healing, phases):
+            yield _in_order(part)
+            part = []
+        part.append(fault)
+    if part:
+        yield _in_order(part)
+
+
+def _in_order(part: Iterable[RecordedFault]) -> tuple[RecordedFault, ...]:
+    return tuple(sorted(part, key=lambda fault: fault.first.index))
+
+
+def _side_by_side(one: Moment | None, other: Moment | None, phases: Mapping[int, str]) -> bool:
+    if one is None or other is None:
+        return one is other
+    return not any(one.index < index < other.index and phase != "healing" for index, phase in phases.items())
+
+
 def roles(events: Iterable[Event]) -> Iterator[RoleSeen]:
     """Give what the watcher saw of roles, in order."""
     for event in _of("role", events):

@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from harness.driving.nemesis import Fault, Injection, Probe, Words
 from harness.driving.operated import HasMemoryLimit, Memory
 from harness.driving.system import Need, System
 
-EVERY_S = 0.02
-
 
 @dataclass(slots=True)
 class FillMemory:
-    """A thread that writes, until healed."""
+    """What is written until healed."""
 
     system: HasMemoryLimit
     node: str
     evicted_before: int | None = None
-    stop: threading.Event = field(default_factory=threading.Event)
-    thread: threading.Thread | None = None
 
     @property
     def targets(self) -> tuple[str, ...]:
         return (self.node,)
 
     def inject(self) -> None:
-        if self.thread is None:
+        if self.evicted_before is None:
             memory = self.system.memory(self.node)
             self.evicted_before = None if memory is None else memory.evicted
-            self.thread = threading.Thread(target=self._fill, name="fill-memory", daemon=True)
-            self.thread.start()
+        self.system.fill_memory(self.node)
 
     def bites(self) -> Probe:
         memory = self.system.memory(self.node)
@@ -39,9 +33,6 @@ class FillMemory:
         return Probe(memory is not None and (evicted > 0 or memory.refuses), {"evicted": evicted, "refuses": memory and memory.refuses})
 
     def heal(self) -> None:
-        self.stop.set()
-        if self.thread is not None:
-            self.thread.join()
         self.system.free_memory(self.node)
 
     def healed(self) -> Probe:
@@ -50,10 +41,6 @@ class FillMemory:
 
     def _evicted(self, memory: Memory | None) -> int:
         return 0 if memory is None or self.evicted_before is None else memory.evicted - self.evicted_before
-
-    def _fill(self) -> None:
-        while not self.stop.wait(EVERY_S):
-            self.system.fill_memory(self.node)
 
 
 def _on(system: System, target: str) -> Injection:

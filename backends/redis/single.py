@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import redis
 from redis.exceptions import RedisError
 
 from backends.client import FUNCTIONS, StateClient
 from backends.clock import SETTABLE, SettableClock
+from backends.redis.ballast import Ballast
 from backends.redis.composed import DATA_PORT, ComposedNode, options
 from backends.redis.mutants import MUTANTS
 from backends.redis.servers import MARKER, PASSAGE_SCRIPT, SIDES, DataNode, RedisServers
@@ -30,9 +31,6 @@ SHIPPED_SAVE = 'save "3600 1 300 100 60 10000"'
 
 DURABLE = ('save ""', "appendonly yes", "appendfsync always")
 UNSAVED = ('save ""', "appendonly no", "maxmemory 16mb")
-PORTION = ((64, 4096), (64, 16))  # of what fills the memory: how many keys of how many bytes; the small ones use what room the large leave
-BALLAST = "hw:ballast:"
-AT_ONCE = 1000  # keys removed by one command
 
 VARIANTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "appendfsync-always": ("append-only file, fsync before every answer", DURABLE),
@@ -58,7 +56,7 @@ class RedisSingle(RedisServers):
     def __init__(self, ground: Ground, name: str, variant: str, mutant: str | None) -> None:
         super().__init__(ground, name, variant, mutant)
         self._clock: SettableClock | None = None
-        self._ballast = 0
+        self._ballast: Ballast | None = None
 
     def launch(self, ground: Local | Composed) -> None:
         """Start the server, or take the project's over, and open a link for each side."""
@@ -100,16 +98,17 @@ class RedisSingle(RedisServers):
         return None if role.role == "primary" else f"{NODE} is {role.role}"
 
     def fill_memory(self, node: str) -> None:
-        for count, size in PORTION:
-            with suppress(RedisError, OSError):  # no room; or no answer, as `memory` will tell
-                for _ in range(count):
-                    self.nodes[node].admin.ask("SET", f"{BALLAST}{self._ballast}", "x" * size)
-                    self._ballast += 1
+        if self._ballast is None:
+            self._ballast = Ballast(self.nodes[node].admin)
+        self._ballast.fill()
 
     def free_memory(self, node: str) -> None:
-        for first in range(0, self._ballast, AT_ONCE):
-            self._admin(node, "UNLINK", *(f"{BALLAST}{number}" for number in range(first, min(first + AT_ONCE, self._ballast))))
-        self._ballast = 0
+        if self._ballast is None:
+            return
+        try:
+            self._ballast.remove()
+        except (RedisError, OSError) as error:
+            raise Infrastructure(f"{node} did not give its memory free: {error}") from None
 
     def memory(self, node: str) -> Memory | None:
         info = self.nodes[node].admin.info("stats")
@@ -141,6 +140,11 @@ class RedisSingle(RedisServers):
             self._clock.set(0)
         self.heal_links()
         self.free_memory(NODE)
+
+    def close(self) -> None:
+        if self._ballast is not None:
+            self._ballast.end()
+        super().close()
 
 
 class RedisBackend:

@@ -42,11 +42,11 @@ class HasMemoryLimit(HasNodes, Protocol):
     """A deployment with a node whose memory is limited: what a fault that fills it asks of it."""
 
     def fill_memory(self, node: str) -> None:
-        """Write a portion of what is nobody's at this node, past the proxies; a refusal for want of memory is none of an error."""
+        """Write what is nobody's at this node, past the proxies, until `free_memory`, or all is healed or closed; idempotent."""
         ...
 
     def free_memory(self, node: str) -> None:
-        """Remove all that `fill_memory` has written."""
+        """End that, and remove all that it has written; idempotent."""
         ...
 
     def memory(self, node: str) -> Memory | None:

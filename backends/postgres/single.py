@@ -23,7 +23,7 @@ from harness.deploy.ports import HOST
 from harness.driving.backend import Deployment
 from harness.driving.client import Client
 from harness.driving.system import Need, System
-from harness.errors import Infrastructure, UsageError
+from harness.errors import Infrastructure
 
 NODE = "pg-1"
 VARIANTS: Mapping[str, tuple[str, Mapping[str, str]]] = {
@@ -51,8 +51,6 @@ class PostgresSingle(PostgresServers):
 
     def launch(self, ground: Local | Composed) -> None:
         """Make the server and start it, or take the project's over, and open a link for each side."""
-        if isinstance(ground, Composed) and self.variant in (SETTABLE, *POOLED):
-            raise UsageError(f"variant {self.variant} runs on local only, expected --on local")
         ground.start_proxy()
         if isinstance(ground, Composed):
             self.nodes[NODE] = ComposedServer(ground, NODE)
@@ -114,6 +112,7 @@ class PostgresBackend:
     mutants = {name: mutant.sentence for name, mutant in MUTANTS.items()}
     functions = FUNCTIONS
     grounds = ("local", "compose")
+    local_variants = frozenset({SETTABLE, *POOLED})  # a container has the machine's clock, and the topology no pooler
 
     @contextmanager
     def open(self, deployment: Deployment) -> Iterator[System]:

@@ -24,7 +24,7 @@ from harness.driving.backend import Deployment
 from harness.driving.client import Client
 from harness.driving.operated import Memory
 from harness.driving.system import Need, System
-from harness.errors import Infrastructure, UsageError
+from harness.errors import Infrastructure
 
 NODE = "redis-1"
 SHIPPED_SAVE = 'save "3600 1 300 100 60 10000"'
@@ -76,8 +76,6 @@ class RedisSingle(RedisServers):
         self.note_version(node)
 
     def _take_over(self, composed: Composed) -> None:
-        if self.variant == SETTABLE:
-            raise UsageError(f"variant {SETTABLE} runs on local only: a container has the machine's clock")
         composed.start_proxy()
         self.nodes[NODE] = node = ComposedNode(composed, NODE, DATA_PORT)
         for side in SIDES:
@@ -155,6 +153,7 @@ class RedisBackend:
     mutants = {name: mutant.sentence for name, mutant in MUTANTS.items()}
     functions = FUNCTIONS
     grounds = ("local", "compose")
+    local_variants = frozenset({SETTABLE})  # a container has the machine's clock
 
     @contextmanager
     def open(self, deployment: Deployment) -> Iterator[System]:

@@ -86,8 +86,8 @@ class Ran:
 def check_plan(plan: Plan, catalogue: Catalogue) -> None:
     """Raise UsageError where the parts of a plan do not fit each other, before anything is started."""
     backend = catalogue.backend
-    if plan.on not in (grounds := grounds_of(backend)):
-        raise UsageError(f"{backend.name} does not run on {plan.on}, only on {' or '.join(grounds)}")
+    if plan.on not in (grounds := grounds_of(backend, plan.variant)):
+        raise UsageError(f"{backend.name}, variant {plan.variant}, does not run on {plan.on}, only on {' or '.join(grounds)}")
     if plan.attach is not None and (plan.on != "compose" or "compose" not in grounds):
         raise UsageError(f"attach {plan.attach!r}, expected --on compose with it")
     if plan.variant not in backend.variants:

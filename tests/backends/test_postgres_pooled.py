@@ -10,18 +10,15 @@ from typing import Any
 import pytest
 
 from backends.client import StateClient
-from backends.clock import SETTABLE
 from backends.postgres.connection import PostgresConnection
 from backends.postgres.install import PGBOUNCER
 from backends.postgres.session_locks import LOCK, session
 from backends.postgres.single import NODE, POSTGRES, PostgresSingle
 from backends.target import Target
 from harness.deploy import install
-from harness.deploy.compose import Composed
 from harness.deploy.ports import HOST
 from harness.driving.backend import Deployment
 from harness.driving.client import Indeterminate, outcome
-from harness.errors import UsageError
 
 DEADLINE_S = 1.0
 CLIENTS = 8
@@ -88,10 +85,3 @@ def test_our_own_clients_have_one(pooled: PostgresSingle) -> None:
 def test_clients_that_guard_by_a_session_have_one_each_with_a_connection_of_its_own(pooled: PostgresSingle) -> None:
     where = target(pooled, behind=False)
     assert {winners(lambda: StateClient(session(lambda: where, LONG_S, lambda: None))) for _ in range(5)} == {1}
-
-
-@pytest.mark.parametrize("variant", ["pooled", "pooled-session-locks", SETTABLE])
-def test_a_variant_of_this_machine_only_is_refused_in_containers(variant: str) -> None:
-    composed = Composed.__new__(Composed)
-    with pytest.raises(UsageError, match=f"variant {variant} runs on local only"):
-        PostgresSingle(composed, "postgres", variant, None).launch(composed)

@@ -10,9 +10,17 @@ from redis.exceptions import RedisError
 from backends.redis.admin import Admin
 
 EVERY_S = 0.02
-PORTION = ((64, 4096), (64, 16))  # how many keys of how many bytes; the small ones use what room the large leave
+COUNT, SIZE_BYTES = 128, 4096  # keys of a portion, and how large each is: 512 kB at a time
 BALLAST = "hw:ballast:"
 AT_ONCE = 1000  # keys removed by one command
+# A portion is one script and so one round trip, whatever the machine is at. The server makes room, or refuses, before a script runs and
+# not within: the last portion takes it past its limit, where every other script that may write is refused too.
+WRITE = """#!lua
+local text = string.rep('x', ARGV[3])
+for number = ARGV[1], ARGV[1] + ARGV[2] - 1 do
+  redis.call('SET', KEYS[1] .. number, text)
+end
+"""
 
 
 class Ballast:
@@ -47,8 +55,6 @@ class Ballast:
 
     def _write(self) -> None:
         while not self._stop.wait(EVERY_S):
-            for count, size in PORTION:
-                with suppress(RedisError, OSError):  # no room; or no answer, as the probe will tell
-                    for _ in range(count):
-                        self._admin.ask("SET", f"{BALLAST}{self._written}", "x" * size)
-                        self._written += 1
+            with suppress(RedisError, OSError):  # no room; or no answer, as the probe will tell
+                self._admin.ask("EVAL", WRITE, 1, BALLAST, self._written, COUNT, SIZE_BYTES)
+                self._written += COUNT

@@ -42,6 +42,7 @@ from harness.deploy.ports import HOST
 from harness.driving.backend import Deployment
 from harness.driving.client import Client
 from harness.driving.system import Need, Role, System
+from harness.errors import Infrastructure
 from harness.waiting import wait_for
 
 BACKEND = "postgres-patroni"
@@ -216,6 +217,13 @@ class PostgresPatroni(PostgresServers):
             return "Patroni has named no synchronous standby yet"
         return None
 
+    def hand_over(self) -> None:
+        """Ask for a switchover: the leader is shut down, which waits until its standbys have all of its log, then another is promoted."""
+        primary = self.primary()
+        if primary is None:
+            raise Infrastructure(f"Patroni names no leader that could hand over ({self._trouble(NODES[0])})")
+        patroni_rest.switch_over(self._members[primary].rest_port, primary)
+
     def heal_all(self) -> None:
         self.heal_links()
 
@@ -312,7 +320,7 @@ class PatroniBackend:
     def offers(self, variant: str) -> frozenset[Need]:
         """Its data is on disk; only a synchronous primary waits for its standbys."""
         waits = set() if variant.startswith("async") else {Need.WAITS}
-        return frozenset({Need.PROCESS, Need.LINKS, Need.REPLIES, Need.TAKEOVER, *waits})
+        return frozenset({Need.PROCESS, Need.LINKS, Need.REPLIES, Need.TAKEOVER, Need.HANDOVER, *waits})
 
     def servers(self, variant: str) -> tuple[str, ...]:
         """Name what it starts."""

@@ -1,7 +1,8 @@
-"""What Patroni's REST API is asked: who the members are, and to take other settings of the cluster."""
+"""What Patroni's REST API is asked: who the members are, to take other settings of the cluster, to switch over."""
 
 from __future__ import annotations
 
+import http
 import http.client
 import json
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from harness.errors import Infrastructure
 
 ANSWER_S = 0.5
 CONFIGURE_S = 10.0
+SWITCH_OVER_S = 30.0  # it answers once another member leads, or it has given up
 
 
 def members(port: int) -> list[dict[str, Any]]:
@@ -42,12 +44,26 @@ def configure(port: int, settings: Mapping[str, Any]) -> None:
         raise Infrastructure(f"Patroni did not take {', '.join(sorted(lacking))} of {dict(settings)}: it says {told}")
 
 
+def switch_over(port: int, leader: str) -> None:
+    """Ask for another leader than this one, whichever Patroni chooses; return once it leads. Raises Infrastructure."""
+    try:
+        status, text = _said(port, "POST", "/switchover", SWITCH_OVER_S, json.dumps({"leader": leader}))
+    except (OSError, http.client.HTTPException) as error:
+        raise Infrastructure(f"Patroni did not switch over from {leader}: {error}") from None
+    if status != http.HTTPStatus.OK:
+        raise Infrastructure(f"Patroni did not switch over from {leader}: {status} {text.strip()}")
+
+
 def _ask(port: int, method: str, path: str, within_s: float, body: str | None = None) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(_said(port, method, path, within_s, body)[1])
+    return answer
+
+
+def _said(port: int, method: str, path: str, within_s: float, body: str | None) -> tuple[int, str]:
     connection = http.client.HTTPConnection(HOST, port, timeout=within_s)
     try:
         connection.request(method, path, body, {"Content-Type": "application/json"})
         with connection.getresponse() as response:
-            answer: dict[str, Any] = json.loads(response.read())
+            return response.status, response.read().decode("utf-8")
     finally:
         connection.close()
-    return answer

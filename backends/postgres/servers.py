@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from backends.client import StateClient
+from backends.clock import SettableClock
 from backends.postgres.admin import LOCAL, Admin, Unanswered
 from backends.postgres.binaries import disown, prefix, program, run
 from backends.postgres.connection import PostgresConnection
@@ -67,16 +68,19 @@ MARKER, PASSAGE = "marker", "passage"
 class PostgresNode(LocalNode):
     """A PostgreSQL server with its data directory and its administration connection."""
 
-    def __init__(self, local: Local, name: str, port: int, settings: Mapping[str, str]) -> None:
-        self.port, self.admin = port, Admin(port, name)
+    def __init__(self, local: Local, name: str, port: int, settings: Mapping[str, str], clock: SettableClock | None = None) -> None:
+        self.port, self.admin, self.clock = port, Admin(port, name), clock
         self.data = local.processes.home(name) / "data"
         options = [f"{key}={value}" for key, value in {**SETTINGS, **settings}.items()]
         argv = [*prefix(), program("postgres"), "-D", str(self.data), "-p", str(port)]
-        super().__init__(local, name, [*argv, *(word for option in options for word in ("-c", option))], self._missing)
+        env = None if clock is None else clock.environment()
+        super().__init__(local, name, [*argv, *(word for option in options for word in ("-c", option))], self._missing, env)
 
     def await_answer(self) -> None:
         super().await_answer()
         disown(self.data)
+        if self.clock is not None:
+            self.clock.disown(self._local.processes.pid(self.name))
 
     def create(self) -> None:
         """Make an empty database cluster."""

@@ -26,12 +26,13 @@ from backends.redis.servers import PEERS, PLAIN_ARGUMENTS, SIDES, DataNode, Redi
 from backends.target import Target
 from harness.deploy.compose import Composed
 from harness.deploy.ground import Ground, Topology, open_ground
-from harness.deploy.install import require
+from harness.deploy.install import find, require
 from harness.deploy.local import Local, LocalNode
 from harness.deploy.ports import HOST
 from harness.driving.backend import Deployment
 from harness.driving.client import Client, NotApplied
 from harness.driving.system import Need, Role, System
+from harness.errors import Infrastructure
 from harness.waiting import wait_for
 
 GROUP = "holdwater"
@@ -209,6 +210,25 @@ class RedisSentinel(RedisServers):
         finally:
             self._periods(1)
 
+    def hand_over(self) -> None:
+        """Ask a sentinel for a failover without need: it promotes a replica, and the old primary goes on until it is told to follow."""
+        self._ask_for_failover()
+
+    def hand_over_coordinated(self) -> None:
+        """Ask for one in which the primary holds its clients' writes back until the replica has all of them. Valkey 9 and later."""
+        self._ask_for_failover("COORDINATED")
+
+    def _ask_for_failover(self, *form: str) -> None:
+        reasons = []
+        for name, sentinel in self.sentinels.items():
+            try:
+                sentinel.admin.ask("SENTINEL", "FAILOVER", GROUP, *form)
+            except (RedisError, OSError) as error:
+                reasons.append(f"{name}: {error}")
+            else:
+                return
+        raise Infrastructure(f"no sentinel took SENTINEL FAILOVER {' '.join((GROUP, *form))} ({'; '.join(reasons)})")
+
     def heal_all(self) -> None:
         self.heal_links()
         for sentinel in self.sentinels.values():
@@ -299,11 +319,18 @@ class SentinelBackend:
 
     def offers(self, variant: str) -> frozenset[Need]:
         """No lost replies: a client's handshake alone is longer than the bytes let through."""
-        return frozenset({Need.PROCESS, Need.LINKS, Need.TAKEOVER, Need.EMPTY_RESTART})
+        return frozenset({Need.PROCESS, Need.LINKS, Need.TAKEOVER, Need.EMPTY_RESTART, Need.HANDOVER, Need.COORDINATED_HANDOVER})
 
     def servers(self, variant: str) -> tuple[str, ...]:
         """Name what it starts."""
         return ("redis-server",)
+
+    def refused(self, variant: str, needs: frozenset[Need]) -> str | None:
+        """Say that the server found here has no coordinated failover, where one is asked for."""
+        found = find("redis-server") if Need.COORDINATED_HANDOVER in needs else None
+        if found is None or (found.product == "Valkey" and int(found.version.partition(".")[0]) >= 9):
+            return None
+        return f"{found.product} {found.version} has no coordinated failover; name a Valkey 9 or later in HOLDWATER_REDIS_SERVER"
 
 
 SENTINEL = SentinelBackend()

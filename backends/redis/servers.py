@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import redis
 from redis.exceptions import RedisError
 
+from backends.clock import SettableClock
 from backends.redis.admin import Admin
 from backends.redis.session import RedisSession
 from backends.target import Resolve
@@ -43,8 +44,8 @@ PASSAGE_SCRIPT = "#!lua\nredis.call('SET', KEYS[1], ARGV[1])\nreturn string.rep(
 class DataNode(LocalNode):
     """A Redis server with its administration connection."""
 
-    def __init__(self, local: Local, name: str, port: int, config: Sequence[str]) -> None:
-        self.port, self.admin = port, Admin(port)
+    def __init__(self, local: Local, name: str, port: int, config: Sequence[str], clock: SettableClock | None = None) -> None:
+        self.port, self.admin, self.clock = port, Admin(port), clock
         directory = local.processes.home(name)
         lines = [
             f"port {port}",
@@ -57,7 +58,13 @@ class DataNode(LocalNode):
         ]
         file = directory / "redis.conf"
         file.write_text("\n".join(lines) + "\n", "utf-8")
-        super().__init__(local, name, [str(require("redis-server").path), str(file)], self._missing)
+        env = None if clock is None else clock.environment()
+        super().__init__(local, name, [str(require("redis-server").path), str(file)], self._missing, env)
+
+    def await_answer(self) -> None:
+        super().await_answer()
+        if self.clock is not None:
+            self.clock.disown(self._local.processes.pid(self.name))
 
     def _missing(self) -> str | None:
         info = self.admin.info("persistence")

@@ -72,7 +72,7 @@ def check_experiment(experiment: Experiment, settings: Settings) -> None:
         driven = [registry.load("workloads", name) for name in judged_by(control.check, experiment.workloads)]
         if control.mutant is not None and control.mutant not in (mutants := planted_bugs(backend, driven)):
             raise UsageError(f"unknown mutant {control.mutant!r} of a control, {registry.nearest(control.mutant, mutants)}")
-    if settings.on in grounds_of(backend):
+    if settings.on in grounds_of(backend, experiment.variant):
         check(plan_of(experiment, settings))
 
 

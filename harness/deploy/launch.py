@@ -95,7 +95,7 @@ def check(plan: Plan) -> None:
 def needed(plan: Plan) -> tuple[str, ...]:
     """Name the servers that are brought for a plan; a proxy only where clients go through it."""
     backend = registry.load("backends", plan.backend)
-    if plan.on != "local" or plan.on not in grounds_of(backend):
+    if plan.on != "local" or plan.on not in grounds_of(backend, plan.variant):
         return ()
     return (*servers_of(backend, plan.variant), *((PROXY,) if through_links(backend, plan.variant, _needs(plan)) else ()))
 
@@ -126,8 +126,8 @@ def bare(backend: Backend, deployment: Deployment, say: Say) -> Iterator[System]
 def lacking(plan: Plan) -> str | None:
     """Say what this machine lacks for a plan, and after a semicolon the remedy; None if nothing."""
     backend = registry.load("backends", plan.backend)
-    if plan.on not in (grounds := grounds_of(backend)):
-        return f"{backend.name} does not run on {plan.on}; use --on {' or --on '.join(grounds)}"
+    if plan.on not in (grounds := grounds_of(backend, plan.variant)):
+        return f"{backend.name}, variant {plan.variant}, does not run on {plan.on}; use --on {' or --on '.join(grounds)}"
     return engine.missing() if plan.on == "compose" else _refused(plan) or install.missing(*needed(plan))
 
 

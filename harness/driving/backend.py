@@ -115,6 +115,14 @@ class HasGrounds(Protocol):
 
 
 @runtime_checkable
+class HasLocalVariants(Protocol):
+    """A backend some of whose variants run on this machine only."""
+
+    @property
+    def local_variants(self) -> frozenset[str]: ...
+
+
+@runtime_checkable
 class MayBeTheUsers(Protocol):
     """A backend whose server may be one that the user started: that is not killed, paused or restarted."""
 
@@ -123,7 +131,7 @@ class MayBeTheUsers(Protocol):
         ...
 
 
-MAY_KEEP = (HasMutants, SaysWhereMutantsShow, OffersNeeds, StartsServers, HasGrounds, MayBeTheUsers)
+MAY_KEEP = (HasMutants, SaysWhereMutantsShow, OffersNeeds, StartsServers, HasGrounds, HasLocalVariants, MayBeTheUsers)
 """What a backend may have beside `Backend`: it is held to it then."""
 
 # What is so of a backend that does not say otherwise
@@ -154,6 +162,8 @@ def servers_of(backend: Backend, variant: str) -> tuple[str, ...]:
     return held(backend.servers(variant), tuple[str, ...], f"what servers of backend {backend.name} gave", backend)
 
 
-def grounds_of(backend: Backend) -> tuple[str, ...]:
-    """Say where its servers can run; on this machine where it does not say."""
+def grounds_of(backend: Backend, variant: str) -> tuple[str, ...]:
+    """Say where a variant's servers can run; on this machine where it does not say."""
+    if isinstance(backend, HasLocalVariants) and variant in backend.local_variants:
+        return ("local",)
     return backend.grounds if isinstance(backend, HasGrounds) else ("local",)

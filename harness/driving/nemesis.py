@@ -155,7 +155,8 @@ def target_refusal(spec: FaultSpec, fault: Fault, backend: Backend, variant: str
         return None
     others = [registry.load("backends", name) for name in registry.names("backends")]
     able = [each.name for each in others if any(fault.needs | {Need.TAKEOVER} <= offers_of(each, name) for name in each.variants)]
-    return f"{backend.name} has no {spec.target} for fault {spec} to meet; use --backend {' or '.join(able)}"
+    instead = f"use --backend {' or '.join(able)}" if able else f"expected {spec.name}"
+    return f"{backend.name} has no {spec.target} for fault {spec} to meet; {instead}"
 
 
 def _able(fault: Fault, backend: Backend) -> list[str]:

@@ -25,9 +25,10 @@ from harness import registry
 from harness.driving import schedule
 from harness.driving.backend import Backend, Deployment, grounds_of, mutants_of, offers_of
 from harness.driving.generator import Generator, Mix
+from harness.driving.kept import unkept
 from harness.driving.nemesis import Fault, Nemesis, Watcher, refusal, target_of, target_refusal
 from harness.driving.plan import Episode, FaultSpec, Plan
-from harness.driving.system import OF_CLIENTS, Need, System, clock_bound_of, hurried, unkept, unsteady
+from harness.driving.system import OF_CLIENTS, Need, System, clock_bound_of, hurried, unsteady
 from harness.driving.worker import IDLE_S, Place, Stages, Worker, side_of
 from harness.driving.workload import Attendant, Attended, Workload
 from harness.errors import Infrastructure, Misfit, UsageError
@@ -85,8 +86,8 @@ class Ran:
 def check_plan(plan: Plan, catalogue: Catalogue) -> None:
     """Raise UsageError where the parts of a plan do not fit each other, before anything is started."""
     backend = catalogue.backend
-    if plan.on not in (grounds := grounds_of(backend)):
-        raise UsageError(f"{backend.name} does not run on {plan.on}, only on {' or '.join(grounds)}")
+    if plan.on not in (grounds := grounds_of(backend, plan.variant)):
+        raise UsageError(f"{backend.name}, variant {plan.variant}, does not run on {plan.on}, only on {' or '.join(grounds)}")
     if plan.attach is not None and (plan.on != "compose" or "compose" not in grounds):
         raise UsageError(f"attach {plan.attach!r}, expected --on compose with it")
     if plan.variant not in backend.variants:

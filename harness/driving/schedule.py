@@ -17,7 +17,7 @@ from itertools import combinations
 from harness import registry
 from harness.driving.nemesis import Fault
 from harness.driving.plan import Episode, FaultSpec
-from harness.driving.system import LINKS, Part
+from harness.driving.system import ASKED_OF_THE_NODE, Part
 from harness.errors import UsageError
 
 INSTANT_S = 0.001  # after its injection a fault of no length is healed
@@ -118,8 +118,8 @@ def _shared(one: _Planned, other: _Planned) -> str | None:
 
 
 def _unseen(link: _Planned, down: _Planned) -> str | None:
-    """Say that a fault on links begins or is healed while its node is down, where it cannot be proved."""
-    if not link.fault.parts & LINKS or Part.PROCESS not in down.fault.parts or not link.within(down):
+    """Say that a fault whose probe asks its node begins or is healed while that is down, where it cannot be proved."""
+    if not link.fault.parts & ASKED_OF_THE_NODE or Part.PROCESS not in down.fault.parts or not link.within(down):
         return None
     said = f"fault {link.spec} begins or ends while the server's process is stopped or dead by {down.spec}, where it cannot be proved"
     return f"{said}; expected {link.spec.name} to begin before that and to end after it, or not to overlap"

@@ -6,7 +6,7 @@ goes over connections of its own, past every proxy, so that a probe sees the far
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
@@ -296,7 +296,11 @@ class Need(StrEnum):
     LINKS = "network"
     REPLIES = "link on which an answer can be told from a handshake"
     TAKEOVER = "node that takes over"
+    HANDOVER = "manager that moves the primary when it is asked"
+    COORDINATED_HANDOVER = "manager that lets writes wait while it moves the primary"
     WAITS = "write that waits for a standby"
+    MEMORY_LIMIT = "limit to its memory"
+    SERVER_CLOCKS = "server whose clock can be set"
     CLIENT_CLOCKS = "expiry by its clients' clocks"
     EMPTY_RESTART = "primary that is back, empty, before its failover limit"
     HOLDERS = "client that holds a lock and can be stopped"
@@ -309,15 +313,24 @@ class Part(StrEnum):
     OTHER_LINKS = "links of other client sides"
     PEER_LINKS = "links of other servers"
     PROCESS = "server's process"
+    MEMORY = "server's memory"
+    SERVER_CLOCK = "server's clock"
+    MANAGER = "cluster's manager"
     CLIENT_CLOCKS = "clients' clocks"
     CLIENTS = "clients"
 
 
 LINKS = frozenset({Part.FIRST_LINKS, Part.OTHER_LINKS, Part.PEER_LINKS})
+ASKED_OF_THE_NODE = LINKS | {Part.MEMORY, Part.SERVER_CLOCK}
+"""The parts of faults whose probes want an answer of the node."""
 PARTS_OF: Mapping[Need, frozenset[Part]] = {
     Need.PROCESS: frozenset({Part.PROCESS}),
     Need.LINKS: LINKS,
     Need.REPLIES: LINKS,
+    Need.HANDOVER: frozenset({Part.MANAGER}),
+    Need.COORDINATED_HANDOVER: frozenset({Part.MANAGER}),
+    Need.MEMORY_LIMIT: frozenset({Part.MEMORY}),
+    Need.SERVER_CLOCKS: frozenset({Part.SERVER_CLOCK}),
     Need.CLIENT_CLOCKS: frozenset({Part.CLIENT_CLOCKS}),
     Need.EMPTY_RESTART: frozenset({Part.PROCESS}),
     Need.HOLDERS: frozenset({Part.CLIENTS}),
@@ -325,21 +338,3 @@ PARTS_OF: Mapping[Need, frozenset[Part]] = {
 """The parts that a fault has by what it needs, where it does not say which."""
 OF_CLIENTS = frozenset({Need.HOLDERS})
 """What a workload has, and no deployment: faults that need it meet the run's own clients."""
-
-
-KEPT_BY: Mapping[Need, type] = {
-    Need.PROCESS: HasNodes,
-    Need.LINKS: HasLinks,
-    Need.REPLIES: HasLinks,
-    Need.TAKEOVER: HasPeers,
-    Need.WAITS: HasSynchronousWaits,
-    Need.CLIENT_CLOCKS: HasClientClocks,
-    Need.EMPTY_RESTART: HasMarkers,
-}
-"""The protocol of a system that has what is needed: a fault that needs it may take it for granted."""
-
-
-def unkept(system: System, offered: Iterable[Need]) -> str | None:
-    """Say which protocol a system lacks of what its backend offers; None if none."""
-    lacking = {need: KEPT_BY[need].__name__ for need in offered if need in KEPT_BY and not isinstance(system, KEPT_BY[need])}
-    return "; ".join(f"{system.name} offers Need.{need.name} and its system is no {name}" for need, name in sorted(lacking.items())) or None

@@ -10,12 +10,14 @@ import pytest
 from fakes import WORKLOADS, FakeSystem
 
 from faults.kill import KILL
+from harness import registry
 from harness.driving.backend import Deployment, grounds_of, mutants_of, offers_of, servers_of
 from harness.driving.client import Client
+from harness.driving.kept import unkept
 from harness.driving.nemesis import refusal, target_of
 from harness.driving.plan import Episode, FaultSpec, Plan
 from harness.driving.run import HISTORY, Catalogue, run
-from harness.driving.system import HasNodes, Need, System, clock_bound_of, heal_all, hurried, roles_of, sides_of, unkept, unsteady
+from harness.driving.system import HasNodes, Need, System, clock_bound_of, heal_all, hurried, roles_of, sides_of, unsteady
 from harness.errors import Infrastructure, UsageError
 from harness.record.format import load
 
@@ -79,7 +81,7 @@ def test_a_system_with_nodes_is_asked() -> None:
 
 def test_a_backend_that_says_no_more_runs_here_and_has_no_mutants_no_servers_and_nothing_for_faults() -> None:
     backend = BareBackend()
-    assert (grounds_of(backend), dict(mutants_of(backend))) == (("local",), {})
+    assert (grounds_of(backend, "default"), dict(mutants_of(backend))) == (("local",), {})
     assert (servers_of(backend, "default"), offers_of(backend, "default")) == ((), frozenset())
 
 
@@ -89,6 +91,13 @@ def test_a_backend_of_four_members_with_a_system_of_three_is_driven(tmp_path: Pa
     assert {operation.f for operation in history.operations()} == {"check_and_set", "get"}
     assert history.header is not None
     assert set(history.header.sides.values()) == {"clients"}
+
+
+@pytest.mark.parametrize(
+    ("variant", "grounds"), [("default", ("local", "compose")), ("pooled", ("local",)), ("settable-clock", ("local",))]
+)
+def test_a_variant_may_run_on_this_machine_only(variant: str, grounds: tuple[str, ...]) -> None:
+    assert grounds_of(registry.load("backends", "postgres"), variant) == grounds
 
 
 def test_a_fault_on_a_backend_without_nodes_is_refused() -> None:

@@ -21,19 +21,30 @@ EMPTY = {"restart-empty"}
 WAITS = {"cancel-wait"}
 CLOCKS = {"client-clock", "client-clock-beyond"}
 CLIENTS = {"client-pause"}
-EVERY = LINKS | PROCESS | FAILOVER | EMPTY | WAITS | CLOCKS | CLIENTS
+PLANNED = {"planned-failover"}
+COORDINATED = {"planned-failover-coordinated"}
+MEMORY = {"fill-memory"}
+SERVER_CLOCK = {"server-clock"}
+EVERY = LINKS | PROCESS | FAILOVER | EMPTY | WAITS | CLOCKS | CLIENTS | PLANNED | COORDINATED | MEMORY | SERVER_CLOCK
 REDIS_VARIANTS = ("appendfsync-always", "appendfsync-everysec", "shipped-default", "no-save")
+MEMORY_VARIANTS = ("maxmemory-allkeys-lru", "maxmemory-volatile-lru", "maxmemory-noeviction")
 SENTINEL_VARIANTS = ("default", "patient", "hasty", "min-replicas-1-lag-1")
 POSSIBLE: dict[tuple[str, str], set[str]] = {
     ("memory", "default"): CLIENTS,
     ("memory", "child"): PROCESS | CLIENTS,
     **{("redis", variant): LINKS | PROCESS | CLIENTS for variant in REDIS_VARIANTS},
-    **{("redis-sentinel", variant): EVERY - {"lost-reply"} - WAITS - CLOCKS for variant in SENTINEL_VARIANTS},
-    **{("postgres", variant): LINKS | PROCESS | CLIENTS for variant in ("default", "synchronous-commit-off")},
+    **{("redis", variant): LINKS | PROCESS | CLIENTS | MEMORY for variant in MEMORY_VARIANTS},
+    **{(backend, "settable-clock"): LINKS | PROCESS | CLIENTS | SERVER_CLOCK for backend in ("redis", "postgres")},
+    **{("redis-sentinel", variant): EVERY - {"lost-reply"} - WAITS - CLOCKS - MEMORY - SERVER_CLOCK for variant in SENTINEL_VARIANTS},
+    **{("postgres", variant): LINKS | PROCESS | CLIENTS for variant in ("default", "synchronous-commit-off", "session-locks")},
+    **{("postgres", variant): (LINKS | PROCESS | CLIENTS) - {"lost-reply"} for variant in ("pooled", "pooled-session-locks")},
     ("postgres-operator", "async"): LINKS | PROCESS | FAILOVER | CLIENTS,
     **{("postgres-operator", variant): LINKS | PROCESS | FAILOVER | WAITS | CLIENTS for variant in ("sync", "sync-believes-tag")},
-    **{("postgres-patroni", variant): LINKS | PROCESS | FAILOVER | CLIENTS for variant in ("async", "async-stock")},
-    **{("postgres-patroni", variant): LINKS | PROCESS | FAILOVER | WAITS | CLIENTS for variant in ("sync", "sync-strict", "sync-stock")},
+    **{("postgres-patroni", variant): LINKS | PROCESS | FAILOVER | CLIENTS | PLANNED for variant in ("async", "async-stock")},
+    **{
+        ("postgres-patroni", variant): LINKS | PROCESS | FAILOVER | WAITS | CLIENTS | PLANNED
+        for variant in ("sync", "sync-strict", "sync-stock")
+    },
     **{("dynamodb", variant): LINKS | PROCESS | CLOCKS | CLIENTS for variant in ("durable", "in-memory")},
 }
 PAIRS = [(backend, variant, fault) for (backend, variant), fault in product(POSSIBLE, sorted(EVERY))]

@@ -75,8 +75,8 @@ def _checked(backend: Backend, asked: AskedContract) -> tuple[str, Sequence[Rule
     for what, (name, names) in known.items():
         if name is not None and name not in names:
             raise UsageError(f"unknown {what} {name!r} of {backend.name}, {registry.nearest(name, names)}")
-    if asked.on not in (grounds := grounds_of(backend)):
-        raise UsageError(f"{backend.name} does not run on {asked.on}, only on {' or '.join(grounds)}")
+    if asked.on not in (grounds := grounds_of(backend, variant)):
+        raise UsageError(f"{backend.name}, variant {variant}, does not run on {asked.on}, only on {' or '.join(grounds)}")
     every = [each.name for each in suite.RULES]
     for name in asked.rules:
         if name not in every:

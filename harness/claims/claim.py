@@ -95,6 +95,7 @@ class Bound(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Claim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A falsifiable statement behind a cell. `anomalies` count; `excuses` are reported; `gates` are its own numbers.
 
+    With `functions` only anomalies count in which one of them takes part: cells of operations on one key can be told apart.
     `table` is the one that its row is in, None where that has no name; once a file is read it is always known.
     """
 
@@ -109,6 +110,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     experiments: tuple[Text, ...] = ()
     unit: Text = "trials"
     anomalies: tuple[Text, ...] = ()
+    functions: tuple[Text, ...] = ()
     excuses: tuple[Text, ...] = ()
     window: Window | None = None
     bound: Bound | None = None

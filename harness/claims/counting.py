@@ -254,6 +254,10 @@ def _anomaly(claim: Claim, trial: TrialEvidence, seen: Sighting, named: Collecti
     `named` are the classes that some claim counts on the same trials: they are judged there, and leave no doubt here.
     """
     counts = seen.anomaly.kind in claim.anomalies
+    if counts and claim.functions and (elsewhere := _elsewhere(claim.functions, trial.history, seen)) is not None:
+        found.excused.append(seen)
+        found.unknown += elsewhere
+        return False
     if claim.document != "warns":
         (found.counted if counts else found.excused).append(seen)
         if not counts and seen.anomaly.kind not in named:  # nothing is excused where nothing is warned of
@@ -274,6 +278,20 @@ def _anomaly(claim: Claim, trial: TrialEvidence, seen: Sighting, named: Collecti
         return False
     (found.counted if counts else found.excused).append(seen)
     return counts
+
+
+def _elsewhere(functions: Collection[str], history: History, seen: Sighting) -> list[str] | None:
+    """Say what doubt an anomaly leaves on these functions where none of them takes part in it; None where one does.
+
+    On a key that they were used on they may have caused it, though what shows it is other operations: their claim is in doubt.
+    """
+    involved, anomaly = set(functions), seen.anomaly
+    named = set(anomaly.operations)
+    operations = [each for each in history.operations() if each.f in involved and each.status != "fail"]
+    if any(each.index in named for each in operations):
+        return None
+    used = next((each for each in operations if each.key == anomaly.key), None)
+    return [] if used is None else [f"{seen.experiment}, trial {seen.trial}: {anomaly.kind} on {anomaly.key}, where {used.f} was used too"]
 
 
 def _inside(claim: Claim, history: History, anomaly: Anomaly) -> bool | None:

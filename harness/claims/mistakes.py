@@ -30,6 +30,7 @@ from harness.claims.claim import (
 from harness.judging import gates
 from harness.judging.check import check_of, every_check, workloads_of
 from harness.judging.counts import needs_bound
+from harness.judging.family import functions_known
 from harness.judging.kind import every_kind
 from harness.registry import nearest
 
@@ -63,7 +64,7 @@ EXPECTED: Mapping[str, str] = {
     **dict.fromkeys(("about", "columns"), 'a list of texts, such as ["Memory", "PostgreSQL"]'),
     "says": 'a table of texts, such as { Purpose = "Atomic counter" }',
     "expect": f"a list of at least one of: {', '.join(Word)}",
-    **dict.fromkeys(("experiments", "anomalies", "excuses"), "a list of names"),
+    **dict.fromkeys(("experiments", "anomalies", "excuses", "functions"), "a list of names"),
     "window": 'a table, such as { from = "begin", to = "settled" }',
     "bound": 'a table with seconds above 0 and at most 3600, such as { from = "begin", seconds = 3.0 }',
     "gates": "a table of whole numbers from 0 to 1000000, such as { held_across = 2 }",
@@ -178,7 +179,7 @@ def of_claim(claim: Claim, claims: Claims) -> Iterable[tuple[str, str]]:
     """Give each mistake of a claim as the key that it concerns and what is wrong."""
     experiments = claims.experiments
     yield from _cell_mistakes(claim, claims)
-    for key in ("experiments", "anomalies", "excuses"):
+    for key in ("experiments", "anomalies", "excuses", "functions"):
         if (twice := _twice(getattr(claim, key))) is not None:
             yield key, f"{twice} stands twice: it would count twice"
     for name in claim.experiments:
@@ -188,6 +189,9 @@ def of_claim(claim: Claim, claims: Claims) -> Iterable[tuple[str, str]]:
         for kind in getattr(claim, key):
             if kind not in every_kind():
                 yield key, f"unknown class {kind!r} of anomalies, {nearest(kind, every_kind())}"
+    for name in claim.functions:
+        if name not in (known := functions_known()):
+            yield "functions", f"unknown function {name!r}, {nearest(name, known)}"
     if both := set(claim.anomalies) & set(claim.excuses):
         yield "excuses", f"{sorted(both)[0]} both counts and is excused"
     for name in claim.gates:
@@ -198,6 +202,8 @@ def of_claim(claim: Claim, claims: Claims) -> Iterable[tuple[str, str]]:
     for kind in claim.anomalies:
         if claim.bound is None and (check := check_of(kind)) is not None and check.needs_bound:
             yield "anomalies", f"{kind} needs a bound"
+    if claim.document == "warns" and claim.functions:
+        yield "functions", "a document that warns excuses classes, not functions; expected none"
     if claim.document != "warns" and (claim.excuses or claim.window is not None):
         yield "excuses" if claim.excuses else "window", f"only a document that warns excuses anything; this one {_stance(claim)}"
     yield from _run_mistakes(claim, experiments)

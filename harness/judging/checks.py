@@ -18,7 +18,7 @@ from harness import registry
 from harness.errors import UsageError
 from harness.judging.check import Budget, Check, Terms, every_check, families_of, functions_of
 from harness.judging.checkers import Checker
-from harness.judging.family import Family, every_family
+from harness.judging.family import Family, every_family, functions_known
 from harness.judging.model import Model
 from harness.judging.verdict import Status, Verdict, combine, unknown
 from harness.judging.vocabulary import refuse_unfit
@@ -107,7 +107,7 @@ def _marked(family: Family, events: Sequence[Event], used: set[str]) -> bool:
 
 def _refuse_unknown(history: History) -> None:
     """Raise MalformedHistory on a function that a foreign history has and no model knows, or not the one of its key: a typo, perhaps."""
-    known = frozenset().union(*(family.functions for family in every_family().values()))
+    known = functions_known()
     for events in _by_key(history).values():
         used = _used(events)
         family = _claimed(events, used)

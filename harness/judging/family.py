@@ -74,3 +74,9 @@ def answered_here() -> frozenset[str]:
 def nodes_of_ours() -> frozenset[str]:
     """Give the names under which workloads answer themselves: no servers, which have no roles."""
     return frozenset(family.node for family in every_family().values() if family.node is not None)
+
+
+@cache
+def functions_known() -> frozenset[str]:
+    """Give the functions that some family knows."""
+    return frozenset().union(*(family.functions for family in every_family().values()))

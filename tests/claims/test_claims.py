@@ -292,6 +292,32 @@ def test_an_anomaly_of_a_class_that_another_claim_judges_leaves_it_in_no_doubt()
     assert judge(PROMISES, {"faults": evidence}).verdict is Word.HOLDS
 
 
+OF_LOCKS = msgspec.structs.replace(PROMISES, functions=("try_acquire",))
+
+
+def of_operation(f: str, key: str) -> TrialEvidence:
+    """A trial with an anomaly of one operation, the first of its function."""
+    script = latency_trial("lock", "dedup")
+    history = script.history()
+    first = next(operation.index for operation in history.operations() if operation.f == f)
+    return trial(script, Anomaly("two-holders", key, (first,), int(1500 * NS_PER_MS), "seen"))
+
+
+def test_an_anomaly_in_which_a_function_of_the_claim_takes_part_counts() -> None:
+    assert judged(OF_LOCKS, of_operation("try_acquire", "t1-lock-0")).verdict is Word.VIOLATED
+
+
+def test_an_anomaly_of_other_functions_on_a_key_of_others_leaves_no_doubt() -> None:
+    found = judged(OF_LOCKS, of_operation("check_and_set", "t1-dedup-0"))
+    assert (found.verdict, [seen.kind for seen in found.excused]) == (Word.HOLDS, ["two-holders"])
+
+
+def test_an_anomaly_of_other_functions_on_a_key_that_the_claims_functions_used_leaves_it_in_doubt() -> None:
+    found = judged(OF_LOCKS, of_operation("check_and_set", "t1-lock-0"))
+    assert found.verdict is Word.INCONCLUSIVE
+    assert "two-holders on t1-lock-0, where try_acquire was used too" in found.missing[0]
+
+
 def test_where_the_document_is_silent_an_anomaly_is_a_finding() -> None:
     assert judged(SILENT, trial(None, anomaly())).verdict is Word.FINDING
 

@@ -7,8 +7,8 @@ from functools import lru_cache
 from typing import Any
 
 from backends.interface import LockExpired, LockTimeout, NotAnInteger, Session, StateKey, Swapped
+from harness.record.keys import in_full, in_short
 
-NAMESPACE, TENANT, KIND = "holdwater", "run", "state"
 FUNCTIONS = frozenset(
     [
         "try_acquire",
@@ -39,7 +39,7 @@ FUNCTIONS = frozenset(
 class StateClient:
     """A harness client over a session of any backend.
 
-    A history's key becomes the id of a StateKey, or the name of a lock as it stands. Of an index its key is
+    A history's key names a StateKey, in full or shortly (`harness.record.keys`), or a lock as it stands. Of an index its key is
     the index's name; the entries' keys stand in the values. Scans name their keys in full, canonically.
     """
 
@@ -62,10 +62,10 @@ class StateClient:
             "scan_keys_by_kind": lambda _, a: {"items": session.scan_keys_by_kind(a["kind"])},
             "index_timeout": _entering(session.index_timeout),
             "remove_timeout_index": _leaving(session.remove_timeout_index),
-            "get_expired_timeouts": lambda _, a: {"keys": [_name(key) for key in session.get_expired_timeouts(a["now_ms"])]},
+            "get_expired_timeouts": lambda _, a: {"keys": [in_short(key) for key in session.get_expired_timeouts(a["now_ms"])]},
             "index_chain_ready": _entering(session.index_chain_ready),
             "remove_chain_ready_index": _leaving(session.remove_chain_ready_index),
-            "get_ready_chains": lambda _, a: {"keys": [_name(key) for key in session.get_ready_chains(a["now_ms"])]},
+            "get_ready_chains": lambda _, a: {"keys": [in_short(key) for key in session.get_ready_chains(a["now_ms"])]},
         }
 
     def invoke(self, f: str, key: str, argument: Any) -> tuple[Any, str | None]:
@@ -124,12 +124,7 @@ class StateClient:
 
 @lru_cache(maxsize=4096)
 def _key(name: str) -> StateKey:
-    return StateKey(NAMESPACE, TENANT, KIND, name)
-
-
-def _name(canonical: str) -> str:
-    own = f"{NAMESPACE}:{TENANT}:{KIND}:"
-    return canonical.removeprefix(own)
+    return StateKey.parse(in_full(name))
 
 
 def _entering(enter: Callable[[StateKey, int], None]) -> Callable[[str, Any], Any]:

@@ -21,3 +21,14 @@ class Misfit(Exception):
     def __init__(self, culprit: object, said: str) -> None:
         super().__init__(said)
         self.module = str(getattr(getattr(culprit, "func", culprit), "__module__", ""))
+
+
+class Elsewhere(Exception):
+    """Where in another process an error was raised, as its cause: its trace, and the modules of the code that it came through."""
+
+    def __init__(self, trace: str, modules: tuple[str, ...]) -> None:
+        super().__init__(trace, modules)
+        self.trace, self.modules = trace, modules
+
+    def __str__(self) -> str:
+        return f"in another process:\n{self.trace}"

@@ -13,7 +13,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from harness.errors import Misfit, UsageError
+from harness.errors import Elsewhere, Misfit, UsageError
 from harness.shape import misfit
 
 KINDS = ("backends", "workloads", "faults", "checks", "models", "reports", "servers")
@@ -98,14 +98,16 @@ def author(error: BaseException) -> str:
     """Name the package whose bug an error is: of others with plug-ins the one that was called last, else ours."""
     points = [point for kind in (*KINDS, *SCREENS) for point in entry_points(group=f"holdwater.{kind}")]
     theirs = {point.module.partition(".")[0]: _package(point) for point in points}
-    called = [theirs.get(module.partition(".")[0], OURS) for module in _modules(error)]
+    called = [theirs.get(module.partition(".")[0], OURS) for module in modules_of(error)]
     return next((package for package in reversed(called) if package != OURS), OURS)
 
 
-def _modules(error: BaseException) -> Iterator[str]:
+def modules_of(error: BaseException) -> Iterator[str]:
     """Give the modules of the code that an error came through, the one that was called last at the end."""
     if error.__cause__ is not None:
-        yield from _modules(error.__cause__)
+        yield from modules_of(error.__cause__)
     yield from (str(frame.f_globals.get("__name__", "")) for frame, _ in traceback.walk_tb(error.__traceback__))
     if isinstance(error, Misfit):
         yield error.module
+    if isinstance(error, Elsewhere):
+        yield from error.modules

@@ -114,7 +114,8 @@ def _nothing(history: History, verdict: Verdict) -> str:
 
 
 def _case(history: History, anomaly: Anomaly) -> Case:
-    operations = [each for each in history.operations() if each.key == anomaly.key]
+    proofs = set(anomaly.operations)  # a scan is an event of another key than what it found
+    operations = [each for each in history.operations() if each.key == anomaly.key or each.index in proofs]
     held = holds(history, operations) if any(each.f in LOCK_FUNCTIONS for each in operations) else []
     involved = _involved(anomaly, operations, held)
     last = history.events[-1].time if history.events else anomaly.at

@@ -185,6 +185,16 @@ def asked(operation: Operation) -> str:
         return f"swaps {key} from version {argument.get('expected')} to {argument.get('value')!r}"
     if f == "increment":
         return f"adds {argument.get('delta')} to {key}"
+    if "time_ms" in argument:
+        return f"enters {argument.get('key')} at {argument['time_ms']} into {key}"
+    if f.startswith("remove_") and "key" in argument:
+        return f"takes {argument['key']} out of {key}"
+    if "now_ms" in argument:
+        return f"lists {key} up to {argument['now_ms']}"
+    if f == "scan_keys":
+        return f"scans {':'.join(str(argument.get(name)) for name in ('namespace', 'tenant', 'kind', 'prefix'))}"
+    if f == "scan_keys_by_kind":
+        return f"scans the kind {argument.get('kind')}"
     if f == "cas" and isinstance(operation.argument, Sequence) and len(operation.argument) == 2:
         return f"swaps {key} from {operation.argument[0]!r} to {operation.argument[1]!r}"
     told = ", ".join(f"{name} {value}" for name, value in argument.items())
@@ -222,6 +232,9 @@ def _result(operation: Operation) -> str:
     told = [words[name][0 if result[name] else 1] for name in words if name in result]
     if result.get("fencing_token") is not None:
         told.append(f"token {result['fencing_token']}")
+    for name, noun in (("keys", ("entry", "entries")), ("items", ("key", "keys"))):
+        if isinstance(result.get(name), list | tuple):
+            told.append(f"gives {counted(len(result[name]), *noun)}")
     if "value" in result:
         told.append("nothing" if result["value"] is None else f"value {result['value']!r}")
     if "version" in result:

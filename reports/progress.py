@@ -2,10 +2,11 @@
 
     [317/500] ━━━━━━━━━━━━━━━━╸──────────   63 %   26 min 03 s   15 min left
     now  postgres-async (6 of 11): trial 4: waiting for the steady state (1.9 s)
+    now  redis-faults (7 of 11): trial 1: clients at work (0.4 s)
     so far  ✗ violated 1   △ as-documented 3   ✓ holds 7
 
 A log gets one entry as an experiment begins and one as a claim ends, what is done now where nothing else was said for some
-seconds, and no cursor movement. The bar counts
+seconds (of several experiments that run side by side in turn), and no cursor movement. The bar counts
 planned trials: controls and repeated void trials take time and fill nothing. What is left is told from the
 trials done, and not before one is.
 """
@@ -13,6 +14,7 @@ trials done, and not before one is.
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -44,22 +46,53 @@ class Judged(Protocol):
     def said(self) -> str: ...
 
 
+class Doing:
+    """What is done now, since when, and when it was told last. Of an experiment: a context manager until its end."""
+
+    def __init__(self, live: Live, name: str = "", trials: int = 0) -> None:
+        self._live, self.name, self.trials, self.trials_done = live, name, trials, 0
+        self.text, self.since, self.told = "", 0.0, 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._live.ended(self)
+
+    def step(self, text: str) -> None:
+        """Say what is being done now."""
+        self.text, self.since = text, self._live.clock()
+
+    def trial_done(self) -> None:
+        """Say that a trial is over."""
+        self.trials_done = min(self.trials_done + 1, self.trials)
+
+    def said(self) -> Text:
+        """Give it in words, with how long it takes already."""
+        took = self._live.clock() - self.since
+        return Text.assemble(clean(self.text), (f" ({took:.1f} s)" if took < 100 else f" ({lasting(took)})", QUIET))
+
+
 class Live:
-    """Tell how far a run is; used by one thread, drawn by rich's. A stream that breaks is told nothing more: no run ends by it."""
+    """Tell how far a run is; drawn by rich's thread. A stream that breaks is told nothing more: no run ends by it.
+
+    May be used by several threads, each with an experiment of its own. `step` tells of what is done beside experiments.
+    """
 
     def __init__(
         self, total_trials: int, stream: TextIO | None = None, *, clock: Callable[[], float] = time.monotonic, every_s: float = EVERY_S
     ) -> None:
         self._stream = sys.stderr if stream is None else stream
-        self._clock, self._began, self._step_began = clock, clock(), clock()
-        self._total, self._before, self._here, self._planned_here = total_trials, 0, 0, 0
-        self._experiment, self._step = "", "starting"
+        self.clock, self._began = clock, clock()
+        self._total, self._before = total_trials, 0
+        self._lock = threading.Lock()
+        self._beside = Doing(self)
+        self._running: tuple[Doing, ...] = ()
+        self.step("starting")
         # Every word from the start: the dict is read by rich's thread and never grows.
         self._counts = dict.fromkeys(MARKS, 0)
         self._redrawn = self._prepared() if self._stream.isatty() else None
-        self._heartbeat = (
-            Heartbeat(lambda _: self._print(Text.assemble("  ", self._step_said())), every_s, every_s) if self._redrawn is None else None
-        )
+        self._heartbeat = Heartbeat(lambda _: self._tell_one(), every_s, every_s) if self._redrawn is None else None
 
     def _prepared(self) -> Redrawn | None:
         console = Console(file=self._stream, force_terminal=True)
@@ -91,21 +124,29 @@ class Live:
         if self._redrawn is not None:
             self._redrawn.stop()
 
-    def experiment(self, name: str, number: int, of: int, trials: int) -> None:
-        """Say that an experiment begins, the number-th, with so many planned trials."""
-        self._before = min(self._before + self._planned_here, self._total)
-        self._here, self._planned_here = 0, trials
-        self._experiment = f"{name} ({number} of {of})"
-        self.step("starting")
+    def experiment(self, name: str, number: int, of: int, trials: int) -> Doing:
+        """Say that an experiment begins, the number-th, with so many planned trials; give what tells of it until its end."""
+        begun = Doing(self, f"{name} ({number} of {of})", trials)
+        begun.step("starting")
+        with self._lock:
+            if not self._running:
+                self._beside.step("")
+            self._running = (*self._running, begun)
         self._print(Text(clean(f"{name}, {trials} {'trial' if trials == 1 else 'trials'} ({number} of {of})")))
+        return begun
+
+    def ended(self, experiment: Doing) -> None:
+        """Count an experiment that has ended, also one that was cut short, as done."""
+        with self._lock:
+            self._running = tuple(each for each in self._running if each is not experiment)
+            self._before = min(self._before + experiment.trials, self._total)
 
     def step(self, text: str) -> None:
-        """Say what is being done now."""
-        self._step, self._step_began = text, self._clock()
+        """Say what is being done beside the experiments; nothing where the text is empty."""
+        self._beside.step(text)
 
     def trial_done(self) -> None:
-        """Say that a trial is over."""
-        self._here = min(self._here + 1, self._planned_here)
+        """Count nothing: a trial belongs to an experiment."""
 
     def judged(self, judgement: Judged) -> None:
         """Say what was concluded of a claim."""
@@ -115,6 +156,19 @@ class Live:
 
     # Elsewhere
 
+    def _doing(self) -> list[Doing]:
+        return [*self._running, *([self._beside] if self._beside.text else [])]
+
+    def _tell_one(self) -> None:
+        """Say what is done now, of several the one that was told longest ago."""
+        doing = self._doing()
+        if not doing:
+            return
+        told = min(doing, key=lambda each: each.told)
+        told.told = self.clock()
+        name = f"{clean(told.name)}: " if told.name and len(doing) > 1 else ""
+        self._print(Text.assemble("  ", name, told.said()))
+
     def _print(self, text: Text) -> None:
         if self._heartbeat is None:
             return
@@ -123,7 +177,8 @@ class Live:
         stamp = f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}  "
         lines = wrapped(Text.assemble(stamp, text), WIDTH, STAMP)
         try:
-            print("\n".join(line.plain for line in lines), file=self._stream, flush=True)
+            with self._lock:
+                print("\n".join(line.plain for line in lines), file=self._stream, flush=True)
         except (OSError, ValueError):  # closed, full, or gone: the run goes on, its result is not told here
             return
 
@@ -133,26 +188,22 @@ class Live:
         """Give what a terminal shows now."""
         counts = [Text.assemble(mark(word), f" {count}   ") for word, count in self._counts.items() if count]
         so_far = packed([Text("so far  "), *counts], width, len("so far  ")) if counts else []
-        lines = [self._bar(), self._now(), *so_far]
+        lines = [self._bar(), *map(_now, self._doing()), *so_far]
         for line in lines:
             line.truncate(width, overflow="ellipsis")
         return lines
 
     def _bar(self) -> Text:
-        done = min(self._before + self._here, self._total)
+        done = min(self._before + sum(each.trials_done for each in self._running), self._total)
         share = done / self._total if self._total else 0.0
         full = int(share * BAR)
         bar = "━" * full + ("╸" if full < BAR else "") + "─" * (BAR - full - 1)
         left = f"   {lasting(self._elapsed() * (self._total - done) / done)} left" if 0 < done < self._total else ""
         return Text.assemble((f"[{done}/{self._total}]", "bold"), f" {bar}  {int(share * 100):3d} %   {lasting(self._elapsed())}{left}")
 
-    def _now(self) -> Text:
-        before = f"now  {clean(self._experiment)}: " if self._experiment else "now  "
-        return Text.assemble(before, self._step_said())
-
-    def _step_said(self) -> Text:
-        took = self._clock() - self._step_began
-        return Text.assemble(clean(self._step), (f" ({took:.1f} s)" if took < 100 else f" ({lasting(took)})", QUIET))
-
     def _elapsed(self) -> float:
-        return self._clock() - self._began
+        return self.clock() - self._began
+
+
+def _now(doing: Doing) -> Text:
+    return Text.assemble("now  ", f"{clean(doing.name)}: " if doing.name else "", doing.said())

@@ -50,6 +50,7 @@ def _of_verify(results: Verify) -> list[str]:
         _list("Left out on this machine", [_md(said) for said in left_out(claims)]),
         _section("Not as expected", [_claim(claim, results) for claim in claims if not claim.expected]),
         _list("The machine failed", [f"{_code(name)}: {_md(reason)}" for name, reason in results.failures.items()]),
+        _list("Repeated alone, in doubt side by side", [f"{_code(name)}: {_md(why)}" for name, why in results.repeated.items()]),
         _section(
             "Contradicts the document, as expected",
             [_claim(claim, results) for claim in claims if claim.verdict == "violated" and claim.expected],

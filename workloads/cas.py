@@ -66,6 +66,7 @@ CAS = Workload(
     name="cas",
     sentence="compare_and_swap on versions, reads and sets, unique values",
     functions=frozenset({"get_versioned", "compare_and_swap", "set", "delete"}),
+    keys=frozenset({"cas"}),
     counted=frozenset({"compare_and_swap", "get_versioned"}),
     checks=("linearizable",),
     options={"keys": 3},

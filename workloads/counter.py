@@ -44,6 +44,7 @@ COUNTER = Workload(
     name="counter",
     sentence="increments and reads of few counters",
     functions=frozenset({"increment", "get"}),
+    keys=frozenset({"counter"}),
     counted=frozenset({"increment"}),
     checks=("linearizable",),
     options={"keys": 2, "delta": 1},

@@ -51,6 +51,7 @@ DEDUP = Workload(
     name="dedup",
     sentence="check_and_set on new keys, tried by all slots at once; every key is read back at the end",
     functions=frozenset({"check_and_set", "get"}),
+    keys=frozenset({"dedup"}),
     counted=frozenset({"check_and_set"}),
     checks=("dedup", "late-grant"),
     options={"keys_per_s": 20},

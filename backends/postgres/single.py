@@ -11,7 +11,7 @@ from backends.clock import SETTABLE, SettableClock
 from backends.postgres import session_locks
 from backends.postgres.composed import SERVER_PORT, ComposedServer
 from backends.postgres.install import PGBOUNCER
-from backends.postgres.mutants import MUTANTS
+from backends.postgres.mutants import MUTANTS, PLANTED
 from backends.postgres.pooler import Pooler
 from backends.postgres.servers import MUTANT_PAUSE_S, SIDES, PostgresNode, PostgresServers, open_links
 from backends.target import Target
@@ -110,6 +110,7 @@ class PostgresBackend:
     name = "postgres"
     variants = {name: sentence for name, (sentence, _) in VARIANTS.items()}
     mutants = {name: mutant.sentence for name, mutant in MUTANTS.items()}
+    planted = PLANTED
     functions = FUNCTIONS
     grounds = ("local", "compose")
     local_variants = frozenset({SETTABLE, *POOLED})  # a container has the machine's clock, and the topology no pooler

@@ -13,7 +13,7 @@ from backends.client import FUNCTIONS, StateClient
 from backends.clock import SETTABLE, SettableClock
 from backends.redis.ballast import Ballast
 from backends.redis.composed import DATA_PORT, ComposedNode, options
-from backends.redis.mutants import MUTANTS
+from backends.redis.mutants import MUTANTS, PLANTED
 from backends.redis.servers import MARKER, PASSAGE_SCRIPT, SIDES, DataNode, RedisServers
 from backends.target import Target
 from harness.deploy.compose import Composed
@@ -151,6 +151,7 @@ class RedisBackend:
     name = "redis"
     variants = {name: sentence for name, (sentence, _) in VARIANTS.items()}
     mutants = {name: mutant.sentence for name, mutant in MUTANTS.items()}
+    planted = PLANTED
     functions = FUNCTIONS
     grounds = ("local", "compose")
     local_variants = frozenset({SETTABLE})  # a container has the machine's clock

@@ -37,7 +37,7 @@ class Settings:
     """What the user chose. `trials` None = as the claims file says for the profile; `command` repeats it.
 
     `asked`: these claims were asked for, so that one whose servers this machine lacks is not as expected.
-    `strict`: what contradicts its document is exit 1 though it was expected.
+    `strict`: what contradicts its document is exit 1 though it was expected. `jobs`: so many experiments at once.
     """
 
     profile: str
@@ -48,6 +48,7 @@ class Settings:
     asked: bool = False
     strict: bool = False
     command: str = ""
+    jobs: int = 1
 
 
 class Lack(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +62,8 @@ class Lack(msgspec.Struct, frozen=True, kw_only=True):
 class VerifyRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="verify"):
     """run.json of a verify: what was asked for, the ids of the claims that were chosen, and what could not be run, by experiment.
 
-    `seconds` and `finished` None: it was killed, or is not yet done.
+    `repeated`: experiments that were run again alone, and what was in doubt at first. `seconds` and `finished` None: it was
+    killed, or is not yet done.
     """
 
     holdwater: Literal[1]
@@ -77,6 +79,8 @@ class VerifyRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", 
     chosen: tuple[str, ...]
     environment: dict[str, Plain]
     absent: dict[str, Lack] = {}
+    jobs: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+    repeated: dict[str, str] = {}
     seconds: Seconds | None = None
     finished: Moment | None = None
 
@@ -86,7 +90,7 @@ class VerifyRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", 
 
     def settings(self, directory: Path) -> Settings:
         """Give what the user chose, with the directory where it is now."""
-        return Settings(self.profile, self.seed, directory, self.on, self.trials, self.asked, self.strict, self.command)
+        return Settings(self.profile, self.seed, directory, self.on, self.trials, self.asked, self.strict, self.command, self.jobs)
 
 
 def record_of(claims: Claims, chosen: Sequence[Claim], settings: Settings) -> VerifyRecord:
@@ -104,6 +108,7 @@ def record_of(claims: Claims, chosen: Sequence[Claim], settings: Settings) -> Ve
         claims_sha256=claims.sha256,
         chosen=tuple(claim.id for claim in chosen),
         environment=dict(store.environment()),
+        jobs=settings.jobs,
     )
 
 

@@ -18,19 +18,22 @@ from harness.claims import asked, reading, recording, results
 from harness.claims.asked import VerifyRecord
 from harness.claims.claim import Claim, Claims, Control, Word
 from harness.claims.counting import ExperimentEvidence
-from harness.claims.judging import judge, left_out
+from harness.claims.judging import decided, judge, left_out
 from harness.claims.outcome import broken, outcome, voids
 from harness.claims.results import FORMAT, ControlResult, Judgement, Run, Verify
 from harness.claims.table import exit_code, headline, table
 from harness.deploy import launch
 from harness.deploy.launch import RunRecord
 from harness.driving.plan import Plan
+from harness.judging.check import Terms
 from harness.judging.trials import TrialEvidence, judge_trials
 from harness.judging.verdict import Status, unknown
 from harness.record import store
 from harness.record.history import History
 
-EXPERIMENTS, CONTROLS = "experiments", "controls"
+EXPERIMENTS, CONTROLS, ALONE = "experiments", "controls", "alone"
+"""Folders of a verify; `alone` holds the first two again, of experiments that were repeated one at a time."""
+BY_EXPERIMENT = "experiment "  # how what a control planted begins where it is an experiment on a weaker setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +54,11 @@ class JudgedRun:
 # A run
 
 
-def judge_run(directory: Path, bound_ns: int | None = None) -> JudgedRun:
-    """Judge a run directory; late grants where a bound is given. Raises as `recording.read` does."""
+def judge_run(directory: Path, terms: Terms | None = None) -> JudgedRun:
+    """Judge a run directory on the terms of the claims that it serves. Raises as `recording.read` does."""
     read, history = recording.read(directory)
     record = _with_former(read, directory)
-    trials = judge_trials(history, bound_ns)
+    trials = judge_trials(history, terms)
     return JudgedRun(record, history, trials, outcome(record, history, trials, directory))
 
 
@@ -88,7 +91,7 @@ class Bench:
     def experiment(self, name: str) -> tuple[ExperimentEvidence, JudgedRun]:
         """Judge an experiment's directory, without its controls."""
         directory = self.directory / EXPERIMENTS / name
-        judged = judge_run(directory, self._bound_ns(name))
+        judged = judge_run(directory, self._terms(name))
         evidence = ExperimentEvidence(
             name=name,
             trials=tuple(judged.trials),
@@ -99,12 +102,13 @@ class Bench:
         )
         return evidence, judged
 
-    def _bound_ns(self, name: str) -> int | None:
-        # An experiment that is another's control for late grants is judged by that claim's bound.
+    def _terms(self, name: str) -> Terms:
+        """Give what the claims set that an experiment serves, by itself or as a control of another."""
         users = {name}
         users |= {other for other, each in self.claims.experiments.items() if name in {control.experiment for control in each.controls}}
-        bounds = [claim.bound.ns for claim in self.claims.claims if claim.bound is not None and users & set(claim.experiments)]
-        return min(bounds, default=None)
+        served = [claim for claim in self.claims.claims if users & set(claim.experiments)]
+        bounds = [claim.bound.ns for claim in served if claim.bound is not None]
+        return Terms(bound_ns=min(bounds, default=None), requested=frozenset(check for claim in served for check in claim.checks))
 
 
 # Controls
@@ -112,7 +116,7 @@ class Bench:
 
 def by_experiment(check: str, name: str, done: Mapping[str, ExperimentEvidence]) -> ControlResult:
     """Say whether a check condemned a trial of an experiment on a weaker setting."""
-    planted = f"experiment {name}"
+    planted = f"{BY_EXPERIMENT}{name}"
     evidence = done.get(name)
     if evidence is None or not evidence.trials:
         return ControlResult(check, planted, condemned=False, detail="the experiment has no trial")
@@ -123,7 +127,7 @@ def by_experiment(check: str, name: str, done: Mapping[str, ExperimentEvidence])
 def by_mutant(check: str, mutant: str, directory: Path) -> ControlResult:
     """Say whether a check condemned a trial of a run of a planted bug."""
     record, history = recording.read(directory)
-    trials = judge_trials(history)
+    trials = judge_trials(history, Terms(requested=frozenset({check})))
     hits = [trial.n for trial in trials if _condemned(check, trial)]
     detail = broken(record, history) or f"condemned in {len(hits)} of {len(trials)} quiet trials, seed {record.plan.seed}"
     return ControlResult(check, f"mutant {mutant}", condemned=bool(hits), detail=detail)
@@ -209,7 +213,19 @@ def results_of(bench: Bench, record: VerifyRecord, judgements: Sequence[Judgemen
         failures={name: run.broken for name, run in runs.items() if run.broken is not None},
         versions={server: version for run in runs.values() for server, version in run.versions.items()},
         environment=record.environment,
+        jobs=record.jobs,
+        repeated=record.repeated,
     )
+
+
+def conclude(
+    claim: Claim, bench: Bench, record: VerifyRecord, done: Mapping[str, ExperimentEvidence], alone: Mapping[str, ExperimentEvidence]
+) -> Judgement:
+    """Judge a claim by what was run, and where its experiments were repeated alone by that too."""
+    first = judge_claim(claim, bench, record, done)
+    if alone.keys().isdisjoint(claim.experiments):
+        return first
+    return decided(first, judge_claim(claim, bench, record, {**done, **alone}))
 
 
 def judge_claim(claim: Claim, bench: Bench, record: VerifyRecord, done: Mapping[str, ExperimentEvidence]) -> Judgement:

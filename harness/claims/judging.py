@@ -128,6 +128,30 @@ def rate_of(found: Account) -> Rate | None:
     return rate(found.hits, found.n) if found.n else None
 
 
+# What a second round changes
+
+
+def by_noise(first: Judgement) -> bool:
+    """Say whether a verdict is missing only for what a busy machine does: nothing was seen, and no error was in doubt."""
+    found = first.account
+    if first.verdict is not Word.INCONCLUSIVE or found is None or first.bug is not None or found.doubts:
+        return False
+    return not _saw(first) and (first.document == "warns" or not found.excused)
+
+
+def decided(first: Judgement, second: Judgement) -> Judgement:
+    """Give the verdict on a claim whose experiments were repeated.
+
+    The first one stands, unless it was in doubt by noise, or unless something was seen now that was not seen then.
+    """
+    return second if by_noise(first) or (_saw(second) and not _saw(first)) else first
+
+
+def _saw(judgement: Judgement) -> bool:
+    found = judgement.account
+    return found is not None and bool(found.hits or found.contradicting)
+
+
 # The sentence
 
 

@@ -99,6 +99,8 @@ def merge(shards: Sequence[Shard], *, directory: Path, command: str) -> Verify:
         claims=tuple(judgements.values()),
         elsewhere=tuple(sorted({name for each in every for name in each.elsewhere} - set(judgements))),
         failures=failures,
+        jobs=max(each.jobs for each in every),
+        repeated={name: why for each in reversed(every) for name, why in each.repeated.items()},
         versions={name: str(value) for name, value in _joined_values(each.versions for each in every).items()},
         environment=_joined_values(each.environment for each in every),
         shards=parts,

@@ -61,5 +61,6 @@ def check_results(directory: Path) -> None:
     if not path.is_file():
         raise UsageError(f"{directory} has no {store.RESULTS}, expected a run directory")
     read(directory)
-    for experiment in sorted((directory / "experiments").glob(f"*/{store.RESULTS}")):
-        check_results(experiment.parent)
+    for experiment in store.experiments(directory):
+        if (experiment / store.RESULTS).is_file():
+            check_results(experiment)

@@ -1,66 +1,35 @@
 """The main job: run the experiments that the claims need, each in a directory of its own, and judge the claims as they become ready.
 
-Experiments are shared by claims and run one after the other, each on a deployment of its own in a run
-directory of its own. Its positive controls run on the same deployment with a planted bug: a check that
-does not condemn them proves nothing by finding nothing. Judging is `harness.claims.bench`.
+Experiments are shared by claims and run side by side (`harness.claims.rounds`). What noise they make for each other shows in the gates:
+a claim that is in doubt by it has its experiments repeated at the end, one at a time, below `alone/`. What the first round showed
+stands; `harness.claims.bench` says which round decides.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from msgspec.structs import replace as changed
 
 from harness import registry
-from harness.claims.asked import (
-    CLAIMS,
-    CONTROL_TRIES,
-    Lack,
-    Settings,
-    VerifyRecord,
-    experiments_of,
-    judged_by,
-    plan_of,
-    planted,
-    record_of,
-)
-from harness.claims.bench import (
-    EXPERIMENTS,
-    Bench,
-    JudgedRun,
-    by_experiment,
-    by_mutant,
-    control_directory,
-    judge_claim,
-    judge_run,
-    no_control,
-    results_of,
-)
-from harness.claims.claim import Claim, Claims, Control, Experiment
-from harness.claims.counting import ExperimentEvidence
+from harness.claims.asked import CLAIMS, Settings, VerifyRecord, experiments_of, judged_by, plan_of, record_of
+from harness.claims.bench import ALONE, BY_EXPERIMENT, Bench, JudgedRun, conclude, judge_run, results_of
+from harness.claims.claim import Claim, Claims, Experiment
+from harness.claims.judging import by_noise
 from harness.claims.plans import check
-from harness.claims.results import ControlResult, Judgement, Run, Verify
-from harness.deploy import install, launch
-from harness.deploy.bringing import Bringing
-from harness.deploy.launch import lacking, needed
+from harness.claims.results import Judgement, Verify
+from harness.claims.rounds import Listener, Round
+from harness.deploy import launch
 from harness.driving import schedule
 from harness.driving.backend import grounds_of
 from harness.driving.plan import Plan
 from harness.driving.run import Progress, planted_bugs
 from harness.errors import UsageError
 from harness.record import store
-
-
-class Listener(Progress, Protocol):
-    """Who is told how far the main job is."""
-
-    def experiment(self, name: str, number: int, of: int, trials: int) -> None: ...
-
-    def judged(self, judgement: Judgement) -> None: ...
 
 
 def run_plan(plan: Plan, directory: Path, progress: Progress, command: str) -> JudgedRun:
@@ -82,38 +51,13 @@ def carry_out(claims: Claims, chosen: Sequence[Claim], settings: Settings, liste
         check_experiment(experiment, settings)
     started = time.monotonic()
     done = _Done(Bench(claims, chosen, settings.out), settings, listener)
-    waiting = list(chosen)
-    servers = {experiment.name: needed(plan_of(experiment, settings)) for experiment in experiments}
-    with Bringing(install.absent(dict.fromkeys(name for names in servers.values() for name in names))) as bringing:
-        for number, experiment in enumerate(_in_order(experiments, servers, bringing), 1):
-            trials = settings.trials or experiment.trials[settings.profile]
-            listener.experiment(experiment.name, number, len(experiments), trials)
-            bringing.wait(servers[experiment.name], listener.step)
-            done.run_where_possible(experiment, bringing.failures)
-            for claim in [claim for claim in waiting if set(claim.experiments) <= set(done.evidence) | set(done.record.absent)]:
-                waiting.remove(claim)
-                done.conclude(claim)
-    for claim in waiting:
-        done.conclude(claim)
+    done.first(experiments)
+    if settings.jobs > 1:
+        done.repeat_in_doubt()
     done.recorded(seconds=round(time.monotonic() - started, 1), finished=store.now())
-    results = results_of(done.bench, done.record, [done.judgements[claim.id] for claim in chosen], done.runs)
+    results = results_of(done.bench, done.record, [done.judgements[claim.id] for claim in chosen], done.round.runs | done.alone.runs)
     store.write(settings.out / store.RESULTS, results)
     return results
-
-
-def _in_order(experiments: Sequence[Experiment], servers: Mapping[str, Sequence[str]], bringing: Bringing) -> Iterator[Experiment]:
-    """Give each experiment once: the first one whose servers are there and whose controls have run, else the first one."""
-    left = list(experiments)
-    while left:
-        ahead = {experiment.name for experiment in left}
-        ready = (
-            experiment
-            for experiment in left
-            if not bringing.pending(servers[experiment.name]) and ahead.isdisjoint(control.experiment for control in experiment.controls)
-        )
-        chosen = next(ready, left[0])
-        left.remove(chosen)
-        yield chosen
 
 
 def check_experiment(experiment: Experiment, settings: Settings) -> None:
@@ -138,10 +82,10 @@ class _Done:
     def __init__(self, bench: Bench, settings: Settings, listener: Listener) -> None:
         self.bench, self.settings, self.listener = bench, settings, listener
         self.record: VerifyRecord = record_of(bench.claims, bench.chosen, settings)
-        self.evidence: dict[str, ExperimentEvidence] = {}
-        self.runs: dict[str, Run] = {}
+        self.round = Round(bench, settings, listener)
+        out = settings.out / ALONE
+        self.alone = Round(replace(bench, directory=out), replace(settings, out=out), listener, self.round)
         self.judgements: dict[str, Judgement] = {}
-        self._controls: dict[tuple[str, str, str], ControlResult] = {}
         store.save(settings.out / CLAIMS, bench.claims.text.encode())
         self.recorded()
 
@@ -150,56 +94,51 @@ class _Done:
         self.record = changed(self.record, **more)
         store.write(self.settings.out / store.RUN, self.record)
 
-    def run_where_possible(self, experiment: Experiment, failures: Mapping[str, str]) -> None:
-        """Run an experiment, or keep why it cannot run here: what the machine lacks, or why that could not be had."""
-        plan = plan_of(experiment, self.settings)
-        absent = lacking(plan)
-        if absent is None:
-            self._run(experiment, plan)
+    def first(self, experiments: Sequence[Experiment]) -> None:
+        """Run the experiments, the longest first where several run at once, and judge each claim as soon as it can be."""
+        waiting = list(self.bench.chosen)
+
+        def then() -> None:
+            if self.round.absent != self.record.absent:
+                self.recorded(absent=dict(self.round.absent))
+            for claim in [claim for claim in waiting if self.round.ready(claim)]:
+                waiting.remove(claim)
+                self._conclude(claim)
+
+        at_once = min(self.settings.jobs, len(experiments)) or 1
+        ordered = sorted(experiments, key=self._planned_s, reverse=True) if at_once > 1 else experiments
+        self.round.run(ordered, at_once, then)
+        for claim in waiting:
+            self._conclude(claim)
+
+    def _planned_s(self, experiment: Experiment) -> float:
+        return sum(episode.seconds for episode in plan_of(experiment, self.settings).episodes)
+
+    def repeat_in_doubt(self) -> None:
+        """Repeat the experiments of claims that may be in doubt by noise, one at a time, and judge what they show."""
+        doubted = [each for each in self.judgements.values() if not each.expected and by_noise(each)]
+        why = {name: each.missing[0] for each in reversed(doubted) for name in self._doubted(each.id)}
+        if not why:
             return
-        failed = [name for name in needed(plan) if name in failures]
-        wanted, _, remedy = (failures[failed[0]] if failed else absent).partition("; ")
-        # A server that any machine can have is expected to come.
-        lack = Lack(needed=wanted, remedy=remedy or None, failed=not all(map(install.optional, failed)))
-        self.recorded(absent={**self.record.absent, experiment.name: lack})
+        self.recorded(repeated=why)
+        self.alone.run([each for name, each in self.bench.claims.experiments.items() if name in why], 1, lambda: None)
+        for claim in self.bench.chosen:
+            if set(claim.experiments) & set(why):
+                self._conclude(claim)
 
-    def _run(self, experiment: Experiment, plan: Plan) -> None:
-        """Run an experiment and its controls, and judge its trials."""
-        directory = self.settings.out / EXPERIMENTS / experiment.name
-        directory.mkdir(parents=True)
-        launch.carry_out(plan, directory, self.listener, self.settings.command)
-        self.listener.step("judging")
-        evidence, judged = self.bench.experiment(experiment.name)
-        store.write(directory / store.RESULTS, judged.results)
-        self.runs[experiment.name] = judged.results
-        controls = tuple(self._control(control, plan) for control in experiment.controls)
-        self.evidence[experiment.name] = replace(evidence, controls=controls)
+    def _doubted(self, claim_id: str) -> Sequence[str]:
+        """Name the experiments of a claim, and those that were to be controls of them and were not condemned."""
+        (claim,) = (each for each in self.bench.chosen if each.id == claim_id)
+        done = self.round.evidence()
+        mine = [name for name in claim.experiments if name in done]
+        controls = [
+            control.planted.removeprefix(BY_EXPERIMENT) for name in mine for control in done[name].controls if not control.condemned
+        ]
+        return [*mine, *(name for name in controls if name in done)]
 
-    def conclude(self, claim: Claim) -> None:
-        """Judge a claim by what there is, and tell it."""
-        self.judgements[claim.id] = judge_claim(claim, self.bench, self.record, self.evidence)
-        self.listener.judged(self.judgements[claim.id])
-
-    def _control(self, control: Control, plan: Plan) -> ControlResult:
-        if control.experiment is not None:
-            return by_experiment(control.check, control.experiment, self.evidence)
-        assert control.mutant is not None
-        memo = (plan.backend, control.check, control.mutant)
-        if memo not in self._controls:
-            self._controls[memo] = self._by_mutant(control, control.mutant, plan)
-        return self._controls[memo]
-
-    def _by_mutant(self, control: Control, mutant: str, plan: Plan) -> ControlResult:
-        """Run the planted bug without faults until the check condemns it, at most CONTROL_TRIES times."""
-        found = no_control(control.check, mutant, plan)
-        for attempt in range(CONTROL_TRIES if judged_by(control.check, plan.workloads) else 0):
-            quiet = planted(control.check, mutant, plan, self.settings.seed + attempt)
-            directory = control_directory(self.settings.out, plan, control, quiet.seed)
-            directory.mkdir(parents=True)
-            self.listener.step(f"control: {mutant} on {plan.backend}")
-            launch.carry_out(quiet, directory, self.listener, self.settings.command)
-            self.listener.step(f"judging control {mutant}")
-            found = by_mutant(control.check, mutant, directory)
-            if found.condemned:
-                break
-        return found
+    def _conclude(self, claim: Claim) -> None:
+        """Judge a claim by what there is, and tell it where that is new."""
+        judgement = conclude(claim, self.bench, self.record, self.round.evidence(), self.alone.evidence())
+        if self.judgements.get(claim.id) != judgement:
+            self.judgements[claim.id] = judgement
+            self.listener.judged(judgement)

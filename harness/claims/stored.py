@@ -17,13 +17,14 @@ from harness import heartbeat, program
 from harness.claims import asked, recording, results
 from harness.claims.asked import CLAIMS, Lack, Settings, VerifyRecord
 from harness.claims.bench import (
+    ALONE,
     CONTROLS,
     EXPERIMENTS,
     Bench,
     JudgedRun,
+    conclude,
     control_on_disk,
     former_results,
-    judge_claim,
     judge_run,
     results_of,
 )
@@ -110,22 +111,42 @@ def _verify_again(directory: Path, claims_file: Path | None, rows: Sequence[str]
     if rows:
         record = replaced(record, asked=True)
     bench = Bench(claims, _chosen(claims, record, directory, rows, same=same), directory)
-    for folder in [directory / CONTROLS, *(directory / CONTROLS).glob("*/")]:
+    settings = record.settings(directory)
+    first = _round_again(bench, settings, {}, same=same)
+    alone = _round_again(replace(bench, directory=directory / ALONE), settings, first.evidence, same=same)
+    judgements = [conclude(claim, bench, record, first.evidence, alone.evidence) for claim in bench.chosen]
+    found = results_of(bench, record, judgements, {**first.runs, **alone.runs})
+    return Judged(directory, {**first.by_directory, **alone.by_directory}, found, asked=Asked(was_asked, claims, same=same))
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """What experiments left in one directory, and their results by name."""
+
+    directory: Path
+    evidence: Mapping[str, ExperimentEvidence]
+    runs: Mapping[str, Run]
+
+    @property
+    def by_directory(self) -> Mapping[Path, Run]:
+        return {self.directory / EXPERIMENTS / name: run for name, run in self.runs.items()}
+
+
+def _round_again(bench: Bench, settings: Settings, before: Mapping[str, ExperimentEvidence], *, same: bool) -> _Round:
+    """Judge the experiments that are in a directory, and their controls; `before` is what was run before."""
+    for folder in [bench.directory / CONTROLS, *(bench.directory / CONTROLS).glob("*/")]:
         store.check_plain(folder)
     done: dict[str, ExperimentEvidence] = {}
     runs: dict[str, Run] = {}
-    for experiment in asked.experiments_of(bench.chosen, claims.experiments):
-        folder = directory / EXPERIMENTS / experiment.name
+    for experiment in asked.experiments_of(bench.chosen, bench.claims.experiments):
+        folder = bench.directory / EXPERIMENTS / experiment.name
         store.check_plain(folder)
         if not (folder / store.RUN).is_file():
             continue
         with heartbeat.doing(f"judging {folder}"):
-            done[experiment.name], judged = _experiment_again(experiment, bench, record.settings(directory), done, same=same)
+            done[experiment.name], judged = _experiment_again(experiment, bench, settings, {**before, **done}, same=same)
         runs[experiment.name] = judged.results
-    judgements = [judge_claim(claim, bench, record, done) for claim in bench.chosen]
-    found = results_of(bench, record, judgements, runs)
-    by_directory = {directory / EXPERIMENTS / name: run for name, run in runs.items()}
-    return Judged(directory, by_directory, found, asked=Asked(was_asked, claims, same=same))
+    return _Round(bench.directory, done, runs)
 
 
 def _experiment_again(

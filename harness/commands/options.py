@@ -12,6 +12,7 @@ import click
 
 from harness import program, registry
 from harness.commands import request
+from harness.deploy import jobs
 from harness.errors import Infrastructure, UsageError
 
 DEFAULT_OUT = Path("runs")
@@ -75,6 +76,13 @@ out_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="print the result as JSON")
 seed_option = click.option("--seed", **number(request.SEED), help="fixes the operations drawn and the fault plan; drawn where not given")
 on_option = click.option("--on", **one_of("local", "compose"), default="local", show_default=True, help="where the servers run")
+jobs_option = click.option(
+    "--jobs",
+    **number(request.JOBS),
+    default=jobs.by_cores,
+    show_default="one a core",
+    help="runs on deployments of their own at once",
+)
 
 
 def seed(value: int | None) -> int:

@@ -59,6 +59,7 @@ class Range:
 
 SEED = Range(int, "a whole number", 0, 2**53)
 CONCURRENCY = Range(int, "a whole number", 1, 256)
+JOBS = Range(int, "a whole number", 1, 64)
 NIGHTS = Range(int, "a whole number", 1, 10_000)
 TRIALS = Range(int, "a whole number", 1, 10_000)
 RATE = Range(float, "operations a second and slot", 0, 100_000, open=True)

@@ -12,9 +12,21 @@ from harness import heartbeat
 from harness.claims.results import FORMAT, Detection, Run, SelfTest
 from harness.commands import request, screens
 from harness.commands.drawing import as_json, draw, tell
-from harness.commands.guard import NOT_VALID, OK, kept
-from harness.commands.options import command, gathered, json_option, number, on_option, out_option, repeating, seed, seed_option
+from harness.commands.guard import INFRASTRUCTURE, NOT_VALID, OK, kept
+from harness.commands.options import (
+    command,
+    gathered,
+    json_option,
+    number,
+    on_option,
+    out_option,
+    repeating,
+    seed,
+    seed_option,
+)
 from harness.commands.streams import show
+from harness.deploy import jobs
+from harness.errors import UsageError
 from harness.record import store
 
 
@@ -96,9 +108,9 @@ def run(asked: AskedRun) -> int:
         return OK
     launch.require_servers(plan, heartbeat.on_stderr)
     directory = store.create(asked.out, f"{'-'.join(plan.workloads)}-{plan.backend}-{plan.seed}")
-    with kept(directory), screens.live(len(plan.episodes)) as live:
-        live.experiment(f"{asked.workload} on {asked.backend}", 1, 1, len(plan.episodes))
-        judged = running.run_plan(plan, directory, live, repeating(plan.seed))
+    trials = len(plan.episodes)
+    with kept(directory), screens.live(trials) as live, live.experiment(f"{asked.workload} on {asked.backend}", 1, 1, trials) as progress:
+        judged = running.run_plan(plan, directory, progress, repeating(plan.seed))
 
     def outcome(told: Run) -> str:
         return screens.terminal().outcome(told, judged.history, colour=screens.colour())
@@ -112,7 +124,10 @@ class AskedSelftest:
 
     mutants: tuple[str, ...]
     backends: tuple[str, ...]
+    references: bool
     trials: int
+    seeds: int
+    jobs: int
     seed: int | None
     out: Path
     as_json: bool
@@ -120,10 +135,27 @@ class AskedSelftest:
 
 @command()
 @click.option("--mutant", "mutants", multiple=True, help="only this one; may be repeated")
+@click.option("--references", is_flag=True, help="no mutant: only the references, under all that the documented table says they bear")
 @click.option(
     "--backend", "backends", multiple=True, default=("memory", "redis", "postgres", "dynamodb"), show_default=True, help="may be repeated"
 )
-@click.option("--trials", **number(request.TRIALS), default=3, show_default=True, help="of 4 s, for each mutant")
+@click.option(
+    "--trials", **number(request.TRIALS), default=1, show_default=True, help="of each run, mostly of 4 s; one that condemns is enough"
+)
+@click.option(
+    "--seeds",
+    **number(request.TRIALS),
+    default=1,
+    show_default=True,
+    help="so many runs of each, from --seed on; a mutant is found in 9 of 10",
+)
+@click.option(
+    "--jobs",
+    **number(request.JOBS),
+    default=lambda: 2 * jobs.by_cores(),
+    show_default="two a core",
+    help="runs on deployments of their own at once: they wait most of their time",
+)
 @seed_option
 @out_option
 @json_option
@@ -132,27 +164,44 @@ def selftest(asked: AskedSelftest) -> int:
     """The planted bugs against the checkers: the detection matrix."""
     from harness.commands import selftest as matrix
 
-    plans = matrix.plans([request.backend_of(name) for name in asked.backends], asked.mutants, asked.trials, seed(asked.seed))
+    if asked.references and asked.mutants:
+        raise UsageError(f"--mutant {asked.mutants[0]} beside --references, expected one of them")
+    backends = [request.backend_of(name) for name in asked.backends]
+    plans = matrix.plans(matrix.Asked(backends, asked.mutants, asked.trials, seed(asked.seed), asked.seeds, alone=asked.references))
     directory = store.create(asked.out, "selftest")
     with kept(directory), screens.live(len(plans) * asked.trials) as live:
-        live.experiment("planted bugs", 1, 1, len(plans) * asked.trials)
-        found = list(matrix.carry_out_all(plans, directory, live))
+        found = matrix.carry_out_all(plans, directory, asked.jobs, live)
     results = SelfTest(holdwater=FORMAT, detections=tuple(found))
     store.write(directory / store.RESULTS, results)
     show(told(results, in_json=asked.as_json))
-    return OK if all(each.good for each in found) else NOT_VALID
+    return NOT_VALID if results.bad else INFRASTRUCTURE if results.broken else OK
 
 
 def told(results: SelfTest, *, in_json: bool) -> str:
     """Give the detection matrix as it is printed; as JSON it is what results.json holds."""
     if in_json:
         return as_json(results)
-    rows = [(f"{each.mutant or 'reference'}, {each.backend}", _detected(each)) for each in results.detections]
+    rows = [(_what(each), _detected(each)) for each in results.detections]
     return screens.terminal().listing("selftest", rows, colour=screens.colour())
 
 
+def _what(found: Detection) -> str:
+    under = f" under {found.fault}" if found.fault is not None else ""
+    return f"{found.mutant or 'reference'}, {found.backend}{under}"
+
+
 def _detected(found: Detection) -> str:
+    if found.broken is not None and not found.detected:
+        return f"not run to the end: {found.broken}"
     if found.mutant is None:
-        return f"condemned in {found.detected} of {found.trials} trials"
-    after = f", after {found.first_s:g} s (median), by {', '.join(found.checks)}" if found.detected else ": missed"
-    return f"detected in {found.detected} of {found.trials} trials{after}"
+        return f"condemned in {found.detected} of {found.trials}{_seen(found)}"
+    if not found.detected:
+        return f"missed in {found.trials}; driven by {', '.join(found.by)}"
+    return f"{found.detected} of {found.trials}, after {found.first_s:g} s{_seen(found)}"
+
+
+def _seen(found: Detection) -> str:
+    seen = [
+        f"{name} {shown.detected}" + (f" ({shown.first_s:g} s)" if shown.first_s is not None else "") for name, shown in found.by.items()
+    ]
+    return f": {', '.join(seen)}" if found.detected else ""

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from harness import registry
 from harness.claims.results import Run, Verify
-from harness.claims.running import Listener
+from harness.claims.rounds import Listener
 from harness.judging.verdict import Verdict
 from harness.record.history import History
 

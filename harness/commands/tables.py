@@ -22,6 +22,7 @@ from harness.commands.options import (
     command,
     gathered,
     given,
+    jobs_option,
     json_option,
     number,
     on_option,
@@ -44,6 +45,7 @@ class Asked:
     rows: tuple[str, ...]
     profile: str
     trials: int | None
+    jobs: int
     strict: bool
     on: str
     seed: int | None
@@ -70,6 +72,7 @@ def verify_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--strict", is_flag=True, help="exit 1 on what contradicts its document though expected, 2 on what this machine lacks"
         ),
+        jobs_option,
         on_option,
         seed_option,
         out_option,
@@ -86,7 +89,7 @@ def verify_options(function: Callable[..., Any]) -> Callable[..., Any]:
 def verify(asked: Asked) -> int:
     """The main job: the documented table with a verdict and evidence per cell."""
     directory, results = _verified(asked)
-    return tell(lambda: draw(directory), results, None if asked.as_json else _table)
+    return tell(lambda: draw(directory, asked.jobs), results, None if asked.as_json else _table)
 
 
 def _verified(asked: Asked) -> tuple[Path, Verify]:
@@ -108,6 +111,7 @@ def _verified(asked: Asked) -> tuple[Path, Verify]:
             asked=bool(asked.rows or asked.claims_file or asked.strict),
             strict=asked.strict,
             command=repeating(drawn),
+            jobs=asked.jobs,
         )
         for each in main_job.experiments_of(chosen, loaded.experiments):
             _check_experiment(each, loaded.source, settings)
@@ -193,7 +197,7 @@ def _kept_as_night(directory: Path, asked: AskedNightly) -> str:
     failed: NotDrawn | None = None
     try:
         if asked.source is None:
-            draw(directory)
+            draw(directory, asked.jobs)
     except NotDrawn as error:
         failed = error
     night = nights.append(asked.root, directory)

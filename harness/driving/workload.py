@@ -6,6 +6,7 @@ it lives as long as the run, stands before each client, and is told of each oper
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,8 @@ OF_A_RUN = frozenset(
     {"variant", "mutant", "rate", "concurrency", "weight", "deadline_s", "quiet_s", "fault_s", "after_s", "grants"},
 )
 """Names of options that every run has: a workload's are others."""
+WORD = re.compile(r"t\d+-([a-z]+)")
+"""A key, up to the word that says whose it is."""
 
 
 def _nothing() -> None:
@@ -84,8 +87,10 @@ class Workload:
     0 and a million (of milliseconds, a day) do not. `generator` gives what a slot begins a trial with, of the options and the functions
     that there are.
 
-    `counted` are the functions by which its share of a trial is counted (default: all of its own). `anchors` says whether a completion
-    is one for which a fault may be made to wait (`Episode.grants`). `offers` is what faults need and its attendant has.
+    `keys` are the words that its keys begin with, behind `context.prefix` and "-", and no other's. `counted` are the functions by which
+    its share of a trial is counted (default: all of its own); of those that a workload beside it drives too, only the ones on its keys.
+    `anchors` says whether a completion is one for which a fault may be made to wait (`Episode.grants`). `offers` is what faults need and
+    its attendant has.
     `mutants` are planted bugs of its own, with a sentence each.
     """
 
@@ -99,6 +104,7 @@ class Workload:
     most: Mapping[str, float] = field(default_factory=dict)
     optional: frozenset[str] = frozenset()
     answers: frozenset[str] = frozenset()
+    keys: frozenset[str] = frozenset()
     counted: frozenset[str] = frozenset()
     anchors: Callable[[Event], bool] = _none
     attend: Callable[[Attended], Attendant] | None = None
@@ -144,3 +150,8 @@ class Workload:
     def counts(self) -> frozenset[str]:
         """Give the functions by which its share of a trial is counted."""
         return self.counted or self.driven_at_most
+
+    def owns(self, key: str | None) -> bool:
+        """Say whether a key is of this workload, as its words tell."""
+        found = WORD.match(key) if key is not None else None
+        return found is not None and found[1] in self.keys

@@ -6,7 +6,7 @@ it can count, the words for what it found. Found through the entry points `holdw
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -16,7 +16,7 @@ from harness.judging.family import Family, every_family
 from harness.judging.kind import LAST, Kind
 from harness.judging.model import Model
 from harness.judging.verdict import Verdict
-from harness.record.history import Effect, History
+from harness.record.history import Effect, Event, History
 
 __all__ = ["Budget", "Check", "Kind", "Terms", "check_of", "every_check", "families_of", "functions_of", "workloads_of"]
 
@@ -34,13 +34,15 @@ class Budget:
 class Terms:
     """What a check is given beside the history. `models` are initial states that are not their families' own, by family.
 
-    `bound_ns` is the bound of the claims that are judged, None where there is none. `family` is the one whose keys the history holds,
+    `bound_ns` is the bound of the claims that are judged, None where there is none. `requested` are the checks on request whose classes
+    a claim counts. `family` is the one whose keys the history holds,
     None for a whole trial.
     """
 
     budget: Budget = Budget()
     models: Mapping[str, Model] = field(default_factory=dict)
     bound_ns: int | None = None
+    requested: frozenset[str] = frozenset()
     family: Family | None = None
 
     @property
@@ -58,9 +60,12 @@ class Check:
 
     `families` are the families whose keys it is given, each family by itself; with `rest` also each that is judged for linearizability.
     Without either it is given whole trials of runs.
-    `wanted`: it is given those keys only (or trials) on which one of these functions was used.
+    `beside`: it is also given the operations by these functions on keys of other families, which stay their own checks'.
+    `wanted`: it is given those keys only (or trials) on which one of these functions was used; `picks`: and of those keys only the ones
+    that it says, by their events.
     `effects`: it is given trials only of runs that have one fault with all of these effects (`harness.record.event.Effect`).
-    `needs_bound`: only where a claim sets a bound.
+    `needs_bound`: only where a claim sets a bound. `on_request`: only where a claim counts its classes, since what it finds keeps the
+    contract, and is a finding all the same: it takes no operation off the hands of the others.
     `gates` are counts that only it can give, by the name that a claim asks for.
     """
 
@@ -70,10 +75,17 @@ class Check:
     judge: Callable[[History, Terms], Verdict]
     families: tuple[str, ...] = ()
     rest: bool = False
+    beside: frozenset[str] = frozenset()
     wanted: frozenset[str] = frozenset()
+    picks: Callable[[Sequence[Event]], bool] | None = None
     effects: frozenset[Effect] = frozenset()
     needs_bound: bool = False
+    on_request: bool = False
     gates: Mapping[str, Callable[[History, Terms], int]] = field(default_factory=dict)
+
+    def takes(self, events: Sequence[Event], used: Set[str]) -> bool:
+        """Say whether it is given a key with these events and functions used."""
+        return (not self.wanted or not self.wanted.isdisjoint(used)) and (self.picks is None or self.picks(events))
 
     @property
     def whole(self) -> bool:

@@ -29,6 +29,8 @@ READS = frozenset({"get"})
 ONLY_READ = "versioned-register"
 """The family of a key that is only read: whatever its object is, nobody wrote to it, so that every read finds it missing."""
 REGISTER = "register"
+OVER_TIME = "key"
+"""The family of a key whose values end, or whose functions are no plain family's."""
 
 
 def families(history: History, only_read: str = ONLY_READ) -> dict[str, History]:
@@ -58,11 +60,17 @@ def untaken(history: History) -> Verdict | None:
 
 def _taken(events: Sequence[Event]) -> bool:
     name = _family(events, ONLY_READ)
-    return name is not None and any(not check.wanted or _used(events) & check.wanted for check in _checks_of(every_family()[name]))
+    return name is not None and any(check.takes(events, _used(events)) for check in _checks_of(every_family()[name]))
 
 
-def _checks_of(family: Family) -> list[Check]:
-    return [check for check in every_check().values() if family.name in check.families or (check.rest and family.linearizable)]
+def _checks_of(family: Family, requested: frozenset[str] = frozenset()) -> list[Check]:
+    """Give the checks of a family's keys: those on request only where they are."""
+    of_it = [check for check in every_check().values() if family.name in check.families or (check.rest and family.linearizable)]
+    return [check for check in of_it if _is_asked(check, requested)]
+
+
+def _is_asked(check: Check, requested: frozenset[str]) -> bool:
+    return not check.on_request or check.name in requested
 
 
 def _by_key(history: History) -> dict[str | None, list[Event]]:
@@ -90,11 +98,11 @@ def _used(events: Sequence[Event]) -> set[str]:
 
 def _claimed(events: Sequence[Event], used: set[str]) -> Family | None:
     """Give the family that the functions used on one key ask for, whether or not it knows all of them."""
-    return next((family for family in every_family().values() if used & family.marks or _marked(family, events)), None)
+    return next((family for family in every_family().values() if used & family.marks or _marked(family, events, used)), None)
 
 
-def _marked(family: Family, events: Sequence[Event]) -> bool:
-    return family.marked is not None and any(map(family.marked, events))
+def _marked(family: Family, events: Sequence[Event], used: set[str]) -> bool:
+    return family.marked is not None and family.marked(events, frozenset(used))
 
 
 def _refuse_unknown(history: History) -> None:
@@ -136,7 +144,7 @@ def verdicts(history: History, terms: Terms | None = None) -> dict[str, Verdict]
     terms = Terms() if terms is None else terms
     found: dict[str, dict[str, Verdict]] = {}
     for name, part in families(history, _only_read(terms)).items():
-        for check, verdict in _of_family(every_family()[name], part, terms).items():
+        for check, verdict in _of_family(every_family()[name], part, history, terms).items():
             found.setdefault(check, {})[name] = verdict
     judged = {check: next(iter(parts.values())) if len(parts) == 1 else _joined(parts) for check, parts in found.items()}
     left = untaken(history)
@@ -148,20 +156,36 @@ def trial_verdicts(history: History, terms: Terms | None = None) -> dict[str, Ve
     terms = Terms() if terms is None else terms
     whole = [check for check in every_check().values() if check.whole and _takes_part(check, history, terms)]
     found = {**verdicts(history, terms), **{check.name: _carried_out(check, history, terms) for check in whole}}
-    return {**found, **_left_undone(history, found)}
+    return {**found, **_left_undone(history, found, terms)}
 
 
-def _left_undone(history: History, found: Mapping[str, Verdict]) -> dict[str, Verdict]:
-    """Give an unknown for each check that a workload of the run names, that has not judged, and whose functions were answered."""
-    answered = {event.f for event in history.events if event.type == "ok"}
-    named = [registry.load("workloads", name).checks for name in _workloads(history)]
-    checks = [every_check()[name] for name in dict.fromkeys(name for names in named for name in names) if name in every_check()]
-    undone = {}
-    for check in checks:
-        marks = check.wanted or frozenset().union(*(family.marks for family in families_of(check)))
-        if check.name not in found and (met := answered & marks):
-            undone[check.name] = unknown(f"it has judged nothing, though {', '.join(sorted(met))} was answered")
+def _left_undone(history: History, found: Mapping[str, Verdict], terms: Terms) -> dict[str, Verdict]:
+    """Give an unknown for each check that a workload of the run names, that has not judged, and whose functions were answered.
+
+    What another check that the workload names takes is not left undone by one that takes whatever its families have.
+    """
+    undone: dict[str, Verdict] = {}
+    for name in _workloads(history):
+        named = [every_check()[each] for each in registry.load("workloads", name).checks if each in every_check()]
+        for check in (each for each in named if each.name not in found and _is_asked(each, terms.requested)):
+            others = [] if check.wanted else [each for each in named if each.name in found]
+            marks = check.wanted or frozenset().union(*(family.marks for family in families_of(check)))
+            if met := _answered(history, others) & marks:
+                undone[check.name] = unknown(f"it has judged nothing, though {', '.join(sorted(met))} was answered")
     return undone
+
+
+def _answered(history: History, taken_by: Sequence[Check]) -> set[str]:
+    """Give the functions that were answered, on keys that none of these checks takes."""
+    if not taken_by:
+        return {event.f for event in history.events if event.type == "ok"}
+    left = [events for events in _by_key(history).values() if not _taken_by(events, taken_by)]
+    return {event.f for events in left for event in events if event.type == "ok"}
+
+
+def _taken_by(events: Sequence[Event], checks: Sequence[Check]) -> bool:
+    name = _family(events, ONLY_READ)
+    return name is not None and any(check in checks and check.takes(events, _used(events)) for check in _checks_of(every_family()[name]))
 
 
 def _workloads(history: History) -> list[str]:
@@ -169,7 +193,7 @@ def _workloads(history: History) -> list[str]:
 
 
 def _takes_part(check: Check, history: History, terms: Terms) -> bool:
-    if check.needs_bound and terms.bound_ns is None:
+    if not _is_asked(check, terms.requested) or (check.needs_bound and terms.bound_ns is None):
         return False
     if check.wanted and not any(event.f in check.wanted for event in history.events if event.type == "invoke"):
         return False
@@ -182,18 +206,29 @@ def _only_read(terms: Terms) -> str:
     return ONLY_READ if began is None or began == every_family()[REGISTER].model else REGISTER
 
 
-def _of_family(family: Family, part: History, terms: Terms) -> dict[str, Verdict]:
+def _of_family(family: Family, part: History, history: History, terms: Terms) -> dict[str, Verdict]:
     mine = replace(terms, family=family)
-    checks = [(check, _wanted(check, part)) for check in _checks_of(family)]
-    return {check.name: _counted(_carried_out(check, keys, mine), keys) for check, keys in checks if keys is not None}
+    checks = [(check, _wanted(check, part)) for check in _checks_of(family, terms.requested)]
+    return {
+        check.name: _counted(_carried_out(check, _beside(check, keys, history), mine), keys) for check, keys in checks if keys is not None
+    }
 
 
 def _wanted(check: Check, part: History) -> History | None:
     """Give what a check is given of a family's part: the keys on which a function was used without which it has nothing to say."""
-    if not check.wanted:
+    if not check.wanted and check.picks is None:
         return part
-    keys = {key for key, events in _by_key(part).items() if _used(events) & check.wanted}
-    return replace(part, events=tuple(event for event in part.events if event.process == NEMESIS or event.key in keys)) if keys else None
+    keys = {key for key, events in _by_key(part).items() if check.takes(events, _used(events))}
+    return _keys(part, keys.__contains__) if keys else None
+
+
+def _beside(check: Check, keys: History, history: History) -> History:
+    """Give a check's own keys, and what it is given of all others."""
+    if not check.beside:
+        return keys
+    own = {event.index for event in keys.events}
+    known = (event.index in own or (event.process != NEMESIS and event.f in check.beside) for event in history.events)
+    return replace(keys, events=tuple(compress(history.events, known)))
 
 
 def _carried_out(check: Check, history: History, terms: Terms) -> Verdict:
@@ -234,7 +269,8 @@ def unjudged(functions: frozenset[str], checks: Iterable[str]) -> frozenset[str]
     for name in checks:
         if name not in every_check():
             raise UsageError(f"unknown check {name!r}, {nearest(name, every_check())}")
-        taken |= functions_of(every_check()[name])
+        if not every_check()[name].on_request:
+            taken |= functions_of(every_check()[name])
     return functions - taken
 
 
@@ -257,11 +293,37 @@ def judge(history: History, model: str | None, budget_s: float, models: Mapping[
 
 
 def _by_model(history: History, family: Family, terms: Terms) -> dict[str, Verdict]:
-    """Judge all of a history by one family, and no check that wants particular functions: those are asked for by using them."""
-    _refuse_foreign(history.events, family)
-    mine = replace(terms, family=family)
-    checks = [check for check in _checks_of(family) if not check.wanted]
-    return {check.name: _counted(_carried_out(check, history, mine), history) for check in checks}
+    """Judge all of a history by one family, and no check that wants particular functions: those are asked for by using them.
+
+    A key over whose values time passes is judged over time, with the functions of the family.
+    """
+    beside = frozenset().union(*(check.beside for check in _of_model(family, terms)))
+    own = [event for event in history.events if event.f not in beside]
+    _refuse_foreign(own, replace(family, functions=family.functions | family.timed))
+    timed = {key for key, events in _by_key(history).items() if not beside and _over_time(family, events)}
+    parts = {family.name: _keys(history, lambda key: key not in timed), OVER_TIME: _keys(history, lambda key: key in timed)}
+    found: dict[str, Verdict] = {}
+    for name in [name for name, part in parts.items() if _by_key(part)] or [family.name]:
+        mine = replace(terms, family=every_family()[name])
+        checks = _of_model(every_family()[name], terms)
+        found |= {check.name: _counted(_carried_out(check, parts[name], mine), parts[name]) for check in checks}
+    return found
+
+
+def _of_model(family: Family, terms: Terms) -> list[Check]:
+    return [check for check in _checks_of(family, terms.requested) if not check.wanted]
+
+
+def _over_time(family: Family, events: Sequence[Event]) -> bool:
+    used = _used(events)
+    if family.name == OVER_TIME or family.model is None or not used <= every_family()[OVER_TIME].functions:
+        return family.name == OVER_TIME
+    claims = _claimed(events, used)
+    return bool(used & family.timed) or (claims is not None and claims.name == OVER_TIME)
+
+
+def _keys(history: History, wanted: Callable[[str | None], bool]) -> History:
+    return replace(history, events=tuple(event for event in history.events if event.process == NEMESIS or wanted(event.key)))
 
 
 def _no_end(history: History) -> Verdict:

@@ -42,10 +42,14 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Met:
-    """A fault at one place, and what the clients that meet it there had asked by the time that it was healed."""
+    """A fault at one place, and what the clients that meet it there had asked by the time that it was healed.
+
+    `name` is under what its node answers: None where no answer of the trial names a node.
+    """
 
     fault: RecordedFault
     place: Place
+    name: str | None
     begin: Moment
     active: Moment
     healing: Moment
@@ -59,7 +63,7 @@ class Met:
     @property
     def answered(self) -> list[Operation]:
         """Give what the node answered while the fault was surely on."""
-        return [each for each in self.within if each.status == "ok" and each.node in (self.place.node, None)]
+        return [each for each in self.within if each.status == "ok" and each.node == self.name]
 
     @property
     def unanswered(self) -> list[Operation]:
@@ -80,13 +84,17 @@ def _met(history: History, fault: RecordedFault) -> Iterator[tuple[Effect, Met]]
     begin, active, healing, healed = fault.begin, fault.active, fault.healing, fault.healed
     if begin is None or active is None or healing is None or healed is None:
         return
+    last = _last_answered(history, begin)
+    named = any(node is not None for node in last.values())
     for effect in sorted(fault.effects & SIGNS.keys()):
         for place in _places(history, fault, effect):
-            slots = _meeting(history, place, begin)
+            name = place.node if named else None
+            slots = _holders(history) if place.node == CLIENTS else {slot for slot, node in last.items() if node == name}
             until = history.events[-1].index if effect is Effect.MOVES_PRIMARY else healed.index
-            asked = [each for each in history.operations() if history.slot(each.process) in slots and each.index < until]
-            if slots:
-                yield effect, Met(fault, place, begin, active, healing, asked)
+            concerned = {slot for slot in slots if _concerned(history, place, slot)}
+            asked = [each for each in history.operations() if history.slot(each.process) in concerned and each.index < until]
+            if concerned:
+                yield effect, Met(fault, place, name, begin, active, healing, asked)
 
 
 def _places(history: History, fault: RecordedFault, effect: Effect) -> list[Place]:
@@ -96,29 +104,24 @@ def _places(history: History, fault: RecordedFault, effect: Effect) -> list[Plac
         if link:
             found.append(Place(node, side=source))
         elif effect is Effect.CUTS_A_SIDE:
-            found.append(Place(target, spared=_first_side(history)))
+            first = history.header.sides.get("0") if history.header else None
+            found += [Place(target, spared=first)] if first is not None else []
         elif effect not in (Effect.DELAYS_ANSWERS, Effect.LOSES_ANSWERS):
             found.append(Place(target))
     return found
 
 
-def _first_side(history: History) -> str | None:
-    return history.header.sides.get("0") if history.header else None
-
-
-def _meeting(history: History, place: Place, begin: Moment) -> frozenset[int]:
-    """Give the slots of a place whose last answer before a moment was its node's; all that were answered where no answer names a node."""
-    if place.node == CLIENTS:
-        return frozenset(history.slot(each.process) for each in history.operations() if _granted(each))
+def _last_answered(history: History, before: Moment) -> dict[int, str | None]:
+    """Give the node that answered each slot last before a moment; the records that workloads keep themselves are none."""
     last: dict[int, str | None] = {}
     for each in history.operations():
-        if each.index > begin.index:
-            break
-        if each.status == "ok" and each.end_index is not None and each.end_index < begin.index and each.node not in nodes_of_ours():
-            last[each.process] = each.node
-    named = any(node is not None for node in last.values())
-    slots = {history.slot(process): node for process, node in last.items()}
-    return frozenset(slot for slot, node in slots.items() if node == (place.node if named else None) and _concerned(history, place, slot))
+        if each.status == "ok" and each.end_index is not None and each.end_index < before.index and each.node not in nodes_of_ours():
+            last[history.slot(each.process)] = each.node
+    return last
+
+
+def _holders(history: History) -> set[int]:
+    return {history.slot(each.process) for each in history.operations() if _granted(each)}
 
 
 def _concerned(history: History, place: Place, slot: int) -> bool:
@@ -140,7 +143,8 @@ def _ends_after(operation: Operation, moment: Moment) -> bool:
 
 def _silent(history: History, met: Met) -> str | None:
     if answered := met.answered:
-        return f"{met.place.node} answered {_who(met)} {len(answered)} times while it was on, first at {_s(answered[0].end)} s"
+        told = f"{len(answered)} operation{'' if len(answered) == 1 else 's'} of {_who(met)}"
+        return f"{met.place.node} answered {told} while it was on, first at {_s(answered[0].end)} s"
     return _interrupted(history, met)
 
 

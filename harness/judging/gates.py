@@ -12,8 +12,9 @@ Sources: docs/claims.md, gates; "sometimes" assertions of Antithesis and the min
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from harness import registry
 from harness.judging.check import Terms
@@ -181,8 +182,7 @@ def driven(history: History) -> tuple[str, ...]:
 
 
 def _workload(history: History, operations: Sequence[Operation], workload: str, needed: Mapping[str, int], *, expected: bool) -> list[Gate]:
-    functions = _counted(workload, driven(history))
-    mine = [operation for operation in operations if functions is None or operation.f in functions]
+    mine = list(filter(_share(workload, driven(history)), operations))
     spans = _spans(history)
     after = -1 if not expected else _all_healed(history)
     acknowledged = (
@@ -194,16 +194,24 @@ def _workload(history: History, operations: Sequence[Operation], workload: str, 
     return [at_least(f"{name}:{workload}", needed[name], measured[name]) for name in names]
 
 
-def _counted(workload: str, beside: Iterable[str]) -> frozenset[str] | None:
-    """Give the functions by which a workload's share of a trial is counted; None, which is every one, where it is not installed here.
+def _share(workload: str, beside: Iterable[str]) -> Callable[[Operation], bool]:
+    """Give what tells the operations of a workload's share of a trial; every one is, where the workload is not installed here.
 
-    What a workload beside it drives too says nothing of its own share, and is left out.
+    Of the functions by which it is counted those are its own that no workload beside it drives too, and those on its own keys.
     """
     there = registry.names("workloads")
     if workload not in there:
-        return None
-    shared = [registry.load("workloads", name).driven_at_most for name in beside if name in there and name != workload]
-    return frozenset(registry.load("workloads", workload).counts).difference(*shared)
+        return lambda operation: True
+    own: Any = registry.load("workloads", workload)
+    others = [registry.load("workloads", name) for name in beside if name in there and name != workload]
+    counted, unshared = own.counts, own.counts.difference(*(other.driven_at_most for other in others))
+
+    def is_own(operation: Operation) -> bool:
+        if operation.f not in counted or any(other.owns(operation.key) for other in others):
+            return False
+        return operation.f in unshared or own.owns(operation.key)
+
+    return is_own
 
 
 def names() -> list[str]:

@@ -47,14 +47,14 @@ class TrialEvidence:
         return all(gate.met or gate.name in DOUBTS for gate in self.validity)
 
 
-def judge_trials(history: History, bound_ns: int | None = None) -> list[TrialEvidence]:
-    """Judge each trial that is not void by every check that it calls for; `bound_ns` is the claims' bound."""
+def judge_trials(history: History, terms: Terms | None = None) -> list[TrialEvidence]:
+    """Judge each trial that is not void by every check that it calls for, on the terms of the claims that it serves."""
     found = []
     for trial in history.trials():
         if trial.void is not None or not trial.history.events:
             continue
         with history.lines_named():
-            found.append(TrialEvidence(trial.n, trial.history, trial_verdicts(trial.history, Terms(bound_ns=bound_ns))))
+            found.append(TrialEvidence(trial.n, trial.history, trial_verdicts(trial.history, terms)))
     return found
 
 

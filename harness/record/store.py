@@ -28,6 +28,8 @@ import msgspec
 from harness.errors import NotWritable, UsageError
 
 RUN, RESULTS, HISTORY = "run.json", "results.json", "history.jsonl"
+EXPERIMENTS = ("experiments", "alone/experiments")
+"""Folders of the experiments of a verify, the second of those that were repeated alone."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 MOST_BYTES = 256 * 2**20
 """Of a JSON file: our own have a few megabytes."""
@@ -141,10 +143,15 @@ def is_deep(value: Any) -> bool:
 
 def check_plain(directory: Path) -> None:
     """Raise UsageError where a run directory that came from elsewhere has a link in it: we would read or write another's file."""
-    for folder in (directory, directory / "anomalies", directory / "experiments"):
+    for folder in (directory, directory / "anomalies", *(directory / each for each in EXPERIMENTS)):
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
             if path.is_symlink():
                 raise UsageError(f"{path} is a link, expected plain files and folders in a run directory")
+
+
+def experiments(directory: Path) -> list[Path]:
+    """Give the run directories of the experiments in a verify's directory, those that were repeated alone last; none in any other."""
+    return [path for each in EXPERIMENTS for path in sorted((directory / each).glob("*/"))]
 
 
 def is_plain(path: Path, inside: Path) -> bool:

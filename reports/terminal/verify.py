@@ -64,6 +64,7 @@ def table(results: Verify, *, colour: bool, width: int = 80) -> str:
         _doubts(claims, width),
         reason_lines("THE MACHINE FAILED", [f"{name}: {reason}" for name, reason in results.failures.items()], width),
         reason_lines("VOID TRIALS, REPEATED", [void for claim in claims for void in claim.voids], width),
+        reason_lines("REPEATED ALONE, IN DOUBT SIDE BY SIDE", [f"{name}: {why}" for name, why in results.repeated.items()], width),
         _verify_end(results, claims, width),
     ]
     return rendered(spaced(sections), colour=colour)

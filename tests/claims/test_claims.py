@@ -13,7 +13,7 @@ from trials import NS_PER_MS, Script, failover_trial, latency_trial
 from harness.claims.claim import Claim, Claims, Window, Word, of_profile
 from harness.claims.counting import ExperimentEvidence, live
 from harness.claims.file import BadClaims, parse
-from harness.claims.judging import judge, left_out
+from harness.claims.judging import by_noise, decided, judge, left_out
 from harness.claims.results import ControlResult, Judgement
 from harness.claims.table import exit_code, headline, table
 from harness.judging.trials import TrialEvidence
@@ -448,6 +448,47 @@ def test_an_unclassified_error_takes_no_counterexample_away_and_is_told(claim: C
     found = judged(claim, trial(script, anomaly(at=4000, since=3900)))
     assert (found.verdict, found.rate and found.rate.k) == (word, 1)
     assert "unclassified errors: 1, needed 0" in found.missing[0]
+
+
+# What a second round changes
+
+
+@pytest.mark.parametrize("script", [spoiled_clock(), role_change(), never_steady(), unproved(), idle_dedup()])
+def test_what_a_busy_machine_spoiled_is_decided_by_the_second_round(script: Script) -> None:
+    first, second = judged(PROMISES, trial(script, n=1)), judged(PROMISES, trial(n=1))
+    assert by_noise(first)
+    assert decided(first, second) is second
+
+
+def test_a_verdict_of_the_first_round_stands_where_the_second_saw_nothing() -> None:
+    first = judged(PROMISES, trial(None, anomaly()))
+    assert decided(first, judged(PROMISES, trial())) is first
+
+
+def test_a_counterexample_of_the_second_round_counts_though_the_first_saw_none() -> None:
+    second = judged(PROMISES, trial(None, anomaly()))
+    assert decided(judged(PROMISES, trial()), second) is second
+
+
+def test_a_second_round_in_doubt_takes_nothing_from_the_first() -> None:
+    first = judged(PROMISES, trial())
+    assert decided(first, judged(PROMISES, trial(spoiled_clock()))) is first
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        judged(PROMISES, trial(odd_error(UNCLASSIFIED))),
+        judged(PROMISES, trial(odd_error(BROKEN))),
+        judged(PROMISES, trial(None, anomaly("stuck"))),
+        judged(WARNS, failover(anomaly(at=4000, since=3900), fencing=unknown("budget"))),
+    ],
+    ids=["an error in doubt", "a bug of ours", "a class that nobody names", "what was seen and not decided"],
+)
+def test_a_doubt_that_is_no_noise_is_not_repeated_away(first: Judgement) -> None:
+    assert first.verdict is Word.INCONCLUSIVE
+    assert not by_noise(first)
+    assert decided(first, judged(PROMISES, trial())) is first
 
 
 def test_a_counterexample_in_a_valid_trial_stands_beside_one_that_does_not_count() -> None:

@@ -103,7 +103,6 @@ def verified(holdwater: Holdwater) -> tuple[int, dict[str, Any], Path]:
         ("faults", "no client reaches the server; the servers reach each other"),
         ("workloads", "timers in the index of timeouts: set, listed once due, taken away"),
         ("checks", "every timer that is set and due is listed until it is taken away; none before, none again"),
-        ("models", "an index of timeouts: timers that are set, listed and taken away"),
         ("mutants", "a client that answers before it sends, and forgets every 8th timer"),
         ("reports", "timers.png: each timer of that trial, and where it was missing"),
     ],
@@ -117,6 +116,15 @@ def test_the_backend_is_driven_and_valid(holdwater: Holdwater) -> None:
     assert (code, results["trials"][0]["checks"]["dedup"]["status"]) == (0, "valid")
 
 
+def test_the_backend_keeps_the_contract_of_the_functions_that_it_has(holdwater: Holdwater) -> None:
+    code, results = holdwater.results("contract", "--backend", "sqlite")
+    kept = {each["rule"]: each["status"] for each in results["rules"]}
+    assert (code, set(kept.values())) == (0, {"ok", "left out"})
+    assert {name for name, status in kept.items() if status == "ok"} == {
+        *("sequence", "colons", "reconnects", "expires", "longest-ttl", "one-winner", "fresh-stays"),
+    }
+
+
 def test_the_backend_refuses_a_workload_as_its_guide_says(holdwater: Holdwater) -> None:
     said = "workload lock needs release, try_acquire, which sqlite does not offer"
     done = holdwater("run", "lock", "--backend", "sqlite", "--dry-run")
@@ -128,12 +136,15 @@ def test_the_fault_bites_and_heals(holdwater: Holdwater) -> None:
     crowd = ["--concurrency", "24", "--option", "deadline_s=0.3"]
     code, results = holdwater.results("run", "lock,dedup", "--backend", "redis", "--fault", "blackout", "--seed", "7", *crowd)
     gates = {gate["name"]: gate["met"] for gate in results["trials"][0]["gates"]}
-    assert (code, gates["faults_proved"]) == (0, True)
+    assert (code, gates["faults_proved"], gates["faults_felt"]) == (0, True, True)
 
 
 def test_the_workload_is_judged_by_its_own_check_and_drawn_by_its_own_picture(holdwater: Holdwater) -> None:
     code, results = holdwater.results("run", "timers", "--backend", "memory", "--seed", "7", "--out", "reference")
-    assert (code, {name: check["status"] for name, check in results["trials"][0]["checks"].items()}) == (0, {"punctual": "valid"})
+    assert (code, {name: check["status"] for name, check in results["trials"][0]["checks"].items()}) == (
+        0,
+        {"index": "valid", "punctual": "valid"},
+    )
     assert (holdwater.latest("reference") / "timers.png").read_bytes().startswith(b"\x89PNG")
 
 

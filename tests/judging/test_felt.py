@@ -85,8 +85,8 @@ def test_an_answer_contradicts_silence(effect: Effect, target: str) -> None:
     asks(script, 2600)
     said = contradicted(script, effect, target=target)
     assert said is not None
-    assert said.startswith("n1 answered clients")
-    assert said.endswith("1 times while it was on, first at 2.602 s")
+    assert said.startswith("n1 answered 1 operation of clients")
+    assert said.endswith(" while it was on, first at 2.602 s")
 
 
 @pytest.mark.parametrize(("effect", "target"), SILENT)
@@ -122,7 +122,7 @@ def test_a_node_cut_off_goes_on_answering_the_first_side_only() -> None:
     asks(script, 2700, slot=3)
     said = contradicted(script, Effect.CUTS_A_SIDE, target="n1")
     assert said is not None
-    assert said.startswith("n1 answered clients other than clients-a 1 times")
+    assert said.startswith("n1 answered 1 operation of clients other than clients-a ")
 
 
 def test_another_node_may_answer_those_who_are_cut_off() -> None:
@@ -155,7 +155,18 @@ def test_answers_that_name_no_node_are_of_the_one_that_there_is() -> None:
     asks(script, 2600, node=None)
     said = contradicted(script, Effect.CUTS_A_SIDE)
     assert said is not None
-    assert "n1 answered clients-a" in said
+    assert "n1 answered 1 operation of clients-a" in said
+
+
+def test_an_answer_that_names_no_node_beside_others_that_do_is_nobodys() -> None:
+    script = trial()
+    asks(script, 2000, ok=False)
+    asks(script, 2600, node=None)
+    assert contradicted(script, Effect.CUTS_A_SIDE) is None
+
+
+def test_a_history_without_sides_says_not_who_was_cut_off_from_a_node() -> None:
+    assert asked_nothing(trial(), Effect.CUTS_A_SIDE, target="n1", sides={})
 
 
 def test_a_fault_that_was_not_proved_is_asked_for_nothing() -> None:

@@ -438,3 +438,19 @@ def test_what_a_workload_beside_it_drives_too_counts_for_no_share() -> None:
     script.operation(300, 310, "try_acquire", {"owner": "a", "ttl_ms": 800}, {"granted": True, "fencing_token": 1}, key="t1-lock-9")
     counted = {gate.name: gate.measured for gate in exposure(script.history())}
     assert (counted["acknowledged_after:lock"], counted["acknowledged_after:resource"]) == (0, 24)
+
+
+def test_an_operation_on_a_workloads_own_key_counts_for_its_share_whatever_is_driven_beside_it() -> None:
+    script = quiet_trial("lock", "resource")
+    argument, granted = {"owner": "a", "ttl_ms": 800}, {"granted": True, "fencing_token": 1}
+    script.operation(300, 310, "try_acquire", argument, granted, key="t1-churn-0")
+    script.operation(320, 330, "try_acquire", argument, granted, key="t1-resource-0")
+    counted = {gate.name: gate.measured for gate in exposure(script.history())}
+    assert (counted["acknowledged_after:lock"], counted["acknowledged_after:resource"]) == (1, 25)
+
+
+def test_an_operation_on_anothers_key_counts_for_no_share_though_nobody_else_drives_its_function() -> None:
+    script = quiet_trial("dedup", "counter")
+    script.operation(300, 310, "check_and_set", {"value": "v", "ttl_ms": None}, {"set": True}, key="t1-counter-0")
+    counted = {gate.name: gate.measured for gate in exposure(script.history())}
+    assert counted["acknowledged_after:dedup"] == 24

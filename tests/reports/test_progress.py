@@ -57,9 +57,9 @@ def test_elsewhere_an_experiment_and_a_claim_get_a_line_each() -> None:
     stream, clock = io.StringIO(), Clock()
     with Live(5, stream, clock=clock, every_s=3600) as live:
         clock.now = 70
-        live.experiment("split-brain", 6, 11, 5)
-        live.step("trial 1: waiting for the steady state")
-        live.trial_done()
+        with live.experiment("split-brain", 6, 11, 5) as experiment:
+            experiment.step("trial 1: waiting for the steady state")
+            experiment.trial_done()
         clock.now = 26 * 60 + 3
         live.judged(VIOLATED)
     assert stream.getvalue() == (
@@ -70,11 +70,21 @@ def test_elsewhere_an_experiment_and_a_claim_get_a_line_each() -> None:
 def test_elsewhere_what_is_done_now_is_told_where_nothing_else_is_said() -> None:
     stream, clock = io.StringIO(), Clock()
     with Live(5, stream, clock=clock, every_s=0.05) as live:
-        live.experiment("split-brain", 6, 11, 5)
-        live.step("trial 1: waiting for the steady state")
+        live.experiment("split-brain", 6, 11, 5).step("trial 1: waiting for the steady state")
         clock.now = 3
         wait_for(lambda: None if "steady" in stream.getvalue() else "nothing said", 20, "a line")
     assert "00:00:03    trial 1: waiting for the steady state (3.0 s)\n" in stream.getvalue()
+
+
+def test_elsewhere_experiments_side_by_side_are_told_of_in_turn_and_by_name() -> None:
+    stream, clock = io.StringIO(), Clock()
+    with Live(5, stream, clock=clock, every_s=0.05) as live:
+        live.experiment("split-brain", 6, 11, 5).step("trial 1: final reads")
+        live.experiment("redis-faults", 7, 11, 5).step("trial 2: pause")
+        clock.now = 3
+        wait_for(lambda: None if "pause (3.0 s)" in stream.getvalue() else "nothing said", 20, "a line")
+    assert "00:00:03    split-brain (6 of 11): trial 1: final reads (3.0 s)\n" in stream.getvalue()
+    assert "00:00:03    redis-faults (7 of 11): trial 2: pause (3.0 s)\n" in stream.getvalue()
 
 
 def test_elsewhere_there_is_no_escape_and_no_line_over_80_columns() -> None:
@@ -94,39 +104,53 @@ def test_a_broken_stream_does_not_end_a_run() -> None:
 
 def test_what_is_left_is_told_from_the_trials_done(terminal: tuple[Terminal, Clock, Live]) -> None:
     _, clock, live = terminal
-    live.experiment("e", 1, 1, 10)
+    experiment = live.experiment("e", 1, 1, 10)
     clock.now = 60
     assert "left" not in plain(live)[0]
     for _ in range(4):
-        live.trial_done()
+        experiment.trial_done()
     assert plain(live)[0].startswith("[4/10] ━")
     assert plain(live)[0].endswith(" 40 %   1 min 00 s   1 min 30 s left")
 
 
 def test_trials_of_controls_and_repeated_ones_do_not_fill_the_bar(terminal: tuple[Terminal, Clock, Live]) -> None:
     _, _, live = terminal
-    live.experiment("one", 1, 2, 4)
-    for _ in range(9):
-        live.trial_done()
-    assert plain(live)[0].startswith("[4/10]")
-    live.experiment("two", 2, 2, 6)
-    live.trial_done()
+    with live.experiment("one", 1, 2, 4) as one:
+        for _ in range(9):
+            one.trial_done()
+        assert plain(live)[0].startswith("[4/10]")
+    live.experiment("two", 2, 2, 6).trial_done()
     assert plain(live)[0].startswith("[5/10]")
 
 
-def test_an_experiment_that_was_cut_short_counts_as_done_when_the_next_begins(terminal: tuple[Terminal, Clock, Live]) -> None:
+def test_an_experiment_that_was_cut_short_counts_as_done_when_it_has_ended(terminal: tuple[Terminal, Clock, Live]) -> None:
     _, _, live = terminal
-    live.experiment("one", 1, 2, 4)
-    live.experiment("two", 2, 2, 6)
+    with live.experiment("one", 1, 2, 4):
+        assert plain(live)[0].startswith("[0/10]")
     assert plain(live)[0].startswith("[4/10]")
 
 
 def test_the_terminal_says_what_is_done_now_and_for_how_long(terminal: tuple[Terminal, Clock, Live]) -> None:
     _, clock, live = terminal
-    live.experiment("split-brain", 6, 11, 5)
-    live.step("trial 1: final reads")
+    live.experiment("split-brain", 6, 11, 5).step("trial 1: final reads")
     clock.now = 1.9
     assert plain(live)[1] == "now  split-brain (6 of 11): trial 1: final reads (1.9 s)"
+
+
+def test_the_terminal_says_of_each_experiment_that_runs_what_is_done_and_of_what_is_done_beside(
+    terminal: tuple[Terminal, Clock, Live],
+) -> None:
+    _, _, live = terminal
+    one, two = live.experiment("one", 1, 3, 4), live.experiment("two", 2, 3, 6)
+    one.step("trial 1: pause")
+    two.trial_done()
+    live.step("judging zero")
+    assert plain(live)[0].startswith("[1/10]")
+    now = ["now  one (1 of 3): trial 1: pause (0.0 s)", "now  two (2 of 3): starting (0.0 s)", "now  judging zero (0.0 s)"]
+    assert plain(live)[1:] == now
+    with one:
+        live.step("")
+    assert plain(live)[1:] == now[1:2]
 
 
 def test_the_terminal_counts_verdicts_by_word(terminal: tuple[Terminal, Clock, Live]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,7 +29,9 @@ class Silent:
 
     def step(self, text: str) -> None: ...
     def trial_done(self) -> None: ...
-    def experiment(self, name: str, number: int, of: int, trials: int) -> None: ...
+    def experiment(self, name: str, number: int, of: int, trials: int) -> AbstractContextManager[Silent]:
+        return nullcontext(self)
+
     def judged(self, judgement: Judgement) -> None: ...
 
 
@@ -116,4 +119,4 @@ def test_a_cut_that_does_nothing_and_a_probe_that_lies_are_found_out_by_the_clie
     (judgement,) = results.claims
     assert (judgement.verdict, results.exit) == (word, code), judgement.missing
     assert len(judgement.missing) == lies
-    assert all("faults felt: 0, needed 1 (cut: redis-1 answered clients-a" in reason for reason in judgement.missing)
+    assert all("faults felt: 0, needed 1 (cut: redis-1 answered " in reason for reason in judgement.missing)

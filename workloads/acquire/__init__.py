@@ -60,6 +60,7 @@ ACQUIRE = Workload(
     name="acquire",
     sentence="acquire_within a time, beside holders that keep the lock for longer",
     functions=frozenset({"acquire_within", "try_acquire", "release"}),
+    keys=frozenset({"acquire"}),
     counted=frozenset({"acquire_within"}),
     checks=("acquire-bound", "lease", "fencing"),
     options={"names": 3, "timeout_ms": 300, "ttl_ms": 150, "hold_ms": 500},

@@ -109,6 +109,7 @@ RESOURCE = Workload(
     sentence="a record read, changed and written under a lock, with or without a fencing check at the record",
     functions=frozenset({"try_acquire", "release"}) | FUNCTIONS,
     answers=FUNCTIONS,
+    keys=frozenset({"resource", "record"}),
     checks=("resource", "lease", "fencing"),
     options={"names": 2, "ttl_ms": 600, "fenced": 0, "left_percent": 15},
     least={"names": 1, "ttl_ms": 1},

@@ -97,13 +97,17 @@ class Certain:
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """All that concerns one lock name. `strays` are uses of tokens that were not granted, or not yet."""
+    """All that concerns one lock name. `strays` are uses of tokens that were not granted, or not yet.
+
+    `unclear` are tokens that served several attempts whose uses cannot be told apart: what they did is left out, and so are all
+    refusals, which it may explain.
+    """
 
     key: str | None
     leases: tuple[Lease, ...]
     refusals: tuple[Call, ...]
     strays: tuple[Call, ...]
-    twice: tuple[str, ...]
+    unclear: tuple[str, ...]
     calls: int
 
     def certain(self) -> list[Certain]:
@@ -136,26 +140,44 @@ def names_of(operations: Iterable[Operation], skew: Skew) -> list[Name]:
 
 
 def _name(key: str | None, calls: list[Call], skew: Skew) -> Name:
-    attempts: dict[str, Call] = {}
+    attempts: dict[str, list[Call]] = {}
     uses: dict[str, list[Call]] = {}
-    twice: list[str] = []
     for call in calls:
-        if call.f not in ACQUISITIONS:
-            uses.setdefault(call.owner, []).append(call)
-        elif call.owner in attempts:
-            twice.append(call.owner)
-        else:
-            attempts[call.owner] = call
-    if twice:  # nothing can be attributed: judge nothing
-        return Name(key, (), (), (), tuple(twice), len(calls))
-    leases, strays = [], []
-    for owner, attempt in attempts.items():
+        (attempts if call.f in ACQUISITIONS else uses).setdefault(call.owner, []).append(call)
+    leases: list[Lease] = []
+    strays: list[Call] = []
+    unclear: list[str] = []
+    for owner, tries in attempts.items():
         own = uses.pop(owner, [])
-        if attempt.answer is False:
-            strays += own
+        granted = [attempt for attempt in tries if attempt.answer is not False]
+        if not _are_told_apart(granted, own):
+            unclear.append(owner)
             continue
-        strays += [use for use in own if use.end is not None and use.end < attempt.start]
-        leases.append(lease_of(attempt, tuple(use for use in own if use.end is None or use.end >= attempt.start), skew))
+        strays += [use for use in own if not granted or (use.end is not None and use.end < granted[0].start)]
+        leases += [lease_of(attempt, _uses_of(place, granted, own), skew) for place, attempt in enumerate(granted)]
     strays += [use for own in uses.values() for use in own]
-    refusals = tuple(call for call in attempts.values() if call.answer is False)
-    return Name(key, tuple(leases), refusals, tuple(strays), (), len(calls))
+    refusals = [attempt for tries in attempts.values() for attempt in tries if attempt.answer is False and not unclear]
+    return Name(key, tuple(leases), tuple(refusals), tuple(strays), tuple(unclear), len(calls))
+
+
+def _are_told_apart(granted: list[Call], uses: list[Call]) -> bool:
+    """Say whether each answered use of a token can be of one of its grants only: each grant but the first apart from all else.
+
+    One that was not answered may be made at any time: no use after it says which of the two it was.
+    """
+    if len(granted) < 2:
+        return True
+    others = [call for call in (*granted, *uses) if call.end is not None]
+    return all(attempt.end is not None for attempt in granted) and all(
+        other is attempt or other.ended < attempt.start or other.start > attempt.ended for attempt in granted[1:] for other in others
+    )
+
+
+def _uses_of(place: int, granted: list[Call], uses: list[Call]) -> tuple[Call, ...]:
+    """Give the uses that a grant of a token may have seen: those before the next one was granted, and after the one before.
+
+    One that was not answered may be made at any time after its invocation.
+    """
+    begun = granted[place].start
+    until = granted[place + 1].ended if place + 1 < len(granted) else None
+    return tuple(use for use in uses if (use.end is None or use.end >= begun) and (until is None or use.start <= until))

@@ -44,10 +44,11 @@ def _excuses(core: Core) -> str:
 
 def phrase(operation: Operation) -> str:
     """Give an operation in words: `read -> 5 by process 3 [1.200 s, 1.205 s]`."""
-    argument = operation.argument
+    argument, lasts = operation.argument, ""
     if isinstance(argument, Mapping):
+        lasts = f" for {argument['ttl_ms']} ms" if argument.get("ttl_ms") is not None else ""
         argument = {name: value for name, value in argument.items() if name != "ttl_ms"}
-    asked = "" if argument is None else words(argument)
+    asked = "" if argument is None else words(argument) + lasts
     answer = words(operation.result) if operation.status == "ok" and operation.f not in ("write", "set", "acquire", "release") else ""
     call = operation.f + (f" {asked}" if asked else "") + (f" -> {answer}" if answer else "")
     return f"{call} by process {operation.process} {when(operation)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from harness.judging.family import Family
 from harness.record.history import Event
@@ -10,9 +10,9 @@ from harness.record.history import Event
 MARKS = frozenset({"try_acquire", "acquire_within", "extend", "is_held"})
 
 
-def _releases(event: Event) -> bool:
+def _releases(events: Sequence[Event], _used: frozenset[str]) -> bool:
     # `release` is a function of two families: that of a lease names the owner whose it is.
-    return event.f == "release" and isinstance(event.value, Mapping) and "owner" in event.value
+    return any(event.f == "release" and isinstance(event.value, Mapping) and "owner" in event.value for event in events)
 
 
 LEASE = Family(

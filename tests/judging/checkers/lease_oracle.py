@@ -79,11 +79,13 @@ def possible(ops: list[Op]) -> bool:
     return search(0, 0, None)
 
 
-def draw(rng: random.Random, server: Server = serve, *, count: int | None = None, long_calls: bool = False) -> list[Op]:
+def draw(
+    rng: random.Random, server: Server = serve, *, count: int | None = None, long_calls: bool = False, asked_again: bool = False
+) -> list[Op]:
     """Draw operations (3 to 7, or this many) of two or three clients on one lock, answered by a server.
 
     Tokens are used by any client, before their grant is answered, after a refusal and after none;
-    unanswered operations are done late or never. Long calls last up to the TTL.
+    unanswered operations are done late or never. Long calls last up to the TTL. `asked_again`: one token serves several attempts.
     """
     slots = [0] * rng.choice((2, 2, 3))
     ttl = rng.choice((4, 8, 12))
@@ -96,6 +98,8 @@ def draw(rng: random.Random, server: Server = serve, *, count: int | None = None
         f, owner = "try_acquire", f"o{number}"
         if owners and rng.random() < 0.55:
             f, owner = rng.choice(FUNCTIONS), rng.choice(owners[-3:])
+        elif owners and asked_again and rng.random() < 0.5:
+            owner = rng.choice(owners[-3:])
         else:
             owners.append(owner)
         span = {"try_acquire": ttl + rng.choice((0, 0, 3)), "extend": rng.choice((1, 2, ttl, ttl + 4))}.get(f, 0)
@@ -144,6 +148,12 @@ def granting_held(rng: random.Random) -> Server:
         return serve(op, at, None if op.f == "try_acquire" and rng.random() < 0.5 else lease)
 
     return server
+
+
+def letting_its_holder_in(op: Op, at: int, lease: Lease) -> tuple[bool, Lease]:
+    """Grant a lock that is held to the one who holds it."""
+    held = lease is not None and at < lease[1] and lease[0] == op.owner
+    return serve(op, at, None if held and op.f == "try_acquire" else lease)
 
 
 def not_asking_for_the_owner(op: Op, at: int, lease: Lease) -> tuple[bool, Lease]:

@@ -15,6 +15,7 @@ from lease_oracle import (
     flipped,
     granting_held,
     history,
+    letting_its_holder_in,
     not_asking_for_the_owner,
     possible,
     serve,
@@ -406,8 +407,8 @@ def test_no_grant_is_unknown() -> None:
     assert lease(history([acquire("a", 0, None, 10)])).status == Status.UNKNOWN
 
 
-def test_one_token_for_two_attempts_is_unknown() -> None:
-    verdict = lease(history([acquire("a", 0, 1, 10), acquire("a", 20, 21, 10)]))
+def test_tokens_that_cannot_be_told_apart_make_it_unknown() -> None:
+    verdict = lease(history([acquire("a", 0, 5, 10), acquire("a", 2, 21, 10)]))
     assert (verdict.status, verdict.anomalies) == (Status.UNKNOWN, ())
 
 
@@ -416,14 +417,45 @@ def test_one_token_for_two_attempts_is_unknown() -> None:
     [([acquire("a", 0, 1, 100)], Status.UNKNOWN), ([acquire("a", 0, 1, 100), acquire("b", 2, 3, 100)], Status.INVALID)],
     ids=["valid", "invalid"],
 )
-def test_one_token_for_two_attempts_makes_a_valid_history_unknown_and_hides_no_other_lock(ops: list[Op], status: Status) -> None:
+def test_tokens_that_cannot_be_told_apart_hide_no_other_lock(ops: list[Op], status: Status) -> None:
     clear = history(ops)
-    blurred = history([acquire("a", 0, 1, 10), acquire("a", 20, 21, 10)])
+    blurred = history([acquire("a", 0, 21, 10), acquire("a", 2, 20, 10)])
     later = [
         Event(index=e.index + 10, time=e.time + 1000 * MS, process=int(e.process) + 9, type=e.type, f=e.f, key="other", value=e.value)
         for e in blurred.events
     ]
     assert lease(History((*clear.events, *later)), EXACT).status == status
+
+
+# A token that asks again
+
+
+def test_who_holds_a_lock_and_is_refused_it_has_it_still() -> None:
+    assert lease(history([acquire("a", 0, 1, 100), acquire("a", 5, 6, 100, False), look("a", 8, 9, True)]), EXACT).status is Status.VALID
+    lost = lease(history([acquire("a", 0, 1, 100), acquire("a", 5, 6, 100, False), look("a", 8, 9, False)]), EXACT)
+    assert [anomaly.kind for anomaly in lost.anomalies] == ["lost-early"]
+
+
+def test_who_holds_a_lock_and_is_granted_it_again_holds_it_twice() -> None:
+    verdict = lease(history([acquire("a", 0, 1, 100), acquire("a", 5, 6, 100)]), EXACT)
+    assert [(anomaly.kind, anomaly.operations) for anomaly in verdict.anomalies] == [("two-holders", (0, 2))]
+
+
+def test_who_released_a_lock_or_let_it_expire_may_have_it_again() -> None:
+    released = [acquire("a", 0, 1, 100), release("a", 2, 3), acquire("a", 5, 6, 100), look("a", 8, 9, True)]
+    expired = [acquire("a", 0, 1, 10), acquire("a", 15, 16, 10), look("a", 18, 19, True), look("a", 40, 41, False)]
+    assert [lease(history(ops), EXACT).status for ops in (released, expired)] == [Status.VALID] * 2
+
+
+def test_a_second_grant_of_a_token_has_bounds_of_its_own() -> None:
+    late = lease(history([acquire("a", 0, 1, 10), acquire("a", 15, 16, 10), look("a", 40, 41, True)]), EXACT)
+    assert [(anomaly.kind, anomaly.operations) for anomaly in late.anomalies] == [("alive-too-late", (2, 4))]
+
+
+def test_a_second_attempt_without_an_answer_explains_what_is_refused_and_seen_from_then_on() -> None:
+    ops = [acquire("a", 0, 1, 10), acquire("a", 15, None, 10), look("a", 40, 41, True), acquire("b", 42, 43, 10, False)]
+    others = [acquire(f"c{n}", 1000 + 20 * n, 1001 + 20 * n, 10) for n in range(40)]
+    assert lease(history([*ops, *others]), EXACT).status is Status.VALID
 
 
 def clocks(*pairs: tuple[int, int]) -> list[Event]:
@@ -459,6 +491,20 @@ def test_operations_of_other_checkers_are_left_to_them() -> None:
     ops = history([acquire("a", 0, 1, 10)])
     other = Event(index=100, time=50 * MS, process=9, type="invoke", f="check_and_set", key="lock", value={"value": "1", "ttl_ms": None})
     assert lease(History((*ops.events, other))).status == Status.VALID
+
+
+def test_tokens_that_ask_again_raise_no_false_alarm_and_a_server_that_lets_its_holder_in_is_found() -> None:
+    """By hand over 200,000 histories: no alarm. Of 13,570 impossible ones 37 % are found: here any client uses any token."""
+    rng = random.Random(9)
+    impossible = caught = 0
+    for _ in range(2000):
+        assert not condemned(draw(rng, asked_again=True, long_calls=rng.random() < 0.5))
+        ops = draw(rng, letting_its_holder_in, asked_again=True)
+        can, bad = possible(ops), condemned(ops)
+        assert not (can and bad)
+        impossible, caught = impossible + (not can), caught + bad
+    assert impossible > 100
+    assert caught >= 0.25 * impossible
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,9 @@ there, what was not in it during the whole call must not. So each timer is judge
 
 A class has at most one anomaly a timer, of the first such list.
 
+The keys are those of the family `index`, which Holdwater's own check of that name judges too: by all that an index promises, member
+by member. What is timers' own is the words, and the gate: how many were held across a fault.
+
 *Soundness.* Invalid is sound: such a list has no place in any order. Valid says only that no list breaks these rules. A timer
 that was neither answered nor listed may be there or not, at any time. One that was set twice is not judged, and the verdict
 then unknown; so it is where no timer was set or nothing listed. Order is by event index, never by nanoseconds.
@@ -24,13 +27,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.judging.check import Check, Kind, Terms
-from harness.judging.family import Family
 from harness.judging.verdict import Anomaly, Verdict, first_of, invalid, kinds_of, unknown, valid
 from harness.record.fields import integer, malformed, text
 from harness.record.history import History, Operation
 from timers.workload import LIST, SET, TAKE
-
-FUNCTIONS = frozenset({SET, TAKE, LIST})
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,13 +177,6 @@ def _held_across(history: History, terms: Terms) -> int:
     return sum(timer.taken is None or timer.taken.index > healed for timer in before)
 
 
-INDEX = Family(
-    name="timers",
-    sentence="an index of timeouts: timers that are set, listed and taken away",
-    functions=FUNCTIONS,
-    marks=FUNCTIONS,
-    fields={SET: (("key", "time_ms"), ()), TAKE: (("key",), ()), LIST: (("now_ms",), ("keys",))},
-)
 PUNCTUAL = Check(
     name="punctual",
     sentence="every timer that is set and due is listed until it is taken away; none before, none again",
@@ -214,6 +207,6 @@ PUNCTUAL = Check(
         ),
     ),
     judge=lambda history, terms: punctual(history),
-    families=("timers",),
+    families=("index",),
     gates={"timers_held_across": _held_across},
 )

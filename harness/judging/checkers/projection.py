@@ -1,0 +1,202 @@
+"""A view over many objects, judged object by object: what a list or a scan says of each is a look at it during the call.
+
+A list or a scan may be several requests, each an atomic step. What was there during the whole call must be in it, what was not must
+not: so of every object the view holds one look, at some instant of the call, and the object's own operations and these looks
+must fit one order, by the rules of the object: a model's, or those that know time. Objects are independent (Herlihy and Wing,
+TOPLAS 1990, theorem 1).
+
+Exact for each object: invalid and valid are each sound and complete, that no order of its operations, with their answers, explains
+all looks. That all looks of one view were one snapshot is not asked. Each verdict has its certificate: an order that was carried out
+again, or a core that was found impossible again.
+
+An object whose own operations contradict each other says nothing about the views: it is undecided here, and its own check's matter.
+The *culprit* is the view that ended first of which no order explains the look, given all operations and the views before it.
+Objects take turns, as in `harness.judging.checkers.linearizable`; a condemned one stops no other.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from harness.judging.check import Budget
+from harness.judging.checkers.instants import Clock
+from harness.judging.checkers.replay import replay
+from harness.judging.checkers.search import EVERY_RULE, NO_RULE, Search
+from harness.judging.checkers.shrink import Trials, shrink
+from harness.judging.checkers.timed import TimedSearch
+from harness.judging.checkers.timed_core import Until, core_of, stands, whole
+from harness.judging.checkers.witness import wrong_with
+from harness.judging.model import Model
+from harness.judging.verdict import Status
+from harness.record.history import Operation
+
+FIRST_TURN_S = 0.05
+LONGER = 4
+CULPRIT_S = 5.0
+"""Seconds for what is said of all condemned objects together, shared evenly."""
+TRIAL = Budget(steps=200_000)
+CERTIFY_S = 1.0
+
+
+class Searching(Protocol):
+    """A search for an order that explains some operations."""
+
+    reached: int
+
+    def run(self, seconds: float, budget: Budget, now: Callable[[], float] = ...) -> Status | None: ...
+    def exhausted(self, budget: Budget) -> str | None: ...
+
+
+class Rules(Protocol):
+    """What the operations on an object must keep."""
+
+    def search(self, operations: Sequence[Operation]) -> Searching:
+        """Begin a search."""
+        ...
+
+    def wrong(self, operations: Sequence[Operation], search: Searching) -> str | None:
+        """Say what is wrong with the order that a search has found, None if nothing is."""
+        ...
+
+    def core(self, operations: Sequence[Operation], until: Trials) -> Sequence[Operation] | None:
+        """Give the answers of an impossible sub-history, as short as time allows; None where it is possible alone."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Untimed:
+    """One order, in which a model gives each operation its answer."""
+
+    model: Model
+
+    def search(self, operations: Sequence[Operation]) -> Search:
+        return Search(self.model, operations)
+
+    def wrong(self, operations: Sequence[Operation], search: Searching) -> str | None:
+        return replay(self.model, operations, search.witness or []) if isinstance(search, Search) else None
+
+    def core(self, operations: Sequence[Operation], until: Trials) -> Sequence[Operation] | None:
+        found = shrink(self.model, operations, 0, until)
+        for rules in (NO_RULE, EVERY_RULE):
+            status = Search(found.model, found.operations, rules).run(CERTIFY_S, TRIAL, until.now)
+            if status is not None:
+                return None if status is Status.VALID else [*([found.anchor] if found.anchor else []), *found.answered]
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """One order and its instants, by the clock that ends keys."""
+
+    clock: Clock
+
+    def search(self, operations: Sequence[Operation]) -> TimedSearch:
+        return TimedSearch(self.clock, operations)
+
+    def wrong(self, operations: Sequence[Operation], search: Searching) -> str | None:
+        return wrong_with(search.witness or [], operations, self.clock) if isinstance(search, TimedSearch) else None
+
+    def core(self, operations: Sequence[Operation], until: Trials) -> Sequence[Operation] | None:
+        found = core_of(whole(self.clock, operations, coarse=False), 0, Until(until.until, until.now))
+        return found.answered if stands(found) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Culprit:
+    """The look that fits no order, and the answered operations and looks that say so, in order of invocation."""
+
+    look: Operation
+    because: tuple[Operation, ...]
+
+
+@dataclass(slots=True)
+class Seen:
+    """One object: its own operations, the looks at it, and what became of it; `reason` says why it is undecided."""
+
+    name: str
+    rules: Rules
+    own: Sequence[Operation]
+    looks: Sequence[Operation]
+    outcome: Status | None = None
+    reason: str | None = None
+    culprit: Culprit | None = None
+    _search: Searching | None = field(default=None, repr=False)
+
+    def search_for(self, seconds: float, budget: Budget, now: Callable[[], float]) -> None:
+        """Search on for some seconds."""
+        self._search = self._search or self.rules.search([*self.own, *self.looks])
+        self.outcome = self._search.run(seconds, budget, now)
+        if self.outcome is None:
+            self.reason = self._search.exhausted(budget)
+        elif self.outcome is Status.VALID and (wrong := self.rules.wrong([*self.own, *self.looks], self._search)) is not None:
+            self.doubt(f"checker error: {wrong}")
+        if not self.open:
+            self._search = None
+
+    def doubt(self, reason: str) -> None:
+        """Leave it undecided."""
+        self.outcome, self.reason = None, reason
+
+    @property
+    def open(self) -> bool:
+        """Say that it may yet be decided."""
+        return self.outcome is None and self.reason is None
+
+    def until(self, last: Operation) -> list[Operation]:
+        """Give its own operations, and the looks that ended before one."""
+        return [*self.own, *(each for each in self.looks if _end(each) < _end(last))]
+
+
+def decide(objects: Sequence[Seen], budget: Budget, now: Callable[[], float] = time.monotonic) -> None:
+    """Decide every object, and name the culprit of each that is invalid; `now` is the clock of the budget, in seconds."""
+    until, turn = now() + budget.time_s, FIRST_TURN_S
+    open_ = [each for each in objects if each.open]
+    while open_:
+        for each in open_:
+            left = until - now()
+            if left <= 0:
+                each.reason = f"the {budget.time_s:g} s are over"
+            else:
+                each.search_for(min(turn, left), budget, now)
+        open_ = [each for each in open_ if each.open]
+        turn *= LONGER
+    condemned = [each for each in objects if each.outcome is Status.INVALID]
+    for each in condemned:
+        _condemn(each, Trials(now() + min(CULPRIT_S, budget.time_s) / len(condemned), now))
+
+
+def _condemn(seen: Seen, trials: Trials) -> None:
+    """Find the culprit; undecided where the object contradicts itself, or nobody can tell whether it does."""
+    looks = sorted(seen.looks, key=_end)
+    alone = seen.rules.search(seen.own).run(CERTIFY_S, Budget(), trials.now)
+    if alone is not Status.VALID:
+        seen.doubt(
+            "its own operations contradict each other" if alone is Status.INVALID else "nobody can tell whether it contradicts itself"
+        )
+        return
+    low, high = -1, len(looks) - 1  # up to `low` it is valid, up to `high` invalid; where time is over, `high` may be later than the first
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _impossible(seen, [*seen.until(looks[middle]), looks[middle]], trials):
+            high = middle
+        else:
+            low = middle
+    core = seen.rules.core([*seen.until(looks[high]), looks[high]], trials)
+    if core is None:
+        seen.doubt("checker error: the core of the violation is valid alone")
+        return
+    because = sorted((each for each in core if each.index != looks[high].index), key=lambda each: each.index)
+    seen.culprit = Culprit(looks[high], tuple(because))
+
+
+def _impossible(seen: Seen, operations: Sequence[Operation], trials: Trials) -> bool:
+    left = trials.until - trials.now()
+    return left > 0 and seen.rules.search(operations).run(left, TRIAL, trials.now) is Status.INVALID
+
+
+def _end(operation: Operation) -> int:
+    assert operation.end_index is not None
+    return operation.end_index

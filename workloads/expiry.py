@@ -150,7 +150,7 @@ class ExpiryGenerator:
         if age > chosen.born:  # before that nobody makes it
             functions += ["check_and_set"]
         if age > chosen.end:
-            functions += ["increment", "compare_and_swap", "delete"]
+            functions += ["increment", "compare_and_swap", "delete", "set"]
         elif chosen.maker == "increment":
             functions += ["increment"]
         f = draw.choice(functions)

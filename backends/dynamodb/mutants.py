@@ -63,9 +63,7 @@ MUTANTS: Mapping[str, Mutant] = {
         _by(_boundless, "grant", "check_and_set"),
         needs=frozenset({Need.CLIENT_CLOCKS.value}),
     ),
-    "cas-unchecked": Mutant(
-        "compare_and_swap compares nothing but whether the key is there", edits=(("compare_and_swap", "n = :n AND ", ""),)
-    ),
+    "cas-unchecked": Mutant("compare_and_swap does not compare", edits=(("compare_and_swap", "n = :n AND ", ""),)),
     "versions-restart": Mutant("set begins the versions again at 1", edits=(("set", "n = n + :one", "n = :one"),)),
     "get-expired": Mutant("a read does not look whether the key has expired", _by(_patient, "get", "get_versioned")),
     "set-expired": Mutant("set does not look whether the key has expired: versions go on", _by(_patient, "set")),

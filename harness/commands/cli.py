@@ -15,6 +15,7 @@ import click
 
 from harness import registry
 from harness.commands import streams
+from harness.commands.contract import contract
 from harness.commands.guard import Failure, attempt
 from harness.commands.machine import doctor, install, list_
 from harness.commands.options import Command
@@ -23,7 +24,7 @@ from harness.commands.stored import check, judge, report
 from harness.commands.tables import merge, nightly, verify
 from harness.errors import UsageError
 
-COMMANDS = (verify, merge, nightly, run, selftest, check, judge, report, list_, doctor, install)
+COMMANDS = (verify, merge, nightly, run, selftest, contract, check, judge, report, list_, doctor, install)
 PACKAGES = ("backends", "faults", "reports", "workloads")
 
 

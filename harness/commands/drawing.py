@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -13,23 +14,42 @@ from msgspec.structs import replace
 from harness import heartbeat, registry
 from harness.claims.results import Results, Run, Verify, exit_of
 from harness.commands import guard, streams
+from harness.deploy.jobs import Job, SideBySide
+from harness.driving.run import Progress, Unheard
 from harness.errors import Misfit
 from harness.record import store
 from harness.report import NotDrawn, Report
 from harness.shape import held
 
+FEW = 4  # directories that one process draws as fast as several that begin first
 T = TypeVar("T")
 R = TypeVar("R", Run, Verify)
 
 
-def draw(directory: Path) -> list[Path]:
-    """Let every installed report draw a directory, and the experiments in it; give the files.
+def draw(directory: Path, at_once: int = 1) -> list[Path]:
+    """Let every installed report draw a directory, and the experiments in it, in so many processes; give the files.
 
     What was recorded and judged is on disk already. Raises NotDrawn, once all others are drawn, where a report failed.
     """
-    runs = [*store.experiments(directory), directory]
+    runs = [each for each in (*store.experiments(directory), directory) if (each / store.RESULTS).exists()]
     with heartbeat.doing(f"drawing the pictures of {directory}", first_s=heartbeat.FIRST_S):
-        return draw_each([each for each in runs if (each / store.RESULTS).exists()])
+        if at_once == 1 or len(runs) <= FEW:
+            return draw_each(runs)
+        shares = [runs[n:-1:at_once] for n in range(at_once)]
+        jobs = [Job(f"drawing {n}", partial(_share, share)) for n, share in enumerate(shares)]
+        with SideBySide(at_once, lambda job: nullcontext(Unheard())) as lanes:
+            drawn = {job.name: paths for job, paths in lanes.carry_out(jobs)}
+        # A share in which a report failed is drawn again here, where what it raises is told.
+        failed = [each for job, share in zip(jobs, shares, strict=True) if drawn[job.name] is None for each in share]
+        return [*(path for job in jobs for path in drawn[job.name] or ()), *draw_each([*failed, runs[-1]])]
+
+
+def _share(directories: Sequence[Path], progress: Progress) -> list[Path] | None:
+    """Draw some directories; None where a report failed."""
+    try:
+        return draw_each(directories)
+    except NotDrawn:
+        return None
 
 
 def draw_each(directories: Sequence[Path]) -> list[Path]:

@@ -26,6 +26,7 @@ from harness.commands.options import (
 )
 from harness.commands.streams import show
 from harness.deploy import jobs
+from harness.errors import UsageError
 from harness.record import store
 
 
@@ -123,6 +124,7 @@ class AskedSelftest:
 
     mutants: tuple[str, ...]
     backends: tuple[str, ...]
+    references: bool
     trials: int
     seeds: int
     jobs: int
@@ -133,6 +135,7 @@ class AskedSelftest:
 
 @command()
 @click.option("--mutant", "mutants", multiple=True, help="only this one; may be repeated")
+@click.option("--references", is_flag=True, help="no mutant: only the references, under all that the documented table says they bear")
 @click.option(
     "--backend", "backends", multiple=True, default=("memory", "redis", "postgres", "dynamodb"), show_default=True, help="may be repeated"
 )
@@ -161,8 +164,10 @@ def selftest(asked: AskedSelftest) -> int:
     """The planted bugs against the checkers: the detection matrix."""
     from harness.commands import selftest as matrix
 
+    if asked.references and asked.mutants:
+        raise UsageError(f"--mutant {asked.mutants[0]} beside --references, expected one of them")
     backends = [request.backend_of(name) for name in asked.backends]
-    plans = matrix.plans(matrix.Asked(backends, asked.mutants, asked.trials, seed(asked.seed), asked.seeds))
+    plans = matrix.plans(matrix.Asked(backends, asked.mutants, asked.trials, seed(asked.seed), asked.seeds, alone=asked.references))
     directory = store.create(asked.out, "selftest")
     with kept(directory), screens.live(len(plans) * asked.trials) as live:
         found = matrix.carry_out_all(plans, directory, asked.jobs, live)

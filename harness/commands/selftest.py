@@ -44,13 +44,14 @@ AT_ONCE = 2
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a selftest is about; `trials` a run, with each of the seeds from `seed` on."""
+    """What a selftest is about; `trials` a run, with each of the seeds from `seed` on. `alone`: the references, and no mutant."""
 
     backends: Sequence[str]
     mutants: Sequence[str] = ()
     trials: int = 1
     seed: int = 0
     seeds: int = 1
+    alone: bool = False
 
 
 def plans(asked: Asked) -> list[Plan]:
@@ -88,7 +89,7 @@ def _spread(chosen: Sequence[Backend]) -> dict[str, tuple[str, ...]]:
 
 
 def _wanted(backend: Backend, workloads: Sequence[Workload], asked: Asked) -> list[str]:
-    return [name for name in planted_bugs(backend, workloads) if not asked.mutants or name in asked.mutants]
+    return [name for name in planted_bugs(backend, workloads) if not asked.alone and (not asked.mutants or name in asked.mutants)]
 
 
 def _plans(backend: Backend, mutant: str | None, workloads: Sequence[Workload], asked: Asked) -> Iterator[Plan]:

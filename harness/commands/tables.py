@@ -89,7 +89,7 @@ def verify_options(function: Callable[..., Any]) -> Callable[..., Any]:
 def verify(asked: Asked) -> int:
     """The main job: the documented table with a verdict and evidence per cell."""
     directory, results = _verified(asked)
-    return tell(lambda: draw(directory), results, None if asked.as_json else _table)
+    return tell(lambda: draw(directory, asked.jobs), results, None if asked.as_json else _table)
 
 
 def _verified(asked: Asked) -> tuple[Path, Verify]:
@@ -197,7 +197,7 @@ def _kept_as_night(directory: Path, asked: AskedNightly) -> str:
     failed: NotDrawn | None = None
     try:
         if asked.source is None:
-            draw(directory)
+            draw(directory, asked.jobs)
     except NotDrawn as error:
         failed = error
     night = nights.append(asked.root, directory)

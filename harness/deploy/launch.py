@@ -6,6 +6,8 @@ Running and judging are separate steps over the directory: run.json and history.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -13,13 +15,14 @@ import msgspec
 
 from harness import registry
 from harness.deploy import engine, install
-from harness.driving.backend import MayBeTheUsers, grounds_of, servers_of
+from harness.driving.backend import Backend, Deployment, MayBeTheUsers, grounds_of, servers_of
 from harness.driving.plan import Plan
-from harness.driving.run import Catalogue, Progress, Ran, check_plan, run, through_links
-from harness.driving.system import Need
+from harness.driving.run import SETTLE_S, Catalogue, Progress, Ran, check_plan, opened, run, through_links
+from harness.driving.system import Need, System, unsteady
 from harness.errors import Infrastructure, Misfit, UsageError
 from harness.heartbeat import Say
 from harness.record import store
+from harness.waiting import wait_for
 
 PROXY = "toxiproxy"  # which a run may do without
 
@@ -105,6 +108,19 @@ def require_servers(plan: Plan, say: Say) -> None:
         install.install(gone, say)
     if plan.on == "compose" and (missing := engine.missing()):
         raise Infrastructure(missing)
+
+
+@contextmanager
+def bare(backend: Backend, deployment: Deployment, say: Say) -> Iterator[System]:
+    """Bring what a deployment needs, open it, and wait for its steady state: nothing drives it yet. Raises Infrastructure."""
+    servers = (*servers_of(backend, deployment.variant), *((PROXY,) if deployment.links else ())) if deployment.on == "local" else ()
+    if gone := install.absent(servers):
+        install.install(gone, say)
+    if deployment.on == "compose" and (missing := engine.missing()):
+        raise Infrastructure(missing)
+    with opened(backend, deployment) as system:
+        wait_for(lambda: unsteady(system), SETTLE_S, f"{system.name}: steady state", 0.05)
+        yield system
 
 
 def lacking(plan: Plan) -> str | None:

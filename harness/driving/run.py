@@ -150,7 +150,7 @@ def run(plan: Plan, catalogue: Catalogue, directory: Path, progress: Progress | 
     links = through_links(catalogue.backend, plan.variant, needs)
     mutant = plan.mutant if plan.mutant in mutants_of(catalogue.backend) else None
     deployment = Deployment(plan.variant, directory, plan.on, mutant, plan.attach, links)
-    with _opened(catalogue.backend, deployment) as system, _quiet_memory():
+    with opened(catalogue.backend, deployment) as system, _quiet_memory():
         if broken := unkept(system, offers_of(catalogue.backend, plan.variant)):
             raise UsageError(broken)
         ran.versions = dict(system.versions)
@@ -162,7 +162,7 @@ def run(plan: Plan, catalogue: Catalogue, directory: Path, progress: Progress | 
 
 
 @contextmanager
-def _opened(backend: Backend, deployment: Deployment) -> Iterator[System]:
+def opened(backend: Backend, deployment: Deployment) -> Iterator[System]:
     """Open a backend, and hold it and its system to what they are."""
     opened = backend.open(deployment)
     if not isinstance(opened, AbstractContextManager):

@@ -316,7 +316,7 @@ def _of_model(family: Family, terms: Terms) -> list[Check]:
 
 def _over_time(family: Family, events: Sequence[Event]) -> bool:
     used = _used(events)
-    if family.name == OVER_TIME or not used <= every_family()[OVER_TIME].functions:
+    if family.name == OVER_TIME or family.model is None or not used <= every_family()[OVER_TIME].functions:
         return family.name == OVER_TIME
     claims = _claimed(events, used)
     return bool(used & family.timed) or (claims is not None and claims.name == OVER_TIME)

@@ -91,6 +91,11 @@ def test_every_mutant_gets_functions_wrong_that_a_workload_drives(backend: str) 
     assert all(planted_of(loaded, mutant).functions & driven for mutant in mutants_of(loaded))
 
 
+def test_references_alone_run_as_they_do_beside_mutants() -> None:
+    beside = [plan for plan in plans(Asked(["redis"])) if plan.mutant is None]
+    assert plans(Asked(["redis"], alone=True)) == beside
+
+
 def test_an_unknown_mutant_is_refused_with_the_nearest() -> None:
     with pytest.raises(UsageError, match="unknown mutant 'stale-ca', did you mean 'stale-cas'"):
         plans(Asked(["memory"], ["stale-ca"]))

@@ -168,6 +168,7 @@ COMMANDS = [
     ("install ''", 64, "unknown server ''"),
     ("selftest --backend memry", 64, "unknown backend 'memry', did you mean 'memory'?"),
     ("selftest --backend memory --mutant ttl", 64, "unknown mutant 'ttl'"),
+    ("selftest --backend memory --references --mutant stale-cas", 64, "--mutant stale-cas beside --references"),
     ("selftest --backend memory --trials 0", 64, "--trials '0'"),
     ("selftest --backend memory --out file", 64, "cannot write runs to file"),
 ]

@@ -116,6 +116,15 @@ def test_the_backend_is_driven_and_valid(holdwater: Holdwater) -> None:
     assert (code, results["trials"][0]["checks"]["dedup"]["status"]) == (0, "valid")
 
 
+def test_the_backend_keeps_the_contract_of_the_functions_that_it_has(holdwater: Holdwater) -> None:
+    code, results = holdwater.results("contract", "--backend", "sqlite")
+    kept = {each["rule"]: each["status"] for each in results["rules"]}
+    assert (code, set(kept.values())) == (0, {"ok", "left out"})
+    assert {name for name, status in kept.items() if status == "ok"} == {
+        *("sequence", "colons", "reconnects", "expires", "longest-ttl", "one-winner", "fresh-stays"),
+    }
+
+
 def test_the_backend_refuses_a_workload_as_its_guide_says(holdwater: Holdwater) -> None:
     said = "workload lock needs release, try_acquire, which sqlite does not offer"
     done = holdwater("run", "lock", "--backend", "sqlite", "--dry-run")
@@ -127,7 +136,7 @@ def test_the_fault_bites_and_heals(holdwater: Holdwater) -> None:
     crowd = ["--concurrency", "24", "--option", "deadline_s=0.3"]
     code, results = holdwater.results("run", "lock,dedup", "--backend", "redis", "--fault", "blackout", "--seed", "7", *crowd)
     gates = {gate["name"]: gate["met"] for gate in results["trials"][0]["gates"]}
-    assert (code, gates["faults_proved"]) == (0, True)
+    assert (code, gates["faults_proved"], gates["faults_felt"]) == (0, True, True)
 
 
 def test_the_workload_is_judged_by_its_own_check_and_drawn_by_its_own_picture(holdwater: Holdwater) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,15 @@ from harness.driving.backend import Deployment
 from harness.driving.client import Indeterminate, NotApplied, Unclassified
 
 NODE = "sqlite"
+SET_IF_MISSING = """
+INSERT INTO state VALUES (:key, :value, :expires) ON CONFLICT (key)
+DO UPDATE SET value = excluded.value, expires = excluded.expires WHERE state.expires <= :now
+"""
+
+
+def now_ms() -> float:
+    """Give the one clock that all clients share: they are of one machine."""
+    return time.time() * 1000
 
 
 class SqliteClient:
@@ -40,11 +50,14 @@ class SqliteClient:
             self._connection = None
 
     def _check_and_set(self, connection: sqlite3.Connection, key: str, argument: Any) -> Any:
-        done = connection.execute("INSERT OR IGNORE INTO state VALUES (?, ?)", (key, argument["value"]))
+        now, ttl_ms = now_ms(), argument["ttl_ms"]
+        expires = None if ttl_ms is None else now + ttl_ms
+        done = connection.execute(SET_IF_MISSING, {"key": key, "value": argument["value"], "expires": expires, "now": now})
         return {"set": done.rowcount == 1}
 
     def _get(self, connection: sqlite3.Connection, key: str, argument: Any) -> Any:
-        row = connection.execute("SELECT value FROM state WHERE key = ?", (key,)).fetchone()
+        live = "SELECT value FROM state WHERE key = ? AND (expires IS NULL OR expires > ?)"
+        row = connection.execute(live, (key, now_ms())).fetchone()
         return {"value": row[0] if row else None}
 
 
@@ -57,7 +70,7 @@ class SqliteSystem:
     def __init__(self, file: Path) -> None:
         self._file = file
         with sqlite3.connect(file) as connection:
-            connection.execute("CREATE TABLE state (key TEXT PRIMARY KEY, value TEXT)")
+            connection.execute("CREATE TABLE state (key TEXT PRIMARY KEY, value TEXT, expires REAL)")
 
     def client(self, side: str, deadline_s: float) -> SqliteClient:
         return SqliteClient(self._file, deadline_s)

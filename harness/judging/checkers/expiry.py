@@ -133,7 +133,9 @@ def _of_key(each: _Key, share_s: float) -> Verdict:
         return unknown(_how_far(each, search), **numbers)
     if each.outcome is Status.VALID:
         return unknown(f"checker error: {each.wrong}", **numbers) if each.wrong else valid("one order fits, and its times", **numbers)
-    core = core_of(whole(each.clock, each.operations, coarse=each.coarse), search.reached, Until(each.now() + share_s, each.now))
+    core = core_of(
+        whole(each.clock, each.operations, coarse=each.coarse), search.reached, Until(each.now() + share_s, each.now, search.steps)
+    )
     if not stands(core):
         return unknown("checker error: the core of the violation is valid alone", **numbers)
     anomaly = anomaly_of(each.key, core)

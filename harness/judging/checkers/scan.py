@@ -232,6 +232,11 @@ def together(history: History, terms: Terms) -> int:
     return max((len(each.items) for each in scans_of(history)), default=0)
 
 
+def in_bytes(history: History, terms: Terms) -> int:
+    """Count the bytes of the keys and values of the scan that has the most."""
+    return max((sum(len(key.encode()) + len(value.encode()) for key, value in each.items) for each in scans_of(history)), default=0)
+
+
 def overlaps(history: History, terms: Terms) -> int:
     """Count the scans during which a write or a removal of a key that they ask for was under way."""
     changes = sorted(
@@ -305,5 +310,5 @@ SCANS = Check(
     judge=scan,
     families=(SCAN.name,),
     beside=STATE | FOREIGN,
-    gates={"scanned_together": together, "scan_overlaps": overlaps, "scan_recreated": recreated},
+    gates={"scanned_together": together, "scanned_bytes": in_bytes, "scan_overlaps": overlaps, "scan_recreated": recreated},
 )

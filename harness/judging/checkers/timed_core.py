@@ -17,24 +17,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import msgspec
-
 from harness.judging.check import Budget
 from harness.judging.checkers.instants import Clock, Coarse, Ends, Window, Zone
 from harness.judging.checkers.shrink import cut, unanswered
 from harness.judging.checkers.timed import NOTHING, Began, TimedSearch
 from harness.judging.checkers.timed_steps import EVERY_RULE, NO_RULE, Rules
-from harness.judging.models.key import MISSING, TIMED, answer, asked, changes, has_ttl, perform, ttl_of
+from harness.judging.models.key import MISSING, answer, asked, changes, has_ttl, perform
 from harness.judging.models.versioned_register import VERSIONED_REGISTER, VersionedRegister
 from harness.judging.verdict import Status
 from harness.record.history import Operation
 
-TRIAL = Budget(steps=10_000)
-"""A trial that takes longer tells little: what is small enough to show is decided in hundreds of steps."""
+TRIAL_STEPS = 2_000
+"""Steps of a trial, beside twice those of the whole: what is small enough to show is decided in hundreds."""
 CERTIFY_S = 5.0
 CERTIFY = Budget(steps=200_000)
-EVER_MS = 2**40
-"""A TTL that no history outlasts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +66,11 @@ class Core:
 
 @dataclass(frozen=True, slots=True)
 class Until:
-    """Trials of weaker cores, until a deadline on the clock `now`."""
+    """Trials of weaker cores, until a deadline on the clock `now`; `steps` is what the search took to find the whole impossible."""
 
     deadline: float
     now: Callable[[], float]
+    steps: int = 0
 
     def over(self) -> bool:
         """Say that no time is left."""
@@ -81,7 +78,8 @@ class Until:
 
     def invalid(self, core: Core) -> bool:
         """Say that a core is impossible for certain; False where the search did not end."""
-        return not self.over() and core.search().run(self.deadline - self.now(), TRIAL, self.now) is Status.INVALID
+        limits = Budget(steps=2 * self.steps + TRIAL_STEPS)
+        return not self.over() and core.search().run(self.deadline - self.now(), limits, self.now) is Status.INVALID
 
 
 def core_of(whole: Core, reached: int, until: Until) -> Core:
@@ -211,6 +209,14 @@ def _thinned(core: Core, until: Until) -> Core:
     return core
 
 
+def only(core: Core, one: Operation, other: Operation) -> Core | None:
+    """Give the core in which these two alone are answered, beside the anchor; None if it is not impossible for certain."""
+    others = frozenset(operation.index for operation in core.operations if operation.status == "ok") - {one.index, other.index}
+    weaker = replace(_weaker(core, others), culprit=max(one, other, key=_end))
+    found = weaker.search().run(CERTIFY_S, CERTIFY)
+    return weaker if found is Status.INVALID else None
+
+
 def _weaker(core: Core, indices: frozenset[int]) -> Core:
     kept = (
         unanswered(operation) if operation.index in indices else operation
@@ -226,21 +232,6 @@ def _weaker(core: Core, indices: frozenset[int]) -> Core:
 def explained(core: Core, clock: Clock) -> bool:
     """Say that a core is possible by another clock."""
     return replace(core, clock=clock).search().run(CERTIFY_S, CERTIFY) is Status.VALID
-
-
-def perishable(core: Core) -> Core:
-    """Give the core with a TTL that no history outlasts on each write that brings none."""
-    return replace(
-        core,
-        operations=tuple(map(_perishable, core.operations)),
-        anchor=None if core.anchor is None else _perishable(core.anchor),
-    )
-
-
-def _perishable(operation: Operation) -> Operation:
-    if operation.f not in TIMED - {"increment"} or ttl_of(operation) is not None:
-        return operation
-    return msgspec.structs.replace(operation, argument={**operation.argument, "ttl_ms": EVER_MS})
 
 
 def _timed(operation: Operation) -> bool:

@@ -22,7 +22,7 @@ from workloads.instants import NS_PER_MS, crowd
 COMEBACKS = (-0.15, 0.0, 0.15, 0.0)  # in windows from the end of the one before
 NEAR_MS = (-4, -2, 0, 0, 0, 0, 2, 4)
 BURSTS = 3
-LOOKS = 0.3
+LOOKS = 0.6
 ROUNDS = 3  # of a name, before the next one
 
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from driving import Slot, context, drive, invocations, times
+from driving import SLOTS, Slot, context, drive, invocations, times
 
 from backends.client import FUNCTIONS
-from harness.driving.generator import Context, Invocation, Mix
+from harness import registry
+from harness.driving.generator import NS_PER_S, Context, Invocation, Mix
 from harness.record.history import Event
 from workloads.cas import CAS
 from workloads.counter import COUNTER
@@ -116,3 +117,27 @@ def test_a_workload_draws_all_the_functions_that_it_declares_and_no_others(workl
     for phase in ("quiet", "fault", "final"):
         drawn |= {each.f for each in invocations(drive(lambda: workload.begin({}, FUNCTIONS), model, phase=phase, final_at=10**9))}
     assert drawn == workload.functions | workload.optional
+
+
+# Whose keys they are
+
+EVERY = {name: registry.load("workloads", name) for name in registry.names("workloads")}
+
+
+def test_no_two_workloads_have_a_word_of_keys_in_common() -> None:
+    words = [word for workload in EVERY.values() for word in workload.keys]
+    assert len(words) == len(set(words))
+
+
+@pytest.mark.parametrize("name", list(EVERY))
+def test_a_workload_drives_no_keys_but_those_that_it_says_are_its_own(name: str) -> None:
+    workload = EVERY[name]
+    first = [
+        workload.begin({}, FUNCTIONS).next(context(slot, now * NS_PER_S // 40, phase, step=step, final_at=NS_PER_S))[0]
+        for phase in ("quiet", "fault", "final")
+        for slot in range(SLOTS)
+        for now in range(0, 80, 3)
+        for step in range(3)
+    ]
+    assert [each for each in first if each is not None]
+    assert [each.key for each in first if each is not None and not workload.owns(each.key)] == []

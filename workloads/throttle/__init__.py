@@ -22,6 +22,7 @@ from workloads.instants import NS_PER_MS, crowd
 COMEBACKS = (-0.15, 0.0, 0.15, 0.0)  # in windows from the end of the one before
 NEAR_MS = (-4, -2, 0, 0, 0, 0, 2, 4)
 BURSTS = 3
+LOOKS = 0.6
 ROUNDS = 3  # of a name, before the next one
 
 
@@ -52,7 +53,7 @@ class ThrottleGenerator:
         for at in (*bursts, end, end + window // 8):
             if 0 <= at - context.now <= window // 8:
                 return self._call(key, max(0, at + (context.draw.choice(NEAR_MS) * NS_PER_MS if at == end else 0)))
-        return Invocation("get", key, {}) if context.draw.random() < 0.1 else None
+        return Invocation("get", key, {}) if context.draw.random() < LOOKS else None
 
     def _steadily(self, context: Context) -> Invocation | None:
         met = meeting(context)
@@ -82,7 +83,6 @@ THROTTLE = Workload(
     sentence="increments with a window as TTL: bursts as it begins and ends, or with steady=1 calls that never stop",
     functions=frozenset({"increment", "get"}),
     keys=frozenset({"throttle"}),
-    counted=frozenset({"increment"}),
     checks=("throttle", "expiry", "endless-window"),
     options={"window_ms": 300, "crowd": 6, "steady": 0},
     least={"window_ms": 1, "crowd": 1},

@@ -1,11 +1,11 @@
 """Not a workload. Windows of a throttle: counters that are incremented by 1, always with the same TTL, which is the window.
 
 Two questions, of two checks. *At most N admissions a window*, whatever N is: a call is admitted where its answer is N at
-most. Every call sets the TTL anew, so that a sum comes again only after a whole window without a call. Of N + 1 admissions two
-have the same sum; so it is enough that none comes twice within a window:
+most. Every call sets the TTL anew, so that sums rise until a whole window has passed without a call. Of N + 1 admissions two have the
+same sum; so it is enough that none comes again, nor a lower one, before such a silence can have been:
 
-    two calls answered 4        a |--|        b |---|
-                                  <- less than one window, whichever was first ->
+    call 4 |--|      |-| |-|   |--|    |-| call 4 or less
+             <--- no window without a whole call in it --->
 
 *The window closes.* Under steady traffic it never does: each call sets the TTL anew, and one whose users call on is refused for
 ever. That keeps the interface's rules, so `endless-window` judges on request, where a claim counts its class. The sum of a
@@ -14,16 +14,16 @@ call counts calls; where it is more than all that may have been made in the last
     window 300 ms, answer 40        |- 12 calls at most -|b        28 calls were made before, and still count
 
 *Invalid is sound* in both, if the clock that ends keys keeps within the skew (`harness.judging.checkers.skew`). Judged are keys that
-are called so, and read. *Valid* of the first is complete for such pairs; other wrong sums are the `expiry` check's. O(n log n),
-and a step for each pair of equal sums.
+are called so, and read. *Valid* of the first says nothing of other wrong sums: those are the `expiry` check's. O(n log n), and
+a step for each pair of calls in a window.
 """
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import pairwise
 from typing import Any
 
 from harness.judging.check import Check, Kind
@@ -66,9 +66,11 @@ def admissions(history: History) -> Verdict:
     numbers = {"windows": sum(map(_begun, counters)), "calls": sum(len(each.answered) for each in counters)}
     if not clock_sane(history):
         return unknown("the clock was not sane: how long a window lasted is not known", **numbers)
-    anomalies = [anomaly for each in counters for anomaly in _twice(each, skew)]
+    anomalies = [anomaly for each in counters if (anomaly := _twice(each, skew)) is not None]
     if anomalies:
-        return invalid(f"{len(anomalies)} places of a window were given twice; {first_of(anomalies)}", anomalies, **numbers)
+        return invalid(
+            f"{len(anomalies)} of {len(counters)} throttles gave a place of a window twice; {first_of(anomalies)}", anomalies, **numbers
+        )
     return valid(f"{numbers['calls']} calls in {numbers['windows']} windows, each place of a window given once", **numbers)
 
 
@@ -129,19 +131,44 @@ def _begun(counter: _Counter) -> int:
     return sum(_sum(call) == 1 for call in counter.answered)
 
 
-def _twice(counter: _Counter, skew: Skew) -> Iterator[Anomaly]:
-    """Give the first two calls of each sum of which neither can have come a window after the other."""
+def _twice(counter: _Counter, skew: Skew) -> Anomaly | None:
+    """Give the first call that was given a place again, or one before: no window can have ended since the other call."""
     least = counter.window_ms * NS_PER_MS - skew.early(counter.window_ms)
-    given: dict[int, list[Operation]] = {}
-    for call in counter.answered:
-        place = _sum(call)
-        if place is not None:
-            given.setdefault(place, []).append(call)
-    for place, calls in given.items():
-        both = (pair for pair in combinations(calls, 2) if _end(pair[1]) - pair[0].start < least and _end(pair[0]) - pair[1].start < least)
-        for first, second in both:
-            yield _over(counter, place, first, second)
-            break
+    calls = sorted((call for call in counter.answered if _sum(call) is not None), key=_end)
+    silences = _silences(counter.answered, least)
+    for number, call in enumerate(calls):
+        latest = bisect_right(silences, _end(call) - least)
+        since = silences[latest - 1] if latest else -1
+        for other in reversed(calls[:number]):
+            again = _same(other, call, least, silences) or (_end(other) < call.start and _place(other) > _place(call))
+            if other.start > since and again:
+                return _over(counter, other, call)
+    return None
+
+
+def _same(other: Operation, call: Operation, least: int, silences: Sequence[int]) -> bool:
+    """Say whether two calls have one sum, and whichever was first, no window can have ended between them."""
+    if _place(other) != _place(call):
+        return False
+    begun = bisect_left(silences, call.start)
+    return begun == len(silences) or silences[begun] > _end(other) - least
+
+
+def _silences(calls: Sequence[Operation], least: int) -> list[int]:
+    """Give when a window without a call may have begun: with a call, such that each that began later may have come a window after it."""
+    found: list[int] = []
+    ended = FOREVER
+    for call in sorted(calls, key=lambda each: each.start, reverse=True):
+        if ended >= call.start + least:
+            found.append(call.start)
+        ended = min(ended, _end(call))
+    return found[::-1]
+
+
+def _place(call: Operation) -> int:
+    place = _sum(call)
+    assert place is not None
+    return place
 
 
 def _oldest(counter: _Counter, skew: Skew) -> _Old | None:
@@ -180,10 +207,10 @@ def _end(call: Operation) -> int:
     return call.end
 
 
-def _over(counter: _Counter, place: int, first: Operation, second: Operation) -> Anomaly:
+def _over(counter: _Counter, first: Operation, second: Operation) -> Anomaly:
     message = (
-        f"{_who(first)} and {_who(second)} were both call {place} of {counter.key}, between {_s(first.start)} and {_s(_end(first))} "
-        f"and between {_s(second.start)} and {_s(_end(second))}; a window lasts {counter.window_ms} ms from its last call"
+        f"{_who(second)} was call {_place(second)} of {counter.key} between {_s(second.start)} and {_s(_end(second))}, after {_who(first)} "
+        f"was call {_place(first)} between {_s(first.start)} and {_s(_end(first))}: they never paused for {counter.window_ms} ms"
     )
     at = max(_end(first), _end(second))
     return Anomaly("over-admitted", counter.key, tuple(sorted((first.index, second.index))), at, message, live=_end(first))
@@ -213,8 +240,8 @@ ADMISSIONS = Check(
     kinds=(
         Kind(
             name="over-admitted",
-            rule="Within a window no two calls are given the same number.",
-            heading="{key} admitted two calls in one place",
+            rule="The numbers of calls rise until a window has passed without one.",
+            heading="{key} gave a place of its window twice",
             one="One window admitted too many",
             many="{n} windows admitted too many",
             rank=36,

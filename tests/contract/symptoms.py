@@ -15,7 +15,7 @@ from backends.interface import INT64_MAX, Conflict, LockExpired, LockTimeout, No
 
 Yield = Callable[[], None]
 LONG_MS, SHORT_MS = 600_000, 100
-TRIES = 40
+TRIES = 40  # where chance or a slow machine has a say
 
 
 @dataclass(frozen=True, slots=True)

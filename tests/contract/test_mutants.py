@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from asking import DEADLINE_S, wait_until
-from symptoms import SYMPTOMS, World
+from symptoms import SYMPTOMS, TRIES, World
 
 from backends.bugs import SHARED, unanswered
 from backends.dynamodb import mutants as dynamodb_mutants
@@ -70,6 +70,11 @@ def in_world() -> Iterator[InWorld]:
         yield lambda make, mutant: World(partial(opened, make, mutant), pass_ms)
 
 
+def seen(mutant: str, world: World) -> bool:
+    """Say whether the bug shows in one of some tries: on a slow machine a TTL may be over before the second step."""
+    return any(SYMPTOMS[mutant](world) for _ in range(TRIES))
+
+
 def in_memory(mutant: str | None) -> World:
     now = [0]
     store = MemoryStore(lambda: now[0])
@@ -91,7 +96,7 @@ def test_a_redis_mutant_shows_and_the_reference_does_not(redis_single: Any, in_w
     def make(planted: str | None, yield_: Yield) -> Session:
         return RedisSession(redis_single.target, DEADLINE_S, mutant=planted, yield_=yield_)
 
-    assert SYMPTOMS[mutant](in_world(make, mutant))
+    assert seen(mutant, in_world(make, mutant))
     assert not SYMPTOMS[mutant](in_world(make, None))
 
 
@@ -102,7 +107,7 @@ def test_a_postgres_mutant_shows_and_the_reference_does_not(postgres_server: Any
 
     for planted in (mutant, None):
         install_schema("127.0.0.1", postgres_server.port, planted)
-    assert SYMPTOMS[mutant](in_world(make, mutant))
+    assert seen(mutant, in_world(make, mutant))
     assert not SYMPTOMS[mutant](in_world(make, None))
 
 
@@ -118,7 +123,7 @@ def test_a_dynamodb_mutant_shows_and_the_reference_does_not(dynamodb_server: Any
     def world(planted: str | None) -> World:
         return replace(in_world(make, planted), steps_before=1)  # the clock is read once before each request
 
-    assert SYMPTOMS[mutant](world(mutant))
+    assert seen(mutant, world(mutant))
     assert not SYMPTOMS[mutant](world(None))
 
 

@@ -1,30 +1,73 @@
-"""Choosing a mutant by name, replacing some of a backend's commands, and the planted bugs that need nothing but commands."""
+"""A planted bug, and how it takes the place of a backend's right commands."""
 
 from __future__ import annotations
 
 import difflib
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
-from backends.interface import Conflict, Swapped
 from backends.session import Commands
+from harness.driving.backend import Planted
 
-Mutant = TypeVar("Mutant")
+Chosen = TypeVar("Chosen")
 C = TypeVar("C")
 Step = Callable[..., Any]
 """(right, *arguments of the operation) -> its result"""
-WAIT_S, LOOK_S = 1.0, 0.01
+Edit = tuple[str, str, str]
+"""The operation whose text it changes (a script, a function, a request), the old text in it, the new one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A bug in one sentence, and how it is made: operations replaced by wrong ones, texts that the server runs edited.
+
+    An edit and not a second copy of a text: the reference changes, and the mutant with it.
+    `needs`: what a fault must do, or need, for it to show (`harness.driving.backend.Planted`); none = it shows in quiet.
+    """
+
+    sentence: str
+    steps: Mapping[str, Step] = field(default_factory=dict)
+    edits: tuple[Edit, ...] = ()
+    needs: frozenset[str] = frozenset()
+
+    @property
+    def commands(self) -> frozenset[str]:
+        """Name the commands that it gets wrong."""
+        return frozenset(self.steps) | {command for command, _, _ in self.edits}
+
+
+ASKED_BY: Mapping[str, frozenset[str]] = {
+    "grant": frozenset({"try_acquire", "acquire_within"}),
+    "index": frozenset({"index_timeout", "index_chain_ready"}),
+    "unindex": frozenset({"remove_timeout_index", "remove_chain_ready_index"}),
+    "due": frozenset({"get_expired_timeouts", "get_ready_chains"}),
+    "scan": frozenset({"scan_keys"}),
+    "scan_kind": frozenset({"scan_keys_by_kind"}),
+}
+"""The functions of a client that come down to a command, where they are not called as it is."""
+
+
+def planted(mutants: Mapping[str, Mutant], everywhere: Mapping[str, Mutant]) -> dict[str, Planted]:
+    """Say of each bug which functions of a client it gets wrong, what a fault must do for it to show, whether it is the same everywhere."""
+    return {
+        name: Planted(
+            frozenset().union(*(ASKED_BY.get(command, frozenset({command})) for command in mutant.commands)),
+            mutant.needs,
+            everywhere.get(name) is mutant,
+        )
+        for name, mutant in mutants.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)
 class Right(Generic[C]):
-    """What a wrong step is made of: the right commands, and what lets others run between two of them."""
+    """What a wrong step is made of: the right commands, what lets others run between two of them, what this session keeps in mind."""
 
     commands: C
     yield_: Callable[[], None]
+    kept: dict[Any, Any] = field(default_factory=dict)
 
 
 def bound(steps: Mapping[str, Step], right: Right[C]) -> dict[str, Step]:
@@ -32,12 +75,22 @@ def bound(steps: Mapping[str, Step], right: Right[C]) -> dict[str, Step]:
     return {name: partial(step, right) for name, step in steps.items()}
 
 
-def choose(mutants: Mapping[str, Mutant], name: str) -> Mutant:
+def choose(mutants: Mapping[str, Chosen], name: str) -> Chosen:
     """Give the mutant of this name; raise ValueError naming the nearest."""
     if name in mutants:
         return mutants[name]
     near = difflib.get_close_matches(name, mutants, 1, cutoff=0.0)
     raise ValueError(f"unknown mutant {name!r}, did you mean {near[0]!r}? There are: {', '.join(sorted(mutants))}")
+
+
+def edited(texts: Mapping[str, str], edits: tuple[Edit, ...]) -> dict[str, str]:
+    """Give the texts with these edits; raise LookupError if one no longer fits its text."""
+    changed = dict(texts)
+    for name, old, new in edits:
+        if old not in changed[name]:
+            raise LookupError(f"{name} has no {old!r}: the mutant does not fit it any more")
+        changed[name] = changed[name].replace(old, new)
+    return changed
 
 
 def altered(commands: Commands, steps: Mapping[str, Callable[..., Any]]) -> Commands:
@@ -51,35 +104,3 @@ class _Altered:
 
     def __getattr__(self, name: str) -> Any:
         return self._steps[name] if name in self._steps else getattr(self._commands, name)
-
-
-def get_then_set(right: Right[Commands], key: str, value: str, ttl_ms: int | None) -> bool:
-    """check_and_set as a read and a write: two processes can both read "missing"."""
-    if right.commands.get(key) is not None:
-        return False
-    right.yield_()
-    right.commands.set(key, value, ttl_ms)
-    return True
-
-
-def stale_cas(right: Right[Commands], key: str, expected_version: int, value: str, ttl_ms: int | None) -> Swapped | Conflict:
-    """compare_and_swap as a read and an unconditional write: the version compared may be gone by then."""
-    current, version = right.commands.get_versioned(key) or (None, 0)
-    if version != expected_version:
-        return Conflict(current, version)
-    right.yield_()
-    right.commands.set(key, value, ttl_ms)
-    return Swapped(version + 1)
-
-
-def waiting_grant(right: Right[Commands], name: str, owner: str, ttl_ms: int, within_s: float | None = None) -> int | None:
-    """An acquisition that waits for the lock, as a blocking one would, and does not look at its caller's deadline."""
-    end = time.monotonic() + WAIT_S
-    while (token := right.commands.grant(name, owner, ttl_ms, None)) is None and time.monotonic() < end:
-        time.sleep(LOOK_S)
-    return token
-
-
-def lasting_grant(right: Right[Commands], name: str, owner: str, ttl_ms: int, within_s: float | None = None) -> int | None:
-    """An acquisition whose lease lasts twice its TTL: after its holder's death the lock is not free in time."""
-    return right.commands.grant(name, owner, 2 * ttl_ms, within_s)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from faults.kill import KILL
 from faults.marker import Marker
 from harness.driving.nemesis import Fault, Injection, Probe, Words
-from harness.driving.system import HasSynchronousWaits, Link, Need, System
+from harness.driving.system import HasSynchronousWaits, Link, Need, Part, System
 from harness.record.history import Effect
 
 UNTIL_KILL_S = 1.0
@@ -84,6 +84,7 @@ CANCEL_WAIT = Fault(
     needs=frozenset({Need.LINKS, Need.PROCESS, Need.TAKEOVER, Need.WAITS}),
     follow=((UNTIL_KILL_S, KILL),),
     effects=frozenset({Effect.CUTS_REPLICATION}),
+    meets=frozenset({Part.PEER_LINKS}),
     words=Words(
         does="replication from {node} held back, waits for it cancelled",
         healed="replication from {node} let through",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from harness.driving.nemesis import Fault, Injection, Probe, Words
 from harness.driving.system import Need, PausesClients, Sleeper, System
-from harness.record.history import CLIENTS
+from harness.record.history import CLIENTS, Effect
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,5 +50,6 @@ CLIENT_PAUSE = Fault(
     _on,
     lasts_s=3.0,
     needs=frozenset({Need.HOLDERS}),
+    effects=frozenset({Effect.STOPS_HOLDERS}),
     words=Words(does="holders of locks paused", healed="all clients go on", since="the pausing of holders began"),
 )

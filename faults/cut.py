@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from faults.links import OnLinks, links_of_first_side
+from faults.links import FIRST_LINKS, OnLinks, links_of_first_side
 from harness.driving.nemesis import Fault, Injection, Words
 from harness.driving.system import HasLinks, Need, System
 from harness.record.history import Effect
@@ -21,5 +21,6 @@ CUT = Fault(
     _on,
     needs=frozenset({Need.LINKS}),
     effects=frozenset({Effect.CUTS_A_SIDE}),
+    meets=FIRST_LINKS,
     words=Words(does="{source} cut from {node}", healed="links to {node} open again", since="{source} were cut from {primary}"),
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from faults.kill import KILL
 from faults.marker import Marker
 from harness.driving.nemesis import Fault, Injection, Probe, Words
-from harness.driving.system import HasPeers, Link, Need, System
+from harness.driving.system import HasPeers, Link, Need, Part, System
 from harness.record.history import Effect
 
 UNTIL_KILL_S = 0.5  # with the probe before it the peers are cut for less than a second
@@ -66,6 +66,7 @@ HOLD_BACK_REPLICATION = Fault(
     needs=frozenset({Need.LINKS, Need.PROCESS, Need.TAKEOVER}),
     follow=((UNTIL_KILL_S, KILL),),
     effects=frozenset({Effect.CUTS_REPLICATION}),
+    meets=frozenset({Part.PEER_LINKS}),
     words=Words(
         does="replication from {node} held back",
         healed="replication from {node} let through",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from faults.marker import Marker
 from harness.driving.nemesis import Fault, Injection, Probe, Words
-from harness.driving.system import HasPeers, Link, Need, System
+from harness.driving.system import HasPeers, Link, Need, Part, System
 from harness.record.history import SPLIT_BRAIN
 
 
@@ -77,5 +77,6 @@ ISOLATE_PRIMARY = Fault(
     lasts_s=7.0,
     needs=frozenset({Need.LINKS, Need.TAKEOVER}),
     effects=SPLIT_BRAIN,
+    meets=frozenset({Part.OTHER_LINKS, Part.PEER_LINKS}),
     words=Words(does="{inner} cut off", healed="links to {node} open again", since="the primary was cut off"),
 )

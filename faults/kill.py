@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from harness.driving.nemesis import Fault, Injection, Probe, Words
 from harness.driving.system import HasNodes, Need, System
+from harness.record.history import Effect
 
 
 @dataclass(slots=True)
@@ -48,5 +49,6 @@ KILL = Fault(
     kill,
     changes_roles=True,
     needs=frozenset({Need.PROCESS}),
+    effects=frozenset({Effect.SILENCES_A_NODE}),
     words=Words(does="{node} killed", healed="{node} started again", since="{primary} was killed"),
 )

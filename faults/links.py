@@ -7,10 +7,12 @@ marker must show.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.driving.nemesis import Probe
-from harness.driving.system import HasLinks, Link, Passage
+from harness.driving.system import HasLinks, Link, Part, Passage
+
+FIRST_LINKS = frozenset({Part.FIRST_LINKS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +33,32 @@ class OnLinks:
             self.do(link)
 
     def bites(self) -> Probe:
-        return self._look(self.felt)
+        return self._look(lambda link, passage: self.felt(passage))
 
     def heal(self) -> None:
         for link in self.links:
             link.heal()
 
     def healed(self) -> Probe:
-        return self._look(lambda passage: passage.arrived and passage.answered and not self.felt(passage))
+        roles = self.system.roles()
 
-    def _look(self, proof: Callable[[Passage], bool]) -> Probe:
-        seen = {link.name: self.system.passage(link) for link in self.links}
+        def passes(link: Link, passage: Passage) -> bool:
+            return self._open(passage, refuses=link.target in roles and roles[link.target].role == "replica")
+
+        return self._look(passes)
+
+    def _open(self, passage: Passage, *, refuses: bool) -> bool:
+        # A primary that has become a replica refuses the marker, by an answer that passed the link.
+        arrived = replace(passage, arrived=passage.arrived or (refuses and passage.answered))
+        return arrived.arrived and arrived.answered and not self.felt(arrived)
+
+    def _look(self, proof: Callable[[Link, Passage], bool]) -> Probe:
+        seen = [(link, self.system.passage(link)) for link in self.links]
         roles = self.system.roles()
         # A far end that does not answer shows nothing: that no marker was found there is then no proof of a cut.
         visible = all(link.target in roles and roles[link.target].role in ("primary", "replica") for link in self.links)
-        facts = {name: {"arrived": each.arrived, "answered": each.answered, "took_ms": each.took_ms} for name, each in seen.items()}
-        return Probe(bool(seen) and visible and all(proof(each) for each in seen.values()), {**facts, "far_end_answers": visible})
+        facts = {link.name: {"arrived": each.arrived, "answered": each.answered, "took_ms": each.took_ms} for link, each in seen}
+        return Probe(bool(seen) and visible and all(proof(*each) for each in seen), {**facts, "far_end_answers": visible})
 
 
 def links_of_first_side(system: HasLinks, target: str) -> list[Link]:

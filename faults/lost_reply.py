@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from faults.links import OnLinks, links_of_first_side
+from faults.links import FIRST_LINKS, OnLinks, links_of_first_side
 from harness.driving.nemesis import Fault, Injection, Words
 from harness.driving.system import HasLinks, Need, System
+from harness.record.history import Effect
 
 
 def _on(system: System, target: str) -> Injection:
@@ -22,5 +23,7 @@ LOST_REPLY = Fault(
     "requests of one client side are applied, and their answers cut off",
     _on,
     needs=frozenset({Need.REPLIES}),
+    effects=frozenset({Effect.LOSES_ANSWERS}),
+    meets=FIRST_LINKS,
     words=Words(does="answers from {node} to {source} lost", healed="links to {node} open again", since="answers were lost"),
 )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from harness.driving.nemesis import Fault, Injection, Probe, Words
 from harness.driving.system import HasNodes, Need, System
+from harness.record.history import Effect
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ PAUSE = Fault(
     "the server's process is stopped (SIGSTOP) and goes on later",
     _on,
     needs=frozenset({Need.PROCESS}),
+    effects=frozenset({Effect.SILENCES_A_NODE}),
     words=Words(does="{node} paused", healed="{node} goes on", since="{primary} was paused"),
 )
 FREEZE = Fault(
@@ -56,5 +58,6 @@ FREEZE = Fault(
     changes_roles=True,
     lasts_s=7.0,
     needs=frozenset({Need.PROCESS, Need.TAKEOVER}),
+    effects=frozenset({Effect.SILENCES_A_NODE}),
     words=Words(does="{node} paused, for a failover", healed="{node} goes on", since="{primary} was paused"),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from faults.kill import kill
 from harness.driving.nemesis import Fault, Words
 from harness.driving.system import Need
+from harness.record.history import Effect
 
 RESTART = Fault(
     "restart",
@@ -13,5 +14,6 @@ RESTART = Fault(
     changes_roles=True,
     lasts_s=0.3,
     needs=frozenset({Need.PROCESS}),
+    effects=frozenset({Effect.SILENCES_A_NODE}),
     words=Words(does="{node} killed, then started", healed="{node} started again", since="{primary} was killed"),
 )

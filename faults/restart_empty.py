@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from harness.driving.nemesis import Fault, Injection, Probe, Words
 from harness.driving.system import HasMarkers, Need, Role, System
+from harness.record.history import Effect
 
 
 @dataclass(slots=True)
@@ -60,5 +61,6 @@ RESTART_EMPTY = Fault(
     changes_roles=True,
     lasts_s=1.0,
     needs=frozenset({Need.EMPTY_RESTART}),
+    effects=frozenset({Effect.ENDS_CONNECTIONS}),
     words=Words(does="{node} killed and started empty", healed="{node} left running", since="{primary} was killed"),
 )

@@ -1,8 +1,8 @@
 """Keys that expire, used around that instant from both sides: each is new, lives for one TTL or is renewed, cleared, cut short.
 
-    born                 half               end                    over
+    born                  half               end                    over
      |---- reads, refusals | renew, clear ... |-x-x-x-|-x-x-x- ... looks, second lives |
-     all of a crowd at once                     aimed: just before and just after
+     all of a crowd at once                     aimed: just before and just after; or all at once, just after
 
 What a key is (its TTL, how it is made, what becomes of it, which function is aimed at its end) follows from its name,
 and its instants from the time: slots meet at them without talking to each other. Several keys of a crowd overlap, so that one of them is
@@ -23,23 +23,29 @@ from harness.record.history import Event
 from workloads.instants import NEAR_NS, NS_PER_MS, crowd, is_near, number
 
 Fate = Literal["left", "renewed", "cleared", "shortened", "remade"]
-FATES: tuple[Fate, ...] = ("left", "left", "left", "renewed", "renewed", "cleared", "shortened", "remade")
+FATES: tuple[Fate, ...] = ("left", "left", "left", "renewed", "renewed", "cleared", "cleared", "shortened", "remade")
 MAKERS = ("check_and_set", "set", "increment", "compare_and_swap")
-AIMED = ("check_and_set", "get", "get_versioned", "increment", "compare_and_swap", "set", "delete")
-OFFSETS_MS = (-20, -10, -5, -3, -1, 0, 0, 1, 3, 5, 10, 20)
+AIMED = ("check_and_set", "get", "get_versioned", "increment", "compare_and_swap", "set", "delete", "delete")
+READS = ("get", "get_versioned")
+OFFSETS_MS = (-20, -10, -5, -3, -1, -0.5, 0, 0, 0.25, 0.5, 1, 3, 5, 10, 20)
+MEETS_MS = (1, 2, 3, 5)
 BORN_MS = 40  # into a key's time: whoever is asked before waits for it
 KNOWN = 6  # keys of which a slot keeps the version that it saw last
 
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """A key: when it is made and ends, in ns since its time began; `turned` is when its fate is done to it."""
+    """A key: when it is made and ends, in ns since its time began; `turned` is when its fate is done to it.
+
+    `meets_ms` is when, after its end, all come at once, and nobody shortly before; None where each comes as it likes.
+    """
 
     key: str
     ttl_ms: int
     maker: str
     fate: Fate
     aimed: str
+    meets_ms: float | None
 
     @property
     def born(self) -> int:
@@ -66,7 +72,8 @@ def life(prefix: str, place: int, ttl_ms: int) -> Life:
     """Give what a key is: the same for every slot."""
     draw = random.Random(hash((int(prefix[1:]), place)))
     lasts_ms = max(1, ttl_ms * draw.randint(1, 4) // 4)
-    return Life(f"{prefix}-expiry-{place}", lasts_ms, draw.choice(MAKERS), draw.choice(FATES), draw.choice(AIMED))
+    meets_ms = draw.choice((None, draw.choice(MEETS_MS), draw.choice(MEETS_MS)))
+    return Life(f"{prefix}-expiry-{place}", lasts_ms, draw.choice(MAKERS), draw.choice(FATES), draw.choice(AIMED), meets_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +128,19 @@ class ExpiryGenerator:
             return self._written(context, "check_and_set", chosen, self.ttl_ms * 2, at)
         if chosen.fate == "remade" and draw.random() < 0.4:
             return Invocation("delete", chosen.key, {}, at)
-        f = "set" if chosen.fate in ("cleared", "shortened") else draw.choice(("set", "increment", "compare_and_swap"))
+        f = draw.choice(("set", "compare_and_swap") if chosen.turned_ms is None else ("set", "increment", "compare_and_swap"))
         return self._written(context, f, chosen, chosen.turned_ms, at)
 
     def _aim(self, context: Context, chosen: Life, end: int) -> Invocation:
-        """Meet the end of a key: half of the crowd look, half do what is aimed at it."""
+        """Meet the end of a key: half of the crowd look, or are refused; half do what is aimed at it."""
         draw = context.draw
-        at = max(0, end + draw.choice(OFFSETS_MS) * NS_PER_MS)
-        f = chosen.aimed if draw.random() < 0.5 else draw.choice(("get", "get_versioned", "check_and_set"))
+        met = None if chosen.meets_ms is None else end + round(chosen.meets_ms * NS_PER_MS)
+        if met is not None and context.now <= met:
+            f, at = chosen.aimed if chosen.aimed not in READS else "check_and_set", met
+            f = f if draw.random() < 0.5 else draw.choice(READS)
+        else:
+            at = max(0, end + round(draw.choice(OFFSETS_MS) * NS_PER_MS))
+            f = chosen.aimed if draw.random() < 0.5 else draw.choice((*READS, "check_and_set"))
         return self._written(context, f, chosen, max(1, self.ttl_ms // 4), at)
 
     def _between(self, context: Context, chosen: Life, age: int) -> Invocation:
@@ -138,7 +150,7 @@ class ExpiryGenerator:
         if age > chosen.born:  # before that nobody makes it
             functions += ["check_and_set"]
         if age > chosen.end:
-            functions += ["increment", "compare_and_swap", "delete"]
+            functions += ["increment", "compare_and_swap", "delete", "set"]
         elif chosen.maker == "increment":
             functions += ["increment"]
         f = draw.choice(functions)
@@ -150,7 +162,7 @@ class ExpiryGenerator:
         if f in ("check_and_set", "set", "compare_and_swap"):
             argument = {"value": str(number(context)), "ttl_ms": ttl_ms}
         if f == "compare_and_swap":
-            argument = {"expected": dict(self.seen).get(chosen.key, 0), **argument}
+            argument = {"expected": dict(self.seen).get(chosen.key, context.draw.choice((0, 1, 1))), **argument}
         if f == "increment":
             argument = {"delta": 1, "ttl_ms": ttl_ms}
         return Invocation(f, chosen.key, argument, at)
@@ -174,7 +186,7 @@ EXPIRY = Workload(
     functions=frozenset(AIMED),
     keys=frozenset({"expiry"}),
     checks=("expiry", "aba"),
-    options={"ttl_ms": 400, "crowd": 6, "lanes": 2},
+    options={"ttl_ms": 320, "crowd": 6, "lanes": 2},
     least={"ttl_ms": 4, "crowd": 1, "lanes": 1},
     generator=_generator,
 )

@@ -22,7 +22,9 @@ FIRST_MS = 1_795_000_000_000
 LAST_MS = 2**53
 NEAR_MS = 500
 KNOWN = 8
-SHARED_PERCENT = 25
+SHARED_PERCENT = 15
+MEETING_LISTS = 3
+"""Of so many slots that change a shared entry at one instant one lists instead."""
 
 ENTER, LEAVE, LIST = 0, 1, 2
 INDEXES = (
@@ -57,14 +59,15 @@ class IndexGenerator:
         if context.phase == "final":
             return self._final(context)
         draw = context.draw
-        index = draw.randrange(len(INDEXES))
-        if draw.randrange(100) < self.list_percent:
+        index, met = draw.randrange(len(INDEXES)), meeting(context) if self.shared else None
+        if met is not None and (met[0] + context.slot) % MEETING_LISTS == 0:
+            return self._list(context, met[0] % len(INDEXES), LAST_MS, met[1]), self
+        if met is None and draw.randrange(100) < self.list_percent:
             return self._list(context, index, self._asked_ms(context)), self
-        met = meeting(context) if self.shared else None
         if met is not None or (self.shared and draw.randrange(100) < SHARED_PERCENT):
             number, at = met if met is not None else (draw.randrange(self.shared), 0)
-            name = f"{context.prefix}-shared-{number % self.shared}"
-            return self._change(context, Kept(number % len(INDEXES), name, 0), at, leaves=draw.randrange(100) < 30), self
+            shared = Kept(number % len(INDEXES), f"{context.prefix}-shared-{number % self.shared}", 0)
+            return self._change(context, shared, at, leaves=draw.randrange(100) < 20), self
         if len(self.mine) < self.kept:
             new = Kept(index, f"{_own(context)}{context.step}-{draw.choice(IDS)}", 0)
             return self._change(context, new, leaves=False), self
@@ -102,8 +105,8 @@ class IndexGenerator:
             return _asked(context, entry.index, LEAVE, {"key": entry.name}, at)
         return _asked(context, entry.index, ENTER, {"key": entry.name, "time_ms": _drawn_ms(context)}, at)
 
-    def _list(self, context: Context, index: int, now_ms: int) -> Invocation:
-        return _asked(context, index, LIST, {"now_ms": now_ms})
+    def _list(self, context: Context, index: int, now_ms: int, at: int = 0) -> Invocation:
+        return _asked(context, index, LIST, {"now_ms": now_ms}, at)
 
 
 def _asked(context: Context, index: int, act: int, value: Mapping[str, Any], at: int = 0) -> Invocation:

@@ -29,7 +29,7 @@ LATE = 0.15  # of the operations go to the key before the present one
 KNOWN = 6  # keys of which a slot keeps the version that it saw last
 TTLS_MS = (100, 150, 200, 300, 400)
 LARGEST = 2**63 - 1
-DELTAS = (1, 1, 1, -1, 7, 2**62)
+DELTAS = (1, 1, -1, 7, 2**62)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class MixedGenerator:
         chance = context.draw.random()
         if chance < 0.15:
             return f"{context.process}-{context.step}"
-        return str(LARGEST - number(context) // 1000) if chance < 0.25 else str(number(context))
+        return str(LARGEST - number(context) // 1000) if chance < 0.3 else str(number(context))
 
     def _read(self, context: Context) -> tuple[Invocation | None, MixedGenerator]:
         # Slot s reads the keys s, s + slots, ...: together they read all.

@@ -1,56 +1,83 @@
-"""Planted bugs of the DynamoDB backend: words of a request left out or changed, or an operation in two requests."""
+"""Planted bugs of the DynamoDB backend: edits of its requests, other clocks than its clients', and operations in several requests."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from backends.mutant import Right, Step, bound, get_then_set, lasting_grant, stale_cas, waiting_grant
-from backends.session import Commands
+from backends.bugs import SHARED, unanswered
+from backends.bugs.locks import looking_release
+from backends.mutant import Mutant, Right, Step, planted
+from harness.driving.backend import Planted
+from harness.driving.system import Need
 
+if TYPE_CHECKING:
+    from backends.dynamodb.session import ClientClock, DynamoCommands
 
-@dataclass(frozen=True, slots=True)
-class Mutant:
-    """A bug in one sentence, and how it is made: by step, what is replaced in its request by what."""
+    Change = Callable[[ClientClock], ClientClock]
 
-    sentence: str
-    words: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    replaced: Mapping[str, Step] = field(default_factory=dict)
-
-    def steps(self, commands: Commands, yield_: Callable[[], None]) -> dict[str, Step]:
-        """Give the operations that take several requests."""
-        return bound(self.replaced, Right(commands, yield_))
+LONG_MS = 10**12
 
 
-def _increment_twice(right: Right[Commands], key: str, delta: int, ttl_ms: int | None) -> int | None:
-    first = right.commands.increment(key, delta, ttl_ms)
-    right.commands.increment(key, delta, ttl_ms)
-    return first
+def _boundless(clock: ClientClock) -> ClientClock:
+    return replace(clock, bound_ms=0)
 
 
-def _grant_repeating(right: Right[Commands], name: str, owner: str, ttl_ms: int, within_s: float | None = None) -> int | None:
-    token = right.commands.grant(name, owner, ttl_ms, within_s)
-    return None if token is None else (token + 1) // 2
+def _patient(clock: ClientClock) -> ClientClock:
+    """Give a clock for which nothing of others is ever over."""
+    return replace(clock, bound_ms=LONG_MS)
 
 
-UNCHECKED = ("o = :o AND e > :now", "e > :now")
+def _by(change: Change, *operations: str) -> dict[str, Step]:
+    """Give these operations by another clock."""
+
+    def step(operation: str) -> Step:
+        def done(right: Right[DynamoCommands], *arguments: Any) -> Any:
+            return getattr(right.commands.by(change), operation)(*arguments)
+
+        return done
+
+    return {operation: step(operation) for operation in operations}
+
+
+OWNED, ALIVE = "o = :o AND ", " AND e > :now"
 
 MUTANTS: Mapping[str, Mutant] = {
+    **SHARED,
+    **unanswered.MUTANTS,
     "release-unchecked": Mutant(
         "release and extend do not check the owner: a late holder frees or prolongs another's lock",
-        words={"release": UNCHECKED, "extend": UNCHECKED},
+        edits=(("release", OWNED, ""), ("extend", OWNED, "")),
     ),
-    "get-then-set": Mutant("check_and_set reads, then writes in a second request: two winners", replaced={"check_and_set": get_then_set}),
-    "stale-cas": Mutant(
-        "compare_and_swap compares a version read earlier, then writes unconditionally: lost updates",
-        replaced={"compare_and_swap": stale_cas},
+    "release-looks-first": Mutant(
+        "release looks whose the lock is, then removes it in a second request: it may be another's by then",
+        {"release": looking_release},
+        (("release", OWNED, ""),),
     ),
-    "increment-twice": Mutant(
-        "increment is applied twice and answers the first sum, as a retried request would", replaced={"increment": _increment_twice}
+    "grant-after-release-only": Mutant("a grant does not look whether the lock has expired", _by(_patient, "grant")),
+    "extend-expired": Mutant("extend does not look whether the lock has expired", edits=(("extend", ALIVE, ""),)),
+    "release-expired": Mutant("release does not look whether the lock has expired", edits=(("release", ALIVE, ""),)),
+    "clock-bound-ignored": Mutant(
+        "who waits for another does not wait longer by the bound of the clients' clocks",
+        _by(_boundless, "grant", "check_and_set"),
+        needs=frozenset({Need.CLIENT_CLOCKS.value}),
     ),
-    "ttl-early": Mutant("a lock ends at half of its TTL or extension", words={"half": ("", "")}),
-    "fencing-repeats": Mutant("every fencing token is given twice in a row", replaced={"grant": _grant_repeating}),
-    "versions-skip": Mutant("set raises the version by two", words={"skip": ("", "")}),
-    "grant-waits": Mutant("a refused acquisition waits up to 1 s, whatever time its caller gives it", replaced={"grant": waiting_grant}),
-    "ttl-late": Mutant("a lock is free again only after twice its TTL", replaced={"grant": lasting_grant}),
+    "cas-unchecked": Mutant(
+        "compare_and_swap compares nothing but whether the key is there", edits=(("compare_and_swap", "n = :n AND ", ""),)
+    ),
+    "versions-restart": Mutant("set begins the versions again at 1", edits=(("set", "n = n + :one", "n = :one"),)),
+    "get-expired": Mutant("a read does not look whether the key has expired", _by(_patient, "get", "get_versioned")),
+    "set-expired": Mutant("set does not look whether the key has expired: versions go on", _by(_patient, "set")),
+    "cas-expired": Mutant("compare_and_swap does not look whether the key has expired", _by(_patient, "compare_and_swap")),
+    "increment-expired": Mutant(
+        "increment does not look whether the key has expired: it counts on, and brings the counter back", _by(_patient, "increment")
+    ),
+    "delete-expired": Mutant("delete does not look whether the key has expired", _by(_patient, "delete")),
+    "check-and-set-expired": Mutant("check_and_set does not look whether the key has expired", _by(_patient, "check_and_set")),
+    "scan-expired": Mutant("a scan does not look whether a key has expired", _by(_patient, "scan", "scan_kind")),
+    "set-keeps-ttl": Mutant("set without a TTL keeps the one that was there", edits=(("set", " REMOVE e", ""),)),
+    "cas-keeps-ttl": Mutant("compare_and_swap without a TTL keeps the one that was there", edits=(("compare_and_swap", " REMOVE e", ""),)),
 }
+
+PLANTED: Mapping[str, Planted] = planted(MUTANTS, SHARED)

@@ -15,8 +15,9 @@ the condition that this has not changed; it takes effect in the one request that
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,8 +25,8 @@ from backends.dynamodb.mutants import MUTANTS
 from backends.dynamodb.table import NAME, Item, Refused, Table, key
 from backends.dynamodb.transport import Transport
 from backends.interface import INT64_MAX, INT64_MIN, INTEGER, Conflict, Swapped
-from backends.mutant import altered, choose
-from backends.session import CheckedSession, Commands, Index
+from backends.mutant import Edit, Right, altered, bound, choose
+from backends.session import CheckedSession, Index
 from backends.target import Resolve, Target
 
 __all__ = ["DynamoSession", "Target"]
@@ -56,10 +57,11 @@ class ClientClock:
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A condition or an update, and the values that it names."""
+    """A condition or an update, the values that it names, and the operation whose it is."""
 
     text: str
     values: Item = field(default_factory=dict)
+    of: str = ""
 
 
 class DynamoSession(CheckedSession):
@@ -82,15 +84,20 @@ class DynamoSession(CheckedSession):
             super().__init__(DynamoCommands(store, clock))
             return
         bug = choose(MUTANTS, mutant)
-        commands: Commands = DynamoCommands(store, clock, bug.words)
-        super().__init__(altered(commands, bug.steps(commands, lambda: time.sleep(MUTANT_PAUSE_S))))
+        commands = DynamoCommands(store, clock, bug.edits)
+        wrong = bound(bug.steps, Right(commands, lambda: time.sleep(MUTANT_PAUSE_S)))
+        super().__init__(altered(commands, wrong))
 
 
 class DynamoCommands:
-    """The commands of `backends.session`. `words` replaces parts of conditions and updates, for mutants."""
+    """The commands of `backends.session`. `edits` are of the conditions and updates of an operation, for mutants."""
 
-    def __init__(self, table: Table, clock: ClientClock, words: Mapping[str, tuple[str, str]] | None = None) -> None:
-        self._table, self._clock, self._words = table, clock, dict(words or {})
+    def __init__(self, table: Table, clock: ClientClock, edits: tuple[Edit, ...] = ()) -> None:
+        self._table, self._clock, self._edits = table, clock, edits
+
+    def by(self, change: Callable[[ClientClock], ClientClock]) -> DynamoCommands:
+        """Give the same commands by another clock."""
+        return DynamoCommands(self._table, change(self._clock), self._edits)
 
     @property
     def node(self) -> str | None:
@@ -119,7 +126,7 @@ class DynamoCommands:
         self._table.begin()
         while True:
             now = self._clock.now()
-            live = Expression(LIVE, {":dead": _n(now - self._clock.bound_ms)})
+            live = Expression(LIVE, {":dead": _n(now - self._clock.bound_ms)}, "set")
             if not isinstance(self._update(key, value, _until(now, ttl_ms), live), Refused):
                 return
             if not isinstance(self._create(key, value, now, ttl_ms), Refused):
@@ -147,7 +154,9 @@ class DynamoCommands:
                 return None
             same = "v = :old AND n = :n AND " + ("e = :e" if "e" in found else "attribute_not_exists(e)")
             values = {":old": {"S": text}, ":n": _n(version), **({":e": found["e"]} if "e" in found else {})}
-            answer = self._update(key, str(number + delta), _until(now, ttl_ms), Expression(same, values), keeps_expiry=ttl_ms is None)
+            answer = self._update(
+                key, str(number + delta), _until(now, ttl_ms), Expression(same, values, "increment"), keeps_expiry=ttl_ms is None
+            )
             if not isinstance(answer, Refused):
                 return number + delta
 
@@ -158,7 +167,7 @@ class DynamoCommands:
             answer = self._create(key, value, now, ttl_ms)
         else:
             values = {":dead": _n(now - self._clock.bound_ms), ":n": _n(expected_version)}
-            answer = self._update(key, value, _until(now, ttl_ms), Expression(f"n = :n AND ({LIVE})", values))
+            answer = self._update(key, value, _until(now, ttl_ms), Expression(f"n = :n AND ({LIVE})", values, "compare_and_swap"))
         if not isinstance(answer, Refused):
             return Swapped(expected_version + 1)
         if answer.item is None or _is_dead(answer.item, now - self._clock.bound_ms):
@@ -211,12 +220,12 @@ class DynamoCommands:
         now = self._clock.now()
         answer = self._table.write(
             "update_item",
-            FREE,
+            self._said("grant", FREE),
             Key=_lock(name),
-            UpdateExpression=self._said("grant", "SET o = :o, e = :e ADD t :one"),
+            UpdateExpression="SET o = :o, e = :e ADD t :one",
             ExpressionAttributeValues={
                 ":o": {"S": owner},
-                ":e": _n(now + self._lasts(ttl_ms)),
+                ":e": _n(now + ttl_ms),
                 ":one": _n(1),
                 ":dead": _n(now - self._clock.bound_ms),
             },
@@ -226,10 +235,10 @@ class DynamoCommands:
 
     def extend(self, name: str, owner: str, duration_ms: int) -> bool:
         now = self._clock.now()
-        return self._if_held("extend", name, owner, now, Expression("SET e = :e", {":e": _n(now + self._lasts(duration_ms))}))
+        return self._if_held(name, owner, now, Expression("SET e = :e", {":e": _n(now + duration_ms)}, "extend"))
 
     def release(self, name: str, owner: str) -> bool:
-        return self._if_held("release", name, owner, self._clock.now(), Expression("REMOVE o, e"))
+        return self._if_held(name, owner, self._clock.now(), Expression("REMOVE o, e", of="release"))
 
     def is_held(self, name: str, owner: str) -> bool:
         self._table.begin()
@@ -237,29 +246,24 @@ class DynamoCommands:
         found = self._table.read(f"l#{name}", "lock")
         return found is not None and "o" in found and _text(found, "o") == owner and _number(found, "e") > now
 
-    def _if_held(self, step: str, name: str, owner: str, now: int, update: Expression) -> bool:
+    def _if_held(self, name: str, owner: str, now: int, update: Expression) -> bool:
         self._table.begin()
-        condition = self._said(step, HELD)
-        named = {":o": {"S": owner}} if ":o" in condition else {}
+        condition = self._said(update.of, HELD)
         answer = self._table.write(
             "update_item",
             condition,
             Key=_lock(name),
             UpdateExpression=update.text,
-            ExpressionAttributeValues={**named, ":now": _n(now), **update.values},
+            ExpressionAttributeValues=_named({":o": {"S": owner}, ":now": _n(now), **update.values}, condition, update.text),
         )
         return not isinstance(answer, Refused)
 
     # Steps
 
-    def _lasts(self, ms: int) -> int:
-        return max(1, ms // 2) if "half" in self._words else ms
-
-    def _said(self, step: str, text: str) -> str:
-        old, new = self._words.get(step, ("", ""))
-        if old not in text:
-            raise LookupError(f"{step} has no {old!r}: the mutant does not fit it any more")
-        return text.replace(old, new) if old else text
+    def _said(self, operation: str, text: str) -> str:
+        for edited, old, new in self._edits:
+            text = text.replace(old, new) if edited == operation else text
+        return text
 
     def _create(self, key: str, value: str, now: int, ttl_ms: int | None) -> Item | Refused:
         item = {**_key_of(key), "k": {"S": key.split(":", 3)[2]}, "v": {"S": value}, "n": _n(1), **_expiry(_until(now, ttl_ms), "e")}
@@ -268,17 +272,14 @@ class DynamoCommands:
 
     def _update(self, key: str, value: str, until: int | None, only_if: Expression, *, keeps_expiry: bool = False) -> Item | Refused:
         expiry = "" if keeps_expiry else ", e = :until" if until is not None else " REMOVE e"
+        condition, update = self._said(only_if.of, only_if.text), self._said(only_if.of, f"SET v = :v, n = n + :one{expiry}")
+        values = {**only_if.values, ":v": {"S": value}, ":one": _n(1), **_expiry(until, ":until")}
         return self._table.write(
             "update_item",
-            only_if.text,
+            condition,
             Key=_key_of(key),
-            UpdateExpression=f"SET v = :v, n = n + :by{expiry}",
-            ExpressionAttributeValues={
-                **only_if.values,
-                ":v": {"S": value},
-                ":by": _n(2 if "skip" in self._words else 1),
-                **_expiry(until, ":until"),
-            },
+            UpdateExpression=update,
+            ExpressionAttributeValues=_named(values, condition, update),
         )
 
 
@@ -297,6 +298,12 @@ def _lock(name: str) -> Item:
 
 def _entry(index: Index, canonical: str) -> Item:
     return key(f"i#{index}", canonical)
+
+
+def _named(values: Item, *texts: str) -> Item:
+    """Give the values that the texts name: others are refused."""
+    named = set(re.findall(r":\w+", " ".join(texts)))
+    return {name: value for name, value in values.items() if name in named}
 
 
 def _n(number: int) -> Item:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from backends.client import FUNCTIONS, StateClient
 from backends.dynamodb import emulators
 from backends.dynamodb.emulators import DURABLE, IN_MEMORY, NOT_OURS, Emulator
-from backends.dynamodb.mutants import MUTANTS
+from backends.dynamodb.mutants import MUTANTS, PLANTED
 from backends.dynamodb.session import ClientClock, DynamoSession, wall_ms
 from backends.dynamodb.table import NAME, Item, Refused, Table, key
 from backends.dynamodb.transport import Transport
@@ -291,6 +291,7 @@ class DynamoBackend:
     name = "dynamodb"
     variants = VARIANTS
     mutants = {name: mutant.sentence for name, mutant in MUTANTS.items()}
+    planted = PLANTED
     functions = FUNCTIONS
     grounds = ("local", "compose")
 

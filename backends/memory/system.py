@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from backends.client import FUNCTIONS, StateClient
-from backends.memory.mutants import MUTANTS
+from backends.memory.mutants import MUTANTS, PLANTED
 from backends.memory.remote import RemoteMemorySession
 from backends.memory.session import MemorySession
 from backends.memory.store import MemoryStore
@@ -21,7 +21,7 @@ from harness.driving.client import Client
 from harness.driving.system import Need, Node, Role, System
 
 NODE = "memory-1"
-MUTANT_PAUSE_S = 0.001  # between the steps of a mutant, so that its race is met
+MUTANT_PAUSE_S = 0.003  # between the steps of a mutant, so that its race is met
 VARIANTS = {
     "default": "in the harness' own process, shared by its threads",
     "child": "in a child process, which can be killed",
@@ -90,8 +90,8 @@ class MemoryBackend:
     name = "memory"
     variants = VARIANTS
     mutants = {name: mutant.sentence for name, mutant in MUTANTS.items()}
+    planted = PLANTED
     functions = FUNCTIONS
-    undriven = frozenset({"read-evicts"})  # no workload sets a TTL on a state key yet
     grounds = ("local", "compose")  # the same on both: there is no server to put into a container
 
     @contextmanager

@@ -1,75 +1,118 @@
-"""Planted bugs of the PostgreSQL backend: each is an edit of schema.sql, or an operation in two requests.
+"""Planted bugs of the PostgreSQL backend: edits of the functions of schema.sql, and operations in two requests.
 
-An edit and not a second copy of a function: the reference changes, and the mutant with it. The edited functions stand in
-a schema of their own, with tables of their own.
+The edited functions stand in a schema of their own, with tables of their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 
-from backends.mutant import Right, Step, bound, get_then_set, lasting_grant, stale_cas, waiting_grant
-from backends.session import Commands
+from backends.bugs import SHARED, unanswered
+from backends.bugs.locks import looking_grant, looking_release
+from backends.mutant import Edit, Mutant, planted
+from harness.driving.backend import Planted
 
-Edit = tuple[str, str, str]  # function, old text, new text
-
-
-@dataclass(frozen=True, slots=True)
-class Mutant:
-    """A bug in one sentence, and how it is made."""
-
-    sentence: str
-    edits: tuple[Edit, ...] = ()
-    replaced: Mapping[str, Step] = field(default_factory=dict)
-
-    def edited(self, schema: str) -> str:
-        """Give the schema with this bug; raise LookupError if an edit no longer fits its function."""
-        for function, old, new in self.edits:
-            start = schema.index(f"CREATE OR REPLACE FUNCTION holdwater.{function}(")
-            end = schema.index("$$;", start)
-            body = schema[start:end]
-            if old not in body:
-                raise LookupError(f"function {function} has no {old!r}: the mutant does not fit it any more")
-            schema = schema[:start] + body.replace(old, new) + schema[end:]
-        return schema
-
-    def steps(self, commands: Commands, yield_: Callable[[], None]) -> dict[str, Step]:
-        """Give the operations that take several round trips."""
-        return bound(self.replaced, Right(commands, yield_))
-
-
-TTL, DURATION = "ttl_ms * interval '1 millisecond'", "duration_ms * interval '1 millisecond'"
-HALF = "greatest(1, {} / 2) * interval '1 millisecond'"
 BY_OWNER = " AND l.owner = by_owner"
+ALIVE = " AND l.expires_at > now"
+UNEXPIRED = " AND (s.expires_at IS NULL OR s.expires_at > now)"
+SHOWN = "(s.expires_at IS NULL OR s.expires_at > statement_timestamp())"
+WRITES_TTL = "version = excluded.version, expires_at = excluded.expires_at"
+KEEPS_TTL = "version = excluded.version, expires_at = coalesce(excluded.expires_at, state.expires_at)"
+
+
+def _function(schema: str, name: str) -> tuple[int, int]:
+    start = schema.index(f"CREATE OR REPLACE FUNCTION holdwater.{name}(")
+    return start, schema.index("$$;", start)
+
+
+def edited_schema(schema: str, edits: tuple[Edit, ...]) -> str:
+    """Give the schema with these edits; raise LookupError if one no longer fits its function."""
+    for name, old, new in edits:
+        start, end = _function(schema, name)
+        if old not in schema[start:end]:
+            raise LookupError(f"function {name} has no {old!r}: the mutant does not fit it any more")
+        schema = schema[:start] + schema[start:end].replace(old, new) + schema[end:]
+    return schema
+
 
 MUTANTS: Mapping[str, Mutant] = {
+    **SHARED,
+    **unanswered.MUTANTS,
     "release-unchecked": Mutant(
         "release and extend do not check the owner: a late holder frees or prolongs another's lock",
-        (("release", BY_OWNER, ""), ("extend", BY_OWNER, "")),
+        edits=(("release", BY_OWNER, ""), ("extend", BY_OWNER, "")),
     ),
-    "get-then-set": Mutant("check_and_set reads, then writes in a second request: two winners", replaced={"check_and_set": get_then_set}),
-    "stale-cas": Mutant(
-        "compare_and_swap compares a version read earlier, then writes unconditionally: lost updates",
-        replaced={"compare_and_swap": stale_cas},
+    "release-looks-first": Mutant(
+        "release looks whose the lock is, then removes it in a second request: it may be another's by then",
+        {"release": looking_release},
+        (("release", BY_OWNER, ""),),
     ),
-    "increment-twice": Mutant(
-        "increment is applied twice and answers the first sum, as a retried request would",
-        (("increment", "sum::text, found_version + 1", "(sum + delta)::text, found_version + 1"),),
+    "grant-looks-first": Mutant(
+        "a grant looks whether the lock is free, then takes it in a second request",
+        {"grant": looking_grant},
+        (("is_held", BY_OWNER, " AND by_owner IN ('', l.owner)"), ("grant", ALIVE, " AND false")),
     ),
-    "ttl-early": Mutant(
-        "a lock ends at half of its TTL or extension",
-        (("grant", TTL, HALF.format("ttl_ms")), ("extend", DURATION, HALF.format("duration_ms"))),
-    ),
-    "fencing-repeats": Mutant(
-        "every fencing token is given twice in a row",
-        (("grant", "new_token := nextval('holdwater.fence');", "new_token := (nextval('holdwater.fence') + 1) / 2;"),),
-    ),
-    "versions-skip": Mutant("set raises the version by two", (("set", "s.version + 1", "s.version + 2"),)),
+    "grant-after-release-only": Mutant("a grant does not look whether the lock has expired", edits=(("grant", ALIVE, ""),)),
+    "is-held-unchecked": Mutant("is_held answers true to whoever asks, while anybody holds the lock", edits=(("is_held", BY_OWNER, ""),)),
+    "is-held-expired": Mutant("is_held does not look whether the lock has expired", edits=(("is_held", ALIVE, ""),)),
+    "extend-expired": Mutant("extend does not look whether the lock has expired", edits=(("extend", ALIVE, ""),)),
+    "release-expired": Mutant("release does not look whether the lock has expired", edits=(("release", ALIVE, ""),)),
     "stale-snapshot": Mutant(
         "nothing waits for the other operation on a key: two read the same version, and both swap",
-        (("alone", "PERFORM pg_advisory_xact_lock(hashtextextended(what || ' ' || key, 0));", "PERFORM pg_sleep(0.001);"),),
+        edits=(("alone", "PERFORM pg_advisory_xact_lock(hashtextextended(what || ' ' || key, 0));", "PERFORM pg_sleep(0.001);"),),
     ),
-    "grant-waits": Mutant("a refused acquisition waits up to 1 s, whatever time its caller gives it", replaced={"grant": waiting_grant}),
-    "ttl-late": Mutant("a lock is free again only after twice its TTL", replaced={"grant": lasting_grant}),
+    "cas-unchecked": Mutant(
+        "compare_and_swap does not compare", edits=(("compare_and_swap", "swapped := n = expected", "swapped := true"),)
+    ),
+    "versions-restart": Mutant("set begins the versions again at 1", edits=(("set", "s.version + 1", "1"),)),
+    "get-expired": Mutant(
+        "a read does not look whether the key has expired", edits=(("get", UNEXPIRED, ""), ("get_versioned", UNEXPIRED, ""))
+    ),
+    "set-expired": Mutant(
+        "set does not look whether the key has expired: versions go on", edits=(("set", "WHEN s.expires_at <= now", "WHEN false"),)
+    ),
+    "cas-expired": Mutant("compare_and_swap does not look whether the key has expired", edits=(("compare_and_swap", UNEXPIRED, ""),)),
+    "increment-expired": Mutant(
+        "increment does not look whether the key has expired: it counts on, and brings the counter back",
+        edits=(("increment", UNEXPIRED, ""),),
+    ),
+    "delete-expired": Mutant(
+        "delete does not look whether the key has expired",
+        edits=(("delete", "RETURNING s.expires_at IS NULL OR s.expires_at > now", "RETURNING true"),),
+    ),
+    "check-and-set-expired": Mutant(
+        "check_and_set does not look whether the key has expired", edits=(("check_and_set", " WHERE s.expires_at <= now", " WHERE false"),)
+    ),
+    "scan-expired": Mutant("a scan does not look whether a key has expired", edits=(("scan", SHOWN, "true"), ("scan_kind", SHOWN, "true"))),
+    "scan-wildcards": Mutant(
+        "% and _ in a scan's prefix are wildcards",
+        edits=(("scan", 'starts_with(s.key, stem) AND s.key >= stem COLLATE "C"', "s.key LIKE stem || '%'"),),
+    ),
+    "set-keeps-ttl": Mutant(
+        "set without a TTL keeps the one that was there",
+        edits=(("set", "expires_at = excluded.expires_at", "expires_at = coalesce(excluded.expires_at, s.expires_at)"),),
+    ),
+    "cas-keeps-ttl": Mutant(
+        "compare_and_swap without a TTL keeps the one that was there", edits=(("compare_and_swap", WRITES_TTL, KEEPS_TTL),)
+    ),
+    "increment-clears-ttl": Mutant(
+        "increment without a TTL clears the one that was there",
+        edits=(("increment", "  IF ttl_ms IS NOT NULL THEN\n", "  found_expiry := NULL;\n  IF ttl_ms IS NOT NULL THEN\n"),),
+    ),
+    "refusal-renews": Mutant(
+        "a refused check_and_set renews the TTL",
+        edits=(
+            (
+                "check_and_set",
+                "  RETURN FOUND;",
+                "  IF NOT FOUND THEN\n    UPDATE holdwater.state AS s SET expires_at = now + ttl_ms * interval '1 millisecond'"
+                " WHERE s.key = k AND ttl_ms IS NOT NULL;\n    RETURN false;\n  END IF;\n  RETURN true;",
+            ),
+        ),
+    ),
+}
+
+PLANTED: Mapping[str, Planted] = {
+    **planted(MUTANTS, SHARED),
+    "stale-snapshot": Planted(frozenset({"compare_and_swap", "increment", "check_and_set"})),  # of all that waits: what shows it soonest
 }

@@ -23,7 +23,7 @@ from backends.postgres.admin import Unanswered
 from backends.postgres.binaries import run
 from backends.postgres.connection import HANDSHAKE, PostgresConnection
 from backends.postgres.finder import Finder
-from backends.postgres.mutants import MUTANTS
+from backends.postgres.mutants import MUTANTS, PLANTED
 from backends.postgres.servers import PEERS, SIDES, PostgresNode, PostgresServers, ServerNode, open_links
 from backends.target import Target
 from harness.deploy.local import Local, open_local
@@ -281,6 +281,7 @@ class OperatorBackend:
     name = BACKEND
     variants = VARIANTS
     mutants = {name: mutant.sentence for name, mutant in MUTANTS.items()}
+    planted = PLANTED
     functions = FUNCTIONS
 
     @contextmanager

@@ -31,7 +31,7 @@ from backends.postgres.admin import Admin
 from backends.postgres.binaries import prefix, program
 from backends.postgres.composed import SERVER_PORT, ComposedServer
 from backends.postgres.finder import Finder
-from backends.postgres.mutants import MUTANTS
+from backends.postgres.mutants import MUTANTS, PLANTED
 from backends.postgres.servers import PEERS, SETTINGS, SIDES, PostgresServers, open_links, role_of, silent
 from backends.target import Target
 from harness.deploy.compose import Composed
@@ -294,6 +294,7 @@ class PatroniBackend:
     name = BACKEND
     variants = {name: sentence for name, (sentence, _, _) in VARIANTS.items()}
     mutants = {name: mutant.sentence for name, mutant in MUTANTS.items()}
+    planted = PLANTED
     functions = FUNCTIONS
     grounds = ("local", "compose")
 

@@ -30,7 +30,7 @@ from harness.errors import Infrastructure
 SIDES = ("clients-a", "clients-b")
 PEERS = "peers"
 PASSAGE_S = 0.6  # how long a probe waits for an answer that may not come: connecting takes two round trips before the statement's
-MUTANT_PAUSE_S = 0.002  # between the steps of a mutant, so that its race is met
+MUTANT_PAUSE_S = 0.003  # between the steps of a mutant, so that its race is met
 # What a connection may pass of answers before the rest is cut: its start and the handshake are about 600 bytes, a reply about 100.
 REPLY_BUDGET_BYTES = 750
 

@@ -11,9 +11,9 @@ from typing import TypeVar
 import psycopg
 
 from backends.interface import Conflict, Swapped
-from backends.mutant import altered, choose
+from backends.mutant import Right, altered, bound, choose
 from backends.postgres.connection import PostgresConnection, Row, conninfo
-from backends.postgres.mutants import MUTANTS
+from backends.postgres.mutants import MUTANTS, edited_schema
 from backends.session import CheckedSession, Commands, Index
 from backends.target import Resolve, Target
 from harness.driving.client import Unclassified
@@ -50,7 +50,7 @@ class PostgresSession(CheckedSession):
             return
         bug = choose(MUTANTS, mutant)
         commands: Commands = PostgresCommands(connection, schema_of(mutant))
-        super().__init__(altered(commands, bug.steps(commands, yield_)))
+        super().__init__(altered(commands, bound(bug.steps, Right(commands, yield_))))
 
 
 def schema_of(mutant: str | None) -> str:
@@ -63,7 +63,7 @@ def install_schema(host: str, port: int, mutant: str | None = None) -> None:
 
     Raises psycopg.Error.
     """
-    text = _schema_text() if mutant is None else choose(MUTANTS, mutant).edited(_schema_text())
+    text = _schema_text() if mutant is None else edited_schema(_schema_text(), choose(MUTANTS, mutant).edits)
     own = text.replace(f"{SCHEMA}.", f"{schema_of(mutant)}.").replace(f"{SCHEMA};", f"{schema_of(mutant)};")
     with psycopg.connect(conninfo(host, port), connect_timeout=INSTALL_S) as connection:
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (INSTALL_LOCK,))

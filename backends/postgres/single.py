@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from backends.client import FUNCTIONS
 from backends.postgres.composed import SERVER_PORT, ComposedServer
-from backends.postgres.mutants import MUTANTS
+from backends.postgres.mutants import MUTANTS, PLANTED
 from backends.postgres.servers import SIDES, PostgresNode, PostgresServers, open_links
 from backends.target import Target
 from harness.deploy.compose import Composed
@@ -65,6 +65,7 @@ class PostgresBackend:
     name = "postgres"
     variants = {name: sentence for name, (sentence, _) in VARIANTS.items()}
     mutants = {name: mutant.sentence for name, mutant in MUTANTS.items()}
+    planted = PLANTED
     functions = FUNCTIONS
     grounds = ("local", "compose")
 

@@ -1,95 +1,77 @@
-"""Planted bugs of the Redis backend: each is an edit of scripts, or an operation in two round trips.
-
-An edit and not a second copy of the script: the reference changes, and the mutant with it.
-"""
+"""Planted bugs of the Redis backend: edits of its scripts, and operations in two round trips."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 
-from backends.mutant import Right, Step, bound, get_then_set, lasting_grant, stale_cas, waiting_grant
-from backends.session import Commands
-
-Edit = tuple[str, str, str]  # script, old text, new text
-
-
-@dataclass(frozen=True, slots=True)
-class Mutant:
-    """A bug in one sentence, and how it is made."""
-
-    sentence: str
-    edits: tuple[Edit, ...] = ()
-    replaced: Mapping[str, Step] = field(default_factory=dict)
-
-    def edited(self, scripts: Mapping[str, str]) -> dict[str, str]:
-        """Give the scripts with this bug; raise LookupError if an edit no longer fits its script."""
-        texts = dict(scripts)
-        for name, old, new in self.edits:
-            if old not in texts[name]:
-                raise LookupError(f"{name}.lua has no {old!r}: the mutant does not fit it any more")
-            texts[name] = texts[name].replace(old, new)
-        return texts
-
-    def steps(self, commands: Commands, yield_: Callable[[], None]) -> dict[str, Step]:
-        """Give the operations that take several round trips."""
-        return bound(self.replaced, Right(commands, yield_))
-
+from backends.bugs import SHARED, unanswered
+from backends.bugs.locks import looking_grant, looking_release
+from backends.mutant import Edit, Mutant, planted
+from harness.driving.backend import Planted
 
 OWNER_CHECK = "if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then"
-HALF = "math.max(1, math.floor(tonumber(ARGV[2]) / 2))"
-GHOST = "'hw:ghost:' .. KEYS[1]"
+NOBODYS = "if redis.call('EXISTS', KEYS[1]) == 0 then"
+HELD = "if redis.call('HGET', KEYS[1], 'owner') == ARGV[1] then"
+HELD_BY_ANYBODY = "if redis.call('HGET', KEYS[1], 'owner') == ARGV[1] or (ARGV[1] == '' and redis.call('EXISTS', KEYS[1]) == 1) then"
+TAKEN = "if redis.call('EXISTS', KEYS[1]) == 1 then\n  return false\nend\n"
+CLEARS = "\nelse\n  redis.call('PERSIST', KEYS[1])"
 
 
-def _haunted(script: str, read: str, missing: str) -> tuple[Edit, ...]:
-    back = f"if {missing} and redis.call('EXISTS', {GHOST}) == 1 then\n  redis.call('RENAME', {GHOST}, KEYS[1])\nend"
-    return ((script, "#!lua flags=no-writes", "#!lua"), (script, f"return {read}", f"local found = {read}\n{back}\nreturn found"))
+def _only(script: str, old: str, new: str) -> tuple[Edit, ...]:
+    return ((script, old, new),)
 
 
 MUTANTS: Mapping[str, Mutant] = {
+    **SHARED,
+    **unanswered.MUTANTS,
     "release-unchecked": Mutant(
         "release and extend do not check the owner: a late holder frees or prolongs another's lock",
-        tuple((name, OWNER_CHECK, "if redis.call('EXISTS', KEYS[1]) == 0 then") for name in ("release", "extend")),
+        edits=tuple((name, OWNER_CHECK, NOBODYS) for name in ("release", "extend")),
     ),
-    "get-then-set": Mutant("check_and_set reads, then writes in a second request: two winners", replaced={"check_and_set": get_then_set}),
-    "stale-cas": Mutant(
-        "compare_and_swap compares a version read earlier, then writes unconditionally: lost updates",
-        replaced={"compare_and_swap": stale_cas},
+    "release-looks-first": Mutant(
+        "release looks whose the lock is, then removes it in a second request: it may be another's by then",
+        {"release": looking_release},
+        _only("release", OWNER_CHECK, NOBODYS),
     ),
-    "increment-twice": Mutant(
-        "increment is applied twice and answers the first sum, as a retried request would",
-        (
-            (
-                "increment",
-                "return redis.call('HGET', KEYS[1], 'v')",
-                "local first = redis.call('HGET', KEYS[1], 'v')\nredis.pcall('HINCRBY', KEYS[1], 'v', ARGV[1])\nreturn first",
-            ),
+    "grant-looks-first": Mutant(
+        "a grant looks whether the lock is free, then takes it in a second request",
+        {"grant": looking_grant},
+        (("is_held", HELD, HELD_BY_ANYBODY), ("grant", TAKEN, "")),
+    ),
+    "is-held-unchecked": Mutant(
+        "is_held answers true to whoever asks, while anybody holds the lock",
+        edits=_only("is_held", HELD, "if redis.call('EXISTS', KEYS[1]) == 1 then"),
+    ),
+    "extend-expired": Mutant(
+        "extend brings back a lock that has expired",
+        edits=_only(
+            "extend",
+            OWNER_CHECK,
+            "if redis.call('EXISTS', KEYS[1]) == 0 then\n  redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'token', '0')\nend\n"
+            + OWNER_CHECK,
         ),
     ),
-    "ttl-early": Mutant(
-        "a lock ends at half of its TTL or extension",
-        (
-            ("grant", "redis.call('PEXPIRE', KEYS[1], ARGV[2])", f"redis.call('PEXPIRE', KEYS[1], {HALF})"),
-            ("extend", "redis.call('PEXPIRE', KEYS[1], ARGV[2])", f"redis.call('PEXPIRE', KEYS[1], {HALF})"),
-        ),
+    "cas-unchecked": Mutant(
+        "compare_and_swap does not compare", edits=_only("compare_and_swap", "if version ~= ARGV[1] then", "if false then")
     ),
-    "ttl-late": Mutant("a lock is free again only after twice its TTL", replaced={"grant": lasting_grant}),
-    "fencing-repeats": Mutant(
-        "every fencing token is given twice in a row",
-        (("grant", "local token = redis.call('GET', KEYS[2])", "local token = tostring(math.ceil(redis.call('GET', KEYS[2]) / 2))"),),
+    "versions-restart": Mutant(
+        "set begins the versions again at 1",
+        edits=_only("set", "redis.call('HINCRBY', KEYS[1], 'n', 1)", "redis.call('HSET', KEYS[1], 'n', '1')"),
     ),
-    "grant-waits": Mutant("a refused acquisition waits up to 1 s, whatever time its caller gives it", replaced={"grant": waiting_grant}),
-    "versions-skip": Mutant("set raises the version by two", (("set", "'n', 1)", "'n', 2)"),)),
-    "delete-resurrects": Mutant(
-        "the first read after a delete answers missing and brings the old value back",
-        (
-            (
-                "delete",
-                "return tostring(redis.call('DEL', KEYS[1]))",
-                f"if redis.call('EXISTS', KEYS[1]) == 0 then\n  return '0'\nend\nredis.call('RENAME', KEYS[1], {GHOST})\nreturn '1'",
-            ),
-            *_haunted("get", "redis.call('HGET', KEYS[1], 'v')", "not found"),
-            *_haunted("get_versioned", "redis.call('HMGET', KEYS[1], 'v', 'n')", "not found[1]"),
+    "set-keeps-ttl": Mutant("set without a TTL keeps the one that was there", edits=_only("set", CLEARS, "")),
+    "cas-keeps-ttl": Mutant("compare_and_swap without a TTL keeps the one that was there", edits=_only("compare_and_swap", CLEARS, "")),
+    "increment-clears-ttl": Mutant(
+        "increment without a TTL clears the one that was there",
+        edits=_only("increment", "  redis.call('PEXPIRE', KEYS[1], ARGV[2])", "  redis.call('PEXPIRE', KEYS[1], ARGV[2])" + CLEARS),
+    ),
+    "refusal-renews": Mutant(
+        "a refused check_and_set renews the TTL",
+        edits=_only(
+            "check_and_set",
+            "  return '0'",
+            "  if ARGV[2] ~= '' then\n    redis.call('PEXPIRE', KEYS[1], ARGV[2])\n  end\n  return '0'",
         ),
     ),
 }
+
+PLANTED: Mapping[str, Planted] = planted(MUTANTS, SHARED)

@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 from backends.client import FUNCTIONS, StateClient
 from backends.redis.admin import Admin, wire
 from backends.redis.composed import DATA_PORT, SENTINEL_PORT, ComposedNode, options
-from backends.redis.mutants import MUTANTS
+from backends.redis.mutants import MUTANTS, PLANTED
 from backends.redis.servers import PEERS, PLAIN_ARGUMENTS, SIDES, DataNode, RedisNode, RedisServers
 from backends.target import Target
 from harness.deploy.compose import Composed
@@ -282,6 +282,7 @@ class SentinelBackend:
     name = "redis-sentinel"
     variants = {name: sentence for name, (sentence, _) in VARIANTS.items()}
     mutants = {name: mutant.sentence for name, mutant in MUTANTS.items()}
+    planted = PLANTED
     functions = FUNCTIONS
     grounds = ("local", "compose")
 

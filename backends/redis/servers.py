@@ -33,7 +33,7 @@ PLAIN_ARGUMENTS = "set-proc-title no"
 MARKER = "hw:marker"
 PASSAGE = "hw:passage"
 PASSAGE_S = 0.25  # how long a probe waits for an answer that should not come
-MUTANT_PAUSE_S = 0.002  # between the steps of a mutant, so that its race is met
+MUTANT_PAUSE_S = 0.003  # between the steps of a mutant, so that its race is met
 ROLES = {"master": "primary", "slave": "replica"}
 
 # A marker that must arrive, and an answer long enough to be cut by a link that drops replies.

@@ -22,7 +22,7 @@ from importlib import resources
 from typing import Any, TypeVar
 
 from backends.interface import Conflict, Swapped
-from backends.mutant import altered, choose
+from backends.mutant import Right, altered, bound, choose, edited
 from backends.redis.connection import RedisConnection
 from backends.redis.mutants import MUTANTS
 from backends.session import OPERATIONS, CheckedSession, Commands, Index
@@ -51,8 +51,8 @@ class RedisSession(CheckedSession):
             super().__init__(RedisCommands(connection, scripts()))
             return
         bug = choose(MUTANTS, mutant)
-        commands: Commands = RedisCommands(connection, bug.edited(scripts()))
-        super().__init__(altered(commands, bug.steps(commands, yield_)))
+        commands: Commands = RedisCommands(connection, edited(scripts(), bug.edits))
+        super().__init__(altered(commands, bound(bug.steps, Right(commands, yield_))))
 
 
 @cache

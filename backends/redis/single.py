@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from backends.client import FUNCTIONS, StateClient
 from backends.redis.composed import DATA_PORT, ComposedNode, options
-from backends.redis.mutants import MUTANTS
+from backends.redis.mutants import MUTANTS, PLANTED
 from backends.redis.servers import SIDES, DataNode, RedisServers
 from backends.target import Target
 from harness.deploy.compose import Composed
@@ -78,6 +78,7 @@ class RedisBackend:
     name = "redis"
     variants = {name: sentence for name, (sentence, _) in VARIANTS.items()}
     mutants = {name: mutant.sentence for name, mutant in MUTANTS.items()}
+    planted = PLANTED
     functions = FUNCTIONS
     grounds = ("local", "compose")
 

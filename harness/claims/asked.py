@@ -18,6 +18,7 @@ from harness.claims.claim import Claim, Claims, Experiment, Trials
 from harness.claims.mistakes import PROFILES
 from harness.claims.results import FORMAT, Plain, Seconds
 from harness.deploy.launch import Moment
+from harness.driving import schedule
 from harness.driving.plan import Episode, FaultSpec, Plan
 from harness.errors import UsageError
 from harness.record import store
@@ -133,11 +134,10 @@ def total_trials(claims: Claims, chosen: Sequence[Claim], settings: Settings) ->
 
 
 def plan_of(experiment: Experiment, settings: Settings) -> Plan:
-    """Turn an experiment into a plan: its faults take turns over the trials."""
+    """Turn an experiment into a plan: its faults, or schedules of them, take turns over the trials."""
     trials = settings.trials or experiment.trials[settings.profile]
-    faults = [FaultSpec.parse(text) for text in experiment.faults]
-    timeline: dict[str, Any] = dict(experiment.timeline)
-    episodes = [Episode((faults[n % len(faults)],) if faults else (), **timeline) for n in range(trials)]
+    turns = [_episode(schedule.read(text), experiment.timeline) for text in experiment.faults or ("",)]
+    episodes = [turns[n % len(turns)] for n in range(trials)]
     options = {name: dict(values) for name, values in experiment.options.items() if isinstance(values, Mapping)}
     plain = {name: value for name, value in experiment.options.items() if not isinstance(value, Mapping)}
     return Plan(
@@ -150,6 +150,10 @@ def plan_of(experiment: Experiment, settings: Settings) -> Plan:
         options=options,
         **plain,
     )
+
+
+def _episode(faults: tuple[FaultSpec, ...], timeline: Mapping[str, Any]) -> Episode:
+    return Episode(faults, **{**timeline, **schedule.timeline(faults)})
 
 
 def planted(check: str, mutant: str, plan: Plan, seed: int) -> Plan:
@@ -179,7 +183,9 @@ def repeat(plan: Plan) -> str:
     words = [*program.words(), "run", ",".join(plan.workloads), "--backend", plan.backend]
     if episode.faults:
         words += ["--fault", ",".join(str(spec) for spec in episode.faults)]
-    options = {"variant": plan.variant, "quiet_s": episode.quiet_s, "fault_s": episode.fault_s, "after_s": episode.after_s}
+    options: dict[str, Any] = {"variant": plan.variant}
+    options |= {} if episode.scheduled else {"quiet_s": episode.quiet_s, "fault_s": episode.fault_s}
+    options |= {"after_s": episode.after_s}
     options |= {"mutant": plan.mutant} if plan.mutant is not None else {}
     options |= {"grants": episode.grants} if episode.grants else {}
     options |= {"deadline_s": plan.deadline_s} if plan.deadline_s != DEFAULT_DEADLINE_S else {}

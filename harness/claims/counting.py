@@ -264,9 +264,10 @@ def _anomaly(claim: Claim, trial: TrialEvidence, seen: Sighting, named: Collecti
     if not counts and seen.anomaly.kind not in claim.excuses:
         found.contradicting.append(seen)  # of another class than what the document warns of
         return False
-    inside = _inside(claim, trial.history, seen.anomaly)
+    inside = _inside(claim, trial.history, seen.anomaly) if trial.felt else None
     if inside is None:
-        found.unknown.append(f"{seen.experiment}, trial {seen.trial}: {seen.anomaly.kind} cannot be placed, its fault was not proved")
+        doubt = "was not proved" if trial.felt else "was proved and not felt"
+        found.unknown.append(f"{seen.experiment}, trial {seen.trial}: {seen.anomaly.kind} cannot be placed, its fault {doubt}")
         return False
     if not inside:
         found.contradicting.append(seen)

@@ -32,6 +32,7 @@ from harness.registry import nearest
 MOST_GRANTS = 1000
 SHOWN = 100  # characters of a value in an error
 TIMELINE = ("quiet_s", "fault_s", "after_s", "grants")
+SCHEDULED = ("quiet_s", "fault_s")  # which a schedule says itself
 PROFILES = ("quick", "nightly")
 DOCUMENTS, WINDOW = get_args(Document), ("steady", *get_args(Phase))
 WORDS: Mapping[str, tuple[str, ...]] = {
@@ -47,7 +48,7 @@ EXPECTED: Mapping[str, str] = {
     "cell": "a row and a column, two texts",
     **dict.fromkeys(("deployment", "variant"), "a name, see: holdwater list backends"),
     "workloads": 'a list of at least one name, such as ["lock"]',
-    "faults": 'a list of names, such as ["cut", "kill"]',
+    "faults": 'a list of names, such as ["cut", "kill"], or of schedules, such as ["latency@1+3,kill@2+1"]',
     "timeline": "a table of seconds from 0 to 3600, such as { quiet_s = 1.0, fault_s = 2.0, after_s = 1.0 }",
     "trials": "a table of whole numbers from 1 to 10000, such as { quick = 4, nightly = 40 }",
     "controls": 'a list of tables, such as [{ check = "lease", mutant = "ttl-early" }]',
@@ -111,6 +112,8 @@ def of_experiment(experiment: Experiment, earlier: Sequence[str]) -> Iterable[tu
     for key in experiment.timeline:
         if key not in TIMELINE:
             yield "timeline", f"unknown field {key!r} of timeline, {nearest(key, TIMELINE)}"
+        elif key in SCHEDULED and experiment.faults and all("@" in each for each in experiment.faults):
+            yield "timeline", f"{key} of timeline, but each fault has a time of its own; expected one of the two"
     grants = experiment.timeline.get("grants", 0)
     if not isinstance(grants, int) or grants > MOST_GRANTS:
         yield "timeline", f"grants {grants!r} of timeline, expected a whole number from 0 to {MOST_GRANTS}"

@@ -43,7 +43,7 @@ def _refuse_other(header: Header, plan: Plan, path: Path) -> None:
         "deployment": plan.backend,
         "variant": plan.variant,
         "workloads": plan.workloads,
-        "faults": tuple(sorted({str(spec) for episode in plan.episodes for spec in episode.faults})),
+        "faults": tuple(sorted({spec.whom for episode in plan.episodes for spec in episode.faults})),
         "seed": plan.seed,
         "concurrency": plan.concurrency,
     }

@@ -245,8 +245,19 @@ class Verify(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="v
 # The planted bugs
 
 
+class Share(msgspec.Struct, frozen=True, kw_only=True):
+    """What one workload saw of a mutant: in how many trials, and how soon (s, the median)."""
+
+    detected: Count
+    first_s: Number | None
+
+
 class Detection(msgspec.Struct, frozen=True, kw_only=True):
-    """A mutant (None: the reference) of a backend: in how many trials it was condemned, by which checks, how soon (s)."""
+    """A mutant (None: the reference) of a backend, in quiet or under a fault: in how many trials it was condemned, by which checks, when.
+
+    `by`: what each workload saw of it. A mutant was `found` in a seed where one of that seed's trials condemned it. `broken`: what the
+    machine lacked in a run that would have been needed.
+    """
 
     backend: str
     mutant: str | None
@@ -254,11 +265,19 @@ class Detection(msgspec.Struct, frozen=True, kw_only=True):
     detected: Count
     checks: tuple[str, ...]
     first_s: Number | None
+    fault: str | None = None
+    seeds: Count = 1
+    found: Count = 0
+    by: dict[str, Share] = {}
+    broken: str | None = None
 
     @property
     def good(self) -> bool:
-        """Say whether a mutant was condemned in every trial, or the reference in none."""
-        return self.detected == (0 if self.mutant is None else self.trials) and self.trials > 0
+        """Say whether a mutant was found in 9 of 10 seeds, or the reference condemned in none."""
+        if self.mutant is None:
+            return self.detected == 0 and self.trials > 0 and self.broken is None
+        found = max(self.found, int(self.detected > 0))  # a result of before there were seeds does not say it
+        return 10 * found >= 9 * self.seeds > 0
 
 
 class SelfTest(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="selftest"):
@@ -266,6 +285,21 @@ class SelfTest(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=
 
     holdwater: Literal[1]
     detections: tuple[Detection, ...]
+
+    @property
+    def bad(self) -> tuple[Detection, ...]:
+        """Give the references that were condemned, and the mutants that no row found: one fault that shows a mutant is enough."""
+        return tuple(each for each in self._in_doubt if each.broken is None or (each.mutant is None and each.detected))
+
+    @property
+    def broken(self) -> tuple[Detection, ...]:
+        """Give what the machine left open."""
+        return tuple(each for each in self._in_doubt if each not in self.bad)
+
+    @property
+    def _in_doubt(self) -> tuple[Detection, ...]:
+        found = {(each.backend, each.mutant) for each in self.detections if each.good and each.mutant is not None}
+        return tuple(each for each in self.detections if not each.good and (each.backend, each.mutant) not in found)
 
 
 Results = Run | Verify | SelfTest

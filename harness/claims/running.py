@@ -24,8 +24,9 @@ from harness.claims.plans import check
 from harness.claims.results import Judgement, Verify
 from harness.claims.rounds import Listener, Round
 from harness.deploy import launch
+from harness.driving import schedule
 from harness.driving.backend import grounds_of
-from harness.driving.plan import FaultSpec, Plan
+from harness.driving.plan import Plan
 from harness.driving.run import Progress, planted_bugs
 from harness.errors import UsageError
 from harness.record import store
@@ -65,8 +66,8 @@ def check_experiment(experiment: Experiment, settings: Settings) -> None:
     Raises Infrastructure where a variable names a server that is none.
     """
     backend = registry.load("backends", experiment.deployment)
-    for fault in experiment.faults:
-        registry.load("faults", FaultSpec.parse(fault).name)
+    for faults in experiment.faults:
+        schedule.read(faults)
     for control in experiment.controls:
         driven = [registry.load("workloads", name) for name in judged_by(control.check, experiment.workloads)]
         if control.mutant is not None and control.mutant not in (mutants := planted_bugs(backend, driven)):

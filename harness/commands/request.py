@@ -9,13 +9,14 @@ A claims file gives the same options as the command line, and is held to the sam
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from harness import registry
 from harness.claims import file as claims
 from harness.claims.claim import row_word
+from harness.driving import schedule
 from harness.driving.generator import Context, asked
 from harness.driving.plan import Episode, FaultSpec, Plan
 from harness.driving.run import planted_bugs
@@ -67,6 +68,9 @@ TIME_LIMIT = Range(float, "seconds", 0.2, 3600)
 PHASE = Range(float, "seconds", 0, 3600)
 
 EPISODE_OPTIONS = {"quiet_s": PHASE, "fault_s": PHASE, "after_s": PHASE, "grants": Range(int, "a whole number", 0, 1000)}
+SCHEDULED = ("quiet_s", "fault_s")
+"""Options that a schedule says itself."""
+AFTER_S = 1.0
 TRIAL_OPTIONS = {**EPISODE_OPTIONS, "deadline_s": DEADLINE}
 """What any run's --option takes beside variant and mutant."""
 WEIGHT = Range(float, "a number", 0, 1000, open=True)
@@ -99,11 +103,9 @@ def plan(request: Request) -> Plan:
     if request.attach is not None:
         store.check_name("project", request.attach)
     workloads = {name: registry.load("workloads", name) for name in _split(request.workload)}
-    specs = tuple(FaultSpec.parse(text) for text in _split(request.faults))
-    faults = [registry.load("faults", spec.name) for spec in specs]
+    specs = schedule.read(request.faults)
     given = _options(request.options, backend, workloads)
-    lasts_s = max((fault.lasts_s for fault in faults), default=0.0)
-    episode = Episode(specs, **{**_timeline(request.time_limit, lasts_s), **{k: v for k, v in given.items() if k in EPISODE_OPTIONS}})
+    episode = Episode(specs, **{**_timeline(request.time_limit, specs, given), **{k: v for k, v in given.items() if k in EPISODE_OPTIONS}})
     options = {name: {k: v for k, v in given.items() if k in workload.options} for name, workload in workloads.items()}
     for name, workload in workloads.items():
         _draw(workload, options[name])
@@ -155,11 +157,26 @@ def _split(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def _timeline(limit_s: float | None, lasts_s: float) -> Mapping[str, float]:
+def _timeline(limit_s: float | None, specs: Sequence[FaultSpec], given: Mapping[str, Any]) -> Mapping[str, float]:
+    if own := schedule.timeline(specs):
+        return {**own, "after_s": _left(limit_s, own["quiet_s"] + own["fault_s"], given)}
     # A fault that is given more or less time keeps its share: the time before and after it stays in proportion.
-    quiet_s, after_s = (1.5, 1.0) if lasts_s else (2.0, 0.0)
+    lasts_s = max((registry.load("faults", spec.name).lasts_s for spec in specs), default=0.0)
+    quiet_s, after_s = (1.5, AFTER_S) if lasts_s else (2.0, 0.0)
     scale = 1.0 if limit_s is None else limit_s / (quiet_s + lasts_s + after_s)
     return {"quiet_s": round(quiet_s * scale, 3), "fault_s": round(lasts_s * scale, 3), "after_s": round(after_s * scale, 3)}
+
+
+def _left(limit_s: float | None, end_s: float, given: Mapping[str, Any]) -> float:
+    """Give the time after a schedule; raise UsageError where the user sets times that the schedule says itself, or too few."""
+    for name in SCHEDULED:
+        if name in given:
+            raise UsageError(f"option {name}={given[name]:g}, but each fault has a time of its own; expected one of the two")
+    if limit_s is None:
+        return AFTER_S
+    if limit_s < end_s:
+        raise UsageError(f"time limit {limit_s:g}, but the last fault is healed at {end_s:g} s; expected at least that")
+    return round(limit_s - end_s, 3)
 
 
 def _options(texts: tuple[str, ...], backend: Any, workloads: Mapping[str, Workload]) -> dict[str, Any]:

@@ -12,11 +12,10 @@ from harness import heartbeat
 from harness.claims.results import FORMAT, Detection, Run, SelfTest
 from harness.commands import request, screens
 from harness.commands.drawing import as_json, draw, tell
-from harness.commands.guard import NOT_VALID, OK, kept
+from harness.commands.guard import INFRASTRUCTURE, NOT_VALID, OK, kept
 from harness.commands.options import (
     command,
     gathered,
-    jobs_option,
     json_option,
     number,
     on_option,
@@ -26,6 +25,7 @@ from harness.commands.options import (
     seed_option,
 )
 from harness.commands.streams import show
+from harness.deploy import jobs
 from harness.record import store
 
 
@@ -68,7 +68,12 @@ class AskedRun:
 @command()
 @click.argument("workload")
 @click.option("--backend", required=True)
-@click.option("--fault", "faults", default="", help="NAME[:primary|replica][,NAME...]; all of them in each trial")
+@click.option(
+    "--fault",
+    "faults",
+    default="",
+    help="NAME[:primary|replica][@START[+LENGTH]][,NAME...]; all of them in each trial, with times in seconds after the steady state",
+)
 @click.option("--time-limit", **number(request.TIME_LIMIT), help="seconds a trial")
 @click.option("--rate", **number(request.RATE), default=15.0, show_default=True, help="operations a second and slot")
 @click.option("--concurrency", **number(request.CONCURRENCY), default=8, show_default=True)
@@ -119,6 +124,7 @@ class AskedSelftest:
     mutants: tuple[str, ...]
     backends: tuple[str, ...]
     trials: int
+    seeds: int
     jobs: int
     seed: int | None
     out: Path
@@ -130,8 +136,23 @@ class AskedSelftest:
 @click.option(
     "--backend", "backends", multiple=True, default=("memory", "redis", "postgres", "dynamodb"), show_default=True, help="may be repeated"
 )
-@click.option("--trials", **number(request.TRIALS), default=3, show_default=True, help="of 4 s, for each mutant")
-@jobs_option
+@click.option(
+    "--trials", **number(request.TRIALS), default=1, show_default=True, help="of each run, mostly of 4 s; one that condemns is enough"
+)
+@click.option(
+    "--seeds",
+    **number(request.TRIALS),
+    default=1,
+    show_default=True,
+    help="so many runs of each, from --seed on; a mutant is found in 9 of 10",
+)
+@click.option(
+    "--jobs",
+    **number(request.JOBS),
+    default=lambda: 2 * jobs.by_cores(),
+    show_default="two a core",
+    help="runs on deployments of their own at once: they wait most of their time",
+)
 @seed_option
 @out_option
 @json_option
@@ -140,26 +161,42 @@ def selftest(asked: AskedSelftest) -> int:
     """The planted bugs against the checkers: the detection matrix."""
     from harness.commands import selftest as matrix
 
-    plans = matrix.plans([request.backend_of(name) for name in asked.backends], asked.mutants, asked.trials, seed(asked.seed))
+    backends = [request.backend_of(name) for name in asked.backends]
+    plans = matrix.plans(matrix.Asked(backends, asked.mutants, asked.trials, seed(asked.seed), asked.seeds))
     directory = store.create(asked.out, "selftest")
     with kept(directory), screens.live(len(plans) * asked.trials) as live:
         found = matrix.carry_out_all(plans, directory, asked.jobs, live)
     results = SelfTest(holdwater=FORMAT, detections=tuple(found))
     store.write(directory / store.RESULTS, results)
     show(told(results, in_json=asked.as_json))
-    return OK if all(each.good for each in found) else NOT_VALID
+    return NOT_VALID if results.bad else INFRASTRUCTURE if results.broken else OK
 
 
 def told(results: SelfTest, *, in_json: bool) -> str:
     """Give the detection matrix as it is printed; as JSON it is what results.json holds."""
     if in_json:
         return as_json(results)
-    rows = [(f"{each.mutant or 'reference'}, {each.backend}", _detected(each)) for each in results.detections]
+    rows = [(_what(each), _detected(each)) for each in results.detections]
     return screens.terminal().listing("selftest", rows, colour=screens.colour())
 
 
+def _what(found: Detection) -> str:
+    under = f" under {found.fault}" if found.fault is not None else ""
+    return f"{found.mutant or 'reference'}, {found.backend}{under}"
+
+
 def _detected(found: Detection) -> str:
+    if found.broken is not None and not found.detected:
+        return f"not run to the end: {found.broken}"
     if found.mutant is None:
-        return f"condemned in {found.detected} of {found.trials} trials"
-    after = f", after {found.first_s:g} s (median), by {', '.join(found.checks)}" if found.detected else ": missed"
-    return f"detected in {found.detected} of {found.trials} trials{after}"
+        return f"condemned in {found.detected} of {found.trials}{_seen(found)}"
+    if not found.detected:
+        return f"missed in {found.trials}; driven by {', '.join(found.by)}"
+    return f"{found.detected} of {found.trials}, after {found.first_s:g} s{_seen(found)}"
+
+
+def _seen(found: Detection) -> str:
+    seen = [
+        f"{name} {shown.detected}" + (f" ({shown.first_s:g} s)" if shown.first_s is not None else "") for name, shown in found.by.items()
+    ]
+    return f": {', '.join(seen)}" if found.detected else ""

@@ -1,60 +1,141 @@
 """The planted bugs against the checkers: the detection matrix.
 
-Each mutant of a backend runs quiet trials of all workloads that it can have; a trial counts as detected
-where any check is invalid. The references run the same trials and must not be condemned.
+A mutant is run under the workloads that drive what it gets wrong, two in a trial, and under each fault that it needs; a trial counts as
+detected where any check is invalid, and for a workload where what was found is on that workload's keys. What is the same on every
+backend runs on the first one and on one of the others, in turn, unless it is asked for. The references run all workloads, in quiet
+and under each fault under which the documented table says that all holds, and must not be condemned.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from statistics import median_high
 
+from msgspec.structs import replace as changed
+
 from harness import registry
 from harness.claims import file as claims
-from harness.claims.asked import repeat
+from harness.claims.asked import Settings, plan_of, repeat
+from harness.claims.claim import Claims, Experiment, Word
 from harness.claims.plans import check
-from harness.claims.results import Detection
+from harness.claims.results import Detection, Share
 from harness.claims.rounds import Listener
 from harness.deploy.jobs import Job, SideBySide
 from harness.deploy.launch import carry_out, require_servers
-from harness.driving.backend import Backend, mutants_of, undriven_of
-from harness.driving.plan import Episode, Plan
+from harness.driving.backend import Backend, Planted, mutants_of, planted_of
+from harness.driving.plan import Episode, FaultSpec, Plan
 from harness.driving.run import Progress, planted_bugs
 from harness.driving.workload import Workload
 from harness.errors import Infrastructure, UsageError
 from harness.judging.check import workloads_of
 from harness.judging.trials import TrialEvidence, judge_trials, load_if_there
+from harness.judging.verdict import Anomaly
 from harness.record import store
 
 QUIET_S = 4.0
 RATE = 60.0
+AT_ONCE = 2
+"""So many workloads share the rate of one run of a mutant."""
 
 
-def plans(backends: Sequence[str], mutants: Sequence[str], trials: int, seed: int) -> list[Plan]:
-    """Give a plan for each mutant that is asked for and each reference; raise UsageError on an unknown mutant.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a selftest is about; `trials` a run, with each of the seeds from `seed` on."""
 
-    Where none is asked for: all but those that no workload drives yet.
-    """
-    chosen: list[Backend] = [registry.load("backends", name) for name in backends]
+    backends: Sequence[str]
+    mutants: Sequence[str] = ()
+    trials: int = 1
+    seed: int = 0
+    seeds: int = 1
+
+
+def plans(asked: Asked) -> list[Plan]:
+    """Give the plans for the references and the mutants that are asked for, all where none is; raise UsageError on an unknown one."""
+    chosen: list[Backend] = [registry.load("backends", name) for name in asked.backends]
     workloads: list[Workload] = [registry.load("workloads", name) for name in registry.names("workloads")]
     known = {mutant for backend in chosen for mutant in planted_bugs(backend, workloads)}
-    for mutant in mutants:
+    for mutant in asked.mutants:
         if mutant not in known:
             raise UsageError(f"unknown mutant {mutant!r}, {registry.nearest(mutant, known)}")
-    episodes = (Episode(quiet_s=QUIET_S, after_s=0),) * trials
+    spread = {} if asked.mutants else _spread(chosen)
     made = [
-        Plan(backend.name, next(iter(backend.variants)), driven, episodes, seed, mutant=mutant, rate=RATE)
+        plan
         for backend in chosen
-        for mutant in [None, *_asked(backend, workloads, mutants)]
-        if (driven := shown_by(mutant, backend, workloads))
+        for mutant in (None, *_wanted(backend, workloads, asked))
+        if mutant is None or backend.name in spread.get(mutant, (backend.name,))
+        for plan in _plans(backend, mutant, workloads, asked)
     ]
-    for mutant in mutants:
+    for mutant in asked.mutants:
         if mutant not in {plan.mutant for plan in made}:
-            raise UsageError(f"no workload shows mutant {mutant!r} on {' or '.join(backends)}; {_elsewhere(mutant, workloads)}")
+            raise UsageError(f"no workload shows mutant {mutant!r} on {' or '.join(asked.backends)}; {_elsewhere(mutant, workloads)}")
     return made
+
+
+def _spread(chosen: Sequence[Backend]) -> dict[str, tuple[str, ...]]:
+    """Give each mutant that is the same everywhere two backends: the first that has it, and one of the others in turn."""
+    found: dict[str, tuple[str, ...]] = {}
+    for mutant in dict.fromkeys(name for backend in chosen for name in mutants_of(backend)):
+        homes = [backend.name for backend in chosen if mutant in mutants_of(backend)]
+        alike = [backend.name for backend in chosen if mutant in mutants_of(backend) and planted_of(backend, mutant).everywhere]
+        if len(alike) > 2:
+            own = tuple(name for name in homes if name not in alike)
+            found[mutant] = (*own, alike[0], alike[1 + len(found) % (len(alike) - 1)])
+    return found
+
+
+def _wanted(backend: Backend, workloads: Sequence[Workload], asked: Asked) -> list[str]:
+    return [name for name in planted_bugs(backend, workloads) if not asked.mutants or name in asked.mutants]
+
+
+def _plans(backend: Backend, mutant: str | None, workloads: Sequence[Workload], asked: Asked) -> Iterator[Plan]:
+    driven = shown_by(mutant, backend, workloads)
+    size = AT_ONCE if mutant is not None else len(driven)
+    for first in range(0, len(driven), size or 1):
+        for plan in _settings(backend, mutant, driven[first : first + size], asked.trials):
+            options = {name: plan.options[name] for name in plan.workloads if name in plan.options}
+            yield from (replace(plan, options=options, seed=asked.seed + n) for n in range(asked.seeds))
+
+
+def _settings(backend: Backend, mutant: str | None, driven: tuple[str, ...], trials: int) -> Iterator[Plan]:
+    """Give a quiet plan, and one for each fault that a reference bears; for a mutant that needs faults only those that do what it needs."""
+    needs = planted_of(backend, mutant).needs if mutant is not None else frozenset()
+    if not needs:
+        quiet = (Episode(quiet_s=QUIET_S, after_s=0),) * trials
+        yield Plan(backend.name, next(iter(backend.variants)), driven, quiet, 0, mutant=mutant, rate=RATE)
+    if needs or mutant is None:
+        for plan in borne(backend, needs):
+            alone = any(registry.load("workloads", name).attend is not None for name in plan.workloads)  # it is about others than clients
+            if not (alone and needs):
+                yield replace(plan, workloads=plan.workloads if alone else driven, mutant=mutant, episodes=plan.episodes * trials)
+
+
+def borne(backend: Backend, needs: frozenset[str]) -> Iterator[Plan]:
+    """Give a plan of one trial for each fault under which the documented table says that all holds, of those that do what is needed."""
+    shipped, seen = _shipped(), set[tuple[tuple[FaultSpec, ...], tuple[str, ...]]]()
+    for experiment in shipped.experiments.values():
+        if experiment.deployment != backend.name or not experiment.faults or not _holds(experiment, shipped):
+            continue
+        plan = plan_of(experiment, Settings("quick", 0, Path(), trials=len(experiment.faults)))
+        for episode in plan.episodes:
+            faults = [registry.load("faults", spec.name) for spec in episode.faults]
+            met = (episode.faults, plan.workloads)
+            if needs <= frozenset().union(*(fault.effects | fault.needs for fault in faults)) and met not in seen:
+                seen.add(met)
+                yield replace(plan, episodes=(episode,))
+
+
+@cache
+def _shipped() -> Claims:
+    return claims.shipped()
+
+
+def _holds(experiment: Experiment, shipped: Claims) -> bool:
+    serves = [claim for claim in shipped.claims if experiment.name in claim.experiments]
+    return bool(serves) and all(claim.expect == (Word.HOLDS,) and claim.bound is None for claim in serves)
 
 
 def _elsewhere(mutant: str, workloads: Sequence[Workload]) -> str:
@@ -64,33 +145,32 @@ def _elsewhere(mutant: str, workloads: Sequence[Workload]) -> str:
     return f"use --backend {' or '.join(able)}" if able else "no backend here can"
 
 
-def _asked(backend: Backend, workloads: Sequence[Workload], mutants: Sequence[str]) -> list[str]:
-    there = planted_bugs(backend, workloads)
-    return [name for name in there if (name in mutants if mutants else name not in undriven_of(backend))]
-
-
 def shown_by(mutant: str | None, backend: Backend, workloads: Sequence[Workload]) -> tuple[str, ...]:
     """Give the workloads that show a mutant: the one whose own it is; those beyond the ordinary that the documented table controls with it.
 
-    Else all ordinary ones: those that need nobody beside their clients.
+    Else the ordinary ones, which need nobody beside their clients, that drive what it gets wrong; all of them for a reference.
     """
     able = [workload for workload in workloads if workload.functions - workload.answers <= backend.functions]
     if mutant is not None and mutant not in mutants_of(backend):
         return tuple(workload.name for workload in able if mutant in workload.mutants)
-    ordinary = [workload.name for workload in able if workload.attend is None]
-    controlled = _controlled(mutant) & {workload.name for workload in able}
-    return tuple(sorted(controlled - set(ordinary))) or tuple(ordinary)
+    wrong = planted_of(backend, mutant) if mutant is not None else Planted(backend.functions)
+    ordinary = [workload for workload in able if workload.attend is None]
+    attended = {workload.name for workload in able} - {workload.name for workload in ordinary}
+    return tuple(sorted(_controlled(mutant) & attended)) or tuple(each.name for each in ordinary if each.driven_at_most & wrong.functions)
 
 
 def _controlled(mutant: str | None) -> set[str]:
     """Give the workloads by which the documented table shows that a check condemns a mutant."""
-    experiments = claims.shipped().experiments.values()
+    experiments = _shipped().experiments.values()
     uses = [(each, control.check) for each in experiments for control in each.controls if control.mutant == mutant]
     return {name for experiment, check in uses for name in experiment.workloads if name in workloads_of(check)} if mutant else set()
 
 
 def carry_out_all(every: Sequence[Plan], out: Path, at_once: int, listener: Listener) -> list[Detection]:
-    """Run the plans, each in a directory of its own below `out` and so many at once; raises Infrastructure where one was broken."""
+    """Run the plans, each in a directory of its own below `out` and so many at once.
+
+    Gives one detection for each mutant and fault, over its runs.
+    """
     for plan in every:
         check(plan)
         require_servers(plan, listener.step)
@@ -103,21 +183,32 @@ def carry_out_all(every: Sequence[Plan], out: Path, at_once: int, listener: List
     with SideBySide(min(at_once, len(every)) or 1, begin) as lanes:
         jobs = [Job(_name(plan), partial(measure, plan, out / _name(plan))) for plan in every]
         found = {job.name: detected for job, detected in lanes.carry_out(jobs)}
-    return [found[name] for name in names]
+    alike: dict[tuple[str, str | None, str | None], dict[int, list[Detection]]] = {}
+    for plan in every:
+        each = found[_name(plan)]
+        alike.setdefault((each.backend, each.mutant, each.fault), {}).setdefault(plan.seed, []).append(each)
+    return [of_runs(list(of_seed.values())) for of_seed in alike.values()]
 
 
 def _name(plan: Plan) -> str:
-    return f"{plan.backend}-{plan.mutant or 'reference'}"
+    under = "".join(f"-{spec}" for spec in plan.episodes[0].faults)
+    driven = f"-{'-'.join(plan.workloads)}" if len(plan.workloads) <= AT_ONCE else ""
+    return f"{plan.backend}-{plan.mutant or 'reference'}{driven}{under}-{plan.seed}".replace(":", "-")
 
 
 def measure(plan: Plan, directory: Path, progress: Progress) -> Detection:
-    """Run a plan into a directory and say what the checks made of it; raises Infrastructure where it was broken."""
-    directory.mkdir(parents=True)
-    record = carry_out(plan, directory, progress, repeat(plan))
-    progress.step("judging")
-    if record.broken is not None:
-        raise Infrastructure(record.broken)
-    return detection(plan, judge_trials(load_if_there(directory / store.HISTORY)))
+    """Run a plan into a directory and say what the checks made of it; what the machine broke is run once more, and then said."""
+    for attempt in (directory, directory.with_name(f"{directory.name}-again")):
+        attempt.mkdir(parents=True)
+        try:
+            record = carry_out(plan, attempt, progress, repeat(plan))
+            broken = record.broken
+        except Infrastructure as error:
+            broken = str(error)
+        if broken is None:
+            progress.step("judging")
+            return detection(plan, judge_trials(load_if_there(attempt / store.HISTORY)))
+    return changed(detection(plan, ()), broken=broken)
 
 
 def detection(plan: Plan, trials: Sequence[TrialEvidence]) -> Detection:
@@ -125,18 +216,62 @@ def detection(plan: Plan, trials: Sequence[TrialEvidence]) -> Detection:
     found = [(trial, [anomaly for verdict in trial.verdicts.values() for anomaly in verdict.all_anomalies()]) for trial in trials]
     hits = [(trial, anomalies) for trial, anomalies in found if anomalies]
     checks = {name for trial, _ in hits for name, verdict in trial.verdicts.items() if verdict.all_anomalies()}
-    waits = [(min(anomaly.at for anomaly in anomalies) - _steady(trial)) / 1e9 for trial, anomalies in hits]
-    first_s = round(max(0.0, median_high(waits)), 3) if waits else None
+    shown = {name: _shown(hits, partial(_is_of, registry.load("workloads", name), plan.workloads)) for name in plan.workloads}
     return Detection(
         backend=plan.backend,
         mutant=plan.mutant,
+        fault=",".join(str(spec) for spec in plan.episodes[0].faults) or None,
+        seeds=1,
+        found=int(bool(hits)),
         trials=len(trials),
         detected=len(hits),
         checks=tuple(sorted(checks)),
-        first_s=first_s,
+        first_s=_shown(hits, lambda anomaly: True).first_s,
+        by=shown,
     )
 
 
-def _steady(trial: TrialEvidence) -> int:
+def _shown(hits: Iterable[tuple[TrialEvidence, list[Anomaly]]], is_its: Callable[[Anomaly], bool]) -> Share:
+    """Say in how many trials what a workload drove was found wrong, and how soon (the median)."""
+    waits = [min(each) for trial, anomalies in hits if (each := [_after_s(trial, anomaly) for anomaly in anomalies if is_its(anomaly)])]
+    return Share(detected=len(waits), first_s=round(median_high(waits), 3) if waits else None)
+
+
+def _is_of(workload: Workload, beside: Sequence[str], anomaly: Anomaly) -> bool:
+    """Say whether an anomaly is on this workload's keys; of one that drives alone all are."""
+    return len(beside) == 1 or workload.owns(anomaly.key)
+
+
+def _after_s(trial: TrialEvidence, anomaly: Anomaly) -> float:
     steady = trial.history.mark("steady")
-    return steady.moment.time if steady is not None else 0
+    return max(0.0, (anomaly.at - (steady.moment.time if steady is not None else 0)) / 1e9)
+
+
+def _of_a_seed(runs: Sequence[Detection]) -> Detection:
+    """Give what the runs of one seed came to, each with workloads of its own: as many trials as the best of them, which found it first."""
+    best = max(runs, key=lambda run: (run.detected, -(run.first_s or 0.0)))
+    checks = tuple(sorted({check for run in runs for check in run.checks}))
+    broken = next((run.broken for run in runs if run.broken is not None), None) if not best.detected else None
+    return changed(best, checks=checks, by={name: share for run in runs for name, share in run.by.items()}, broken=broken)
+
+
+def of_runs(runs: Sequence[Sequence[Detection]]) -> Detection:
+    """Give what the runs of one mutant and fault came to, those of each seed together."""
+    seeds = [_of_a_seed(each) for each in runs]
+    waits = [each.first_s for each in seeds if each.first_s is not None]
+    return changed(
+        seeds[0],
+        seeds=len(seeds),
+        found=sum(each.found for each in seeds),
+        trials=sum(each.trials for each in seeds),
+        detected=sum(each.detected for each in seeds),
+        checks=tuple(sorted({check for each in seeds for check in each.checks})),
+        first_s=median_high(waits) if waits else None,
+        broken=next((each.broken for each in seeds if each.broken is not None), None),
+        by={name: _sum([each.by[name] for each in seeds]) for name in seeds[0].by},
+    )
+
+
+def _sum(shares: Sequence[Share]) -> Share:
+    waits = [each.first_s for each in shares if each.first_s is not None]
+    return Share(detected=sum(each.detected for each in shares), first_s=median_high(waits) if waits else None)

@@ -63,12 +63,27 @@ class HasMutants(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Planted:
+    """Where a planted bug shows: the functions that it gets wrong, and what a fault must do or need for it to come up.
+
+    `needs` are words of `harness.record.event.Effect` and `harness.driving.system.Need`; none = it comes up without a fault.
+    `everywhere`: it is made of what every backend does, and so is the same on all that have it.
+    """
+
+    functions: frozenset[str]
+    needs: frozenset[str] = frozenset()
+    everywhere: bool = False
+
+
 @runtime_checkable
-class HasUndrivenMutants(Protocol):
-    """A backend with mutants that no workload can show yet."""
+class SaysWhereMutantsShow(Protocol):
+    """A backend that knows more of its mutants than a sentence; the others' are looked for with every workload, in quiet."""
 
     @property
-    def undriven(self) -> frozenset[str]: ...
+    def planted(self) -> Mapping[str, Planted]:
+        """Name -> where it shows."""
+        ...
 
 
 @runtime_checkable
@@ -108,7 +123,7 @@ class MayBeTheUsers(Protocol):
         ...
 
 
-MAY_KEEP = (HasMutants, HasUndrivenMutants, OffersNeeds, StartsServers, HasGrounds, MayBeTheUsers)
+MAY_KEEP = (HasMutants, SaysWhereMutantsShow, OffersNeeds, StartsServers, HasGrounds, MayBeTheUsers)
 """What a backend may have beside `Backend`: it is held to it then."""
 
 # What is so of a backend that does not say otherwise
@@ -119,9 +134,10 @@ def mutants_of(backend: Backend) -> Mapping[str, str]:
     return backend.mutants if isinstance(backend, HasMutants) else {}
 
 
-def undriven_of(backend: Backend) -> frozenset[str]:
-    """Give its mutants that no workload can show yet."""
-    return backend.undriven if isinstance(backend, HasUndrivenMutants) else frozenset()
+def planted_of(backend: Backend, mutant: str) -> Planted:
+    """Say where a mutant shows: by any function of the backend, without a fault, where it does not say."""
+    there = backend.planted if isinstance(backend, SaysWhereMutantsShow) else {}
+    return there.get(mutant, Planted(backend.functions))
 
 
 def offers_of(backend: Backend, variant: str) -> frozenset[Need]:

@@ -67,9 +67,14 @@ def meeting(context: Context) -> tuple[int, int] | None:
     them meet on one key, without talking to each other. Only who has less than 30 ms to wait goes
     there, so that a slot's rate hardly suffers.
     """
-    number = context.now // MEETING_NS + 1
+    return meeting_at(context.now)
+
+
+def meeting_at(now: int) -> tuple[int, int] | None:
+    """Give the number and the instant of the meeting that was next at a time, if it was near."""
+    number = now // MEETING_NS + 1
     at = number * MEETING_NS
-    return (number, at) if at - context.now <= MEETING_NEAR_NS else None
+    return (number, at) if at - now <= MEETING_NEAR_NS else None
 
 
 class Generator(Protocol):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from string import Formatter
 from typing import Any, Protocol
@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from harness import registry
 from harness.driving.backend import Backend, offers_of
 from harness.driving.plan import FaultSpec
-from harness.driving.system import OF_CLIENTS, HasNodes, Need, Role, ShowsOwners, System, heal_all, roles_of
+from harness.driving.system import OF_CLIENTS, PARTS_OF, HasNodes, Need, Part, Role, ShowsOwners, System, heal_all, roles_of
 from harness.errors import Infrastructure
 from harness.record.history import NEMESIS, NO_ANSWER, Effect, Event
 from harness.record.journal import Journal
@@ -87,6 +87,8 @@ class Fault:
     seconds after this one was proved active; they are healed with it, the last first. `lasts_s` is how
     long it goes on where the user does not say. A backend that does not offer all that it `needs` cannot have it.
     The proof that it bites is looked for until `proved_within_s`, the proof that it is gone until `healed_within_s`.
+    `meets` are the parts of its node that it has to itself (default: by its needs). `delay_ms` is what an answer takes at least while a
+    fault is on that delays answers.
     """
 
     name: str
@@ -100,6 +102,21 @@ class Fault:
     words: Words = Words()
     proved_within_s: float = 5.0
     healed_within_s: float = 30.0
+    meets: frozenset[Part] = frozenset()
+    delay_ms: int = 0
+
+    @property
+    def flaw(self) -> str | None:
+        """Say which field does not fit the others, None if all do."""
+        if (Effect.DELAYS_ANSWERS in self.effects) != (self.delay_ms > 0):
+            return f"delay_ms is {self.delay_ms}, expected milliseconds above 0 with Effect.DELAYS_ANSWERS, and 0 without"
+        return None
+
+    @property
+    def parts(self) -> frozenset[Part]:
+        """Give the parts of its node that it has to itself, with those of what follows it; all where nothing says which."""
+        own = self.meets or frozenset().union(*(PARTS_OF.get(need, frozenset()) for need in self.needs)) or frozenset(Part)
+        return own.union(*(follower.parts for _, follower in self.follow))
 
     @property
     def on_clients(self) -> bool:
@@ -147,11 +164,12 @@ def _able(fault: Fault, backend: Backend) -> list[str]:
 
 @dataclass(slots=True)
 class Active:
-    """An injected fault."""
+    """An injected fault; `number` is the caller's, of the fault that it is or follows."""
 
     id: int
     fault: Fault
     injection: Injection
+    number: int
 
 
 class Nemesis:
@@ -172,13 +190,18 @@ class Nemesis:
         self._active: list[Active] = []
         self._ids = 0
 
-    def inject(self, fault: Fault, target: str) -> bool:
-        """Inject a fault and what follows it; say whether each was proved active."""
+    @property
+    def changes_roles(self) -> bool:
+        """Say whether a fault is on that is meant to change roles."""
+        return any(active.fault.changes_roles for active in self._active)
+
+    def inject(self, fault: Fault, target: str, number: int = 0) -> bool:
+        """Inject a fault and what follows it; say whether each was proved active. `number` is the caller's name for it."""
         self._ids += 1
         injection = fault.on(self._clients if fault.on_clients else self._system, target)
-        active = Active(self._ids, fault, held(injection, Injection, f"what on of fault {fault.name} gave", fault.on))
+        active = Active(self._ids, fault, held(injection, Injection, f"what on of fault {fault.name} gave", fault.on), number)
         self._active.append(active)
-        self._record(active, "begin")
+        self._record(active, "begin", **({"delay_ms": fault.delay_ms} if fault.delay_ms else {}))
         active.injection.inject()
         if not self._prove(active, "active", active.injection.bites, fault.proved_within_s):
             return False
@@ -186,13 +209,13 @@ class Nemesis:
         proved_at = time.monotonic()
         for delay_s, follower in fault.follow:
             time.sleep(max(0.0, proved_at + delay_s - time.monotonic()))
-            if not self.inject(follower, target):
+            if not self.inject(follower, target, number):
                 return False
         return True
 
-    def heal(self) -> None:
-        """Heal every active fault, the last first; raise Infrastructure where one stays."""
-        pending = list(reversed(self._active))
+    def heal(self, numbers: Collection[int] | None = None) -> None:
+        """Heal the active faults of these numbers, all where none are given, the last first; raise Infrastructure where one stays."""
+        pending = [active for active in reversed(self._active) if numbers is None or active.number in numbers]
         for active in pending:
             self._record(active, "healing")
             active.injection.heal()

@@ -4,6 +4,8 @@
       |--- quiet ---|------------ fault ----------|--- (heal) ----|--- after ---|- final reads -|
         quiet_s       fault_s, from begin to healing                 after_s
 
+In a schedule each fault has a begin and a healing of its own.
+
 A plan is all that a seed needs to draw the same operations again.
 """
 
@@ -17,29 +19,72 @@ import msgspec
 
 from harness.errors import UsageError
 
+LONGEST_S = 3600
+
 
 @dataclass(frozen=True, slots=True)
 class FaultSpec:
-    """A fault and whom it meets: "pause:replica". The default target is the primary of that moment."""
+    """A fault and whom it meets: "pause:replica". The default target is the primary of that moment.
+
+    In a schedule also when: it begins `at_s` after the steady state, and is healed `lasts_s` later: "pause:replica@2+1.5".
+    """
 
     name: str
     target: str = "primary"
+    at_s: float | None = None
+    lasts_s: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("at_s", "lasts_s"):
+            value = getattr(self, name)
+            if value is not None and not _is_time(value):
+                raise UsageError(f"{name} {value!r} of fault {self.name}, expected seconds from 0 to {LONGEST_S}")
 
     @classmethod
     def parse(cls, text: str) -> FaultSpec:
-        """Read NAME or NAME:TARGET; raise UsageError on an unknown target."""
-        name, colon, target = text.partition(":")
+        """Read NAME, NAME:TARGET, and either with @START or @START+LENGTH; raise UsageError on an unknown target or no time."""
+        whom, at, when = text.partition("@")
+        name, colon, target = whom.partition(":")
         if colon and target not in ("primary", "replica"):
             raise UsageError(f"target {target!r} of fault {text!r}, expected primary or replica")
-        return cls(name, target or "primary")
+        start, plus, length = when.partition("+")
+        return cls(name, target or "primary", _seconds(start, text) if at else None, _seconds(length, text) if plus else None)
+
+    @property
+    def whom(self) -> str:
+        """Name the fault and whom it meets, as a history does."""
+        return self.name if self.target == "primary" else f"{self.name}:{self.target}"
+
+    @property
+    def end_s(self) -> float:
+        """Give when its healing begins, in seconds after the steady state; 0 without a time."""
+        return (self.at_s or 0.0) + (self.lasts_s or 0.0)
 
     def __str__(self) -> str:
-        return self.name if self.target == "primary" else f"{self.name}:{self.target}"
+        at = "" if self.at_s is None else f"@{self.at_s:g}"
+        return f"{self.whom}{at}" + ("" if self.lasts_s is None else f"+{self.lasts_s:g}")
+
+
+def _seconds(text: str, fault: str) -> float:
+    try:
+        if _is_time(value := float(text)):
+            return value
+    except ValueError:
+        pass
+    raise UsageError(f"time {text!r} of fault {fault!r}, expected seconds from 0 to {LONGEST_S}, such as cut@2+3")
+
+
+def _is_time(value: object) -> bool:
+    return not isinstance(value, bool) and isinstance(value, (int, float)) and 0 <= value <= LONGEST_S
 
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """One trial. With `grants`, the fault waits until so many anchors were granted (and 5 s at most)."""
+    """One trial. With `grants`, the fault waits until so many anchors were granted (and 5 s at most), and with it all of a schedule.
+
+    Its faults begin together after `quiet_s` and are healed together `fault_s` later; or all have times of their own, a schedule: then
+    `quiet_s` is when the first one begins, and `fault_s` reaches from there to the healing of the last one.
+    """
 
     faults: tuple[FaultSpec, ...] = ()
     quiet_s: float = 2.0
@@ -50,8 +95,15 @@ class Episode:
     def __post_init__(self) -> None:
         for name in ("quiet_s", "fault_s", "after_s"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 3600:
-                raise UsageError(f"{name} {value!r}, expected seconds from 0 to 3600")
+            if not _is_time(value):
+                raise UsageError(f"{name} {value!r}, expected seconds from 0 to {LONGEST_S}")
+        if self.scheduled and (without := [spec for spec in self.faults if spec.at_s is None or spec.lasts_s is None]):
+            raise UsageError(f"fault {without[0]} of a schedule, expected one with a start and a length, such as {without[0].name}@2+3")
+
+    @property
+    def scheduled(self) -> bool:
+        """Say whether its faults have times of their own."""
+        return any(spec.at_s is not None for spec in self.faults)
 
     @property
     def seconds(self) -> float:

@@ -22,6 +22,7 @@ from typing import Annotated, Any, Protocol, cast
 import msgspec
 
 from harness import registry
+from harness.driving import schedule
 from harness.driving.backend import Backend, Deployment, grounds_of, mutants_of, offers_of
 from harness.driving.generator import Generator, Mix
 from harness.driving.nemesis import Fault, Nemesis, Watcher, refusal, target_of, target_refusal
@@ -97,6 +98,8 @@ def check_plan(plan: Plan, catalogue: Catalogue) -> None:
             raise UsageError(f"workload {name} needs {', '.join(sorted(alien))}, which {backend.name} does not offer")
     for episode in plan.episodes:
         _check_rate(plan, episode)
+        if refused := schedule.overlap_refusal(episode, catalogue.faults):
+            raise UsageError(refused)
         for spec in episode.faults:
             fault = catalogue.faults[spec.name]
             if refused := target_refusal(spec, fault, backend, plan.variant) or refusal(fault, backend, plan.variant):
@@ -179,7 +182,7 @@ def _header(plan: Plan, system: System, catalogue: Catalogue) -> Header:
         deployment=plan.backend,
         variant=plan.variant,
         workloads=plan.workloads,
-        faults=tuple(sorted({str(spec) for episode in plan.episodes for spec in episode.faults})),
+        faults=tuple(sorted({spec.whom for episode in plan.episodes for spec in episode.faults})),
         concurrency=plan.concurrency,
         sides={str(slot): side_of(plan, system, slot) for slot in range(plan.concurrency)},
         clock_bound_ms=clock_bound_of(system),
@@ -297,15 +300,26 @@ class _Run:
 
     def _fault(self, episode: Episode) -> None:
         began = time.monotonic()
-        faults = [(self.catalogue.faults[spec.name], self._target(spec)) for spec in episode.faults]
-        self.watcher.planned = any(fault.changes_roles for fault, _ in faults) or any(spec.target == "replica" for spec in episode.faults)
+        faults = [self.catalogue.faults[spec.name] for spec in episode.faults]
+        self.watcher.planned = any(fault.changes_roles for fault in faults) or any(spec.target == "replica" for spec in episode.faults)
         self.stages.enter("fault")
-        for fault, target in faults:
-            self.nemesis.inject(fault, target)
-        self._sleep(began + episode.fault_s - time.monotonic())
+        *steps, last = schedule.steps(episode)
+        for step in steps:
+            self._sleep(began + step.at_s - time.monotonic())
+            if step.heals:
+                self.nemesis.heal(step.numbers)
+                self.stages.enter("fault", cut=self.nemesis.changes_roles)
+            else:
+                self._inject(episode, step.numbers)
+        self._sleep(began + last.at_s - time.monotonic())
         with hurried(self.system):
             self.nemesis.heal()
             wait_for(self._steady, SETTLE_S, f"{self.system.name}: steady state after the fault", 0.05)
+
+    def _inject(self, episode: Episode, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            spec = episode.faults[number]
+            self.nemesis.inject(self.catalogue.faults[spec.name], self._target(spec), number)
 
     def _target(self, spec: FaultSpec) -> str:
         return CLIENTS if self.catalogue.faults[spec.name].on_clients else target_of(self.system, spec)

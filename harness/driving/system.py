@@ -302,6 +302,27 @@ class Need(StrEnum):
     HOLDERS = "client that holds a lock and can be stopped"
 
 
+class Part(StrEnum):
+    """What of a deployment a fault has to itself while it is on: no two faults can be proved on one part of one node at once."""
+
+    FIRST_LINKS = "links of the first client side"
+    OTHER_LINKS = "links of other client sides"
+    PEER_LINKS = "links of other servers"
+    PROCESS = "server's process"
+    CLIENT_CLOCKS = "clients' clocks"
+    CLIENTS = "clients"
+
+
+LINKS = frozenset({Part.FIRST_LINKS, Part.OTHER_LINKS, Part.PEER_LINKS})
+PARTS_OF: Mapping[Need, frozenset[Part]] = {
+    Need.PROCESS: frozenset({Part.PROCESS}),
+    Need.LINKS: LINKS,
+    Need.REPLIES: LINKS,
+    Need.CLIENT_CLOCKS: frozenset({Part.CLIENT_CLOCKS}),
+    Need.EMPTY_RESTART: frozenset({Part.PROCESS}),
+    Need.HOLDERS: frozenset({Part.CLIENTS}),
+}
+"""The parts that a fault has by what it needs, where it does not say which."""
 OF_CLIENTS = frozenset({Need.HOLDERS})
 """What a workload has, and no deployment: faults that need it meet the run's own clients."""
 

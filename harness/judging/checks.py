@@ -29,6 +29,8 @@ READS = frozenset({"get"})
 ONLY_READ = "versioned-register"
 """The family of a key that is only read: whatever its object is, nobody wrote to it, so that every read finds it missing."""
 REGISTER = "register"
+OVER_TIME = "key"
+"""The family of a key whose values end, or whose functions are no plain family's."""
 
 
 def families(history: History, only_read: str = ONLY_READ) -> dict[str, History]:
@@ -217,7 +219,7 @@ def _wanted(check: Check, part: History) -> History | None:
     if not check.wanted and check.picks is None:
         return part
     keys = {key for key, events in _by_key(part).items() if check.takes(events, _used(events))}
-    return replace(part, events=tuple(event for event in part.events if event.process == NEMESIS or event.key in keys)) if keys else None
+    return _keys(part, keys.__contains__) if keys else None
 
 
 def _beside(check: Check, keys: History, history: History) -> History:
@@ -291,12 +293,37 @@ def judge(history: History, model: str | None, budget_s: float, models: Mapping[
 
 
 def _by_model(history: History, family: Family, terms: Terms) -> dict[str, Verdict]:
-    """Judge all of a history by one family, and no check that wants particular functions: those are asked for by using them."""
-    checks = [check for check in _checks_of(family, terms.requested) if not check.wanted]
-    beside = frozenset().union(*(check.beside for check in checks))
-    _refuse_foreign([event for event in history.events if event.f not in beside], family)
-    mine = replace(terms, family=family)
-    return {check.name: _counted(_carried_out(check, history, mine), history) for check in checks}
+    """Judge all of a history by one family, and no check that wants particular functions: those are asked for by using them.
+
+    A key over whose values time passes is judged over time, with the functions of the family.
+    """
+    beside = frozenset().union(*(check.beside for check in _of_model(family, terms)))
+    own = [event for event in history.events if event.f not in beside]
+    _refuse_foreign(own, replace(family, functions=family.functions | family.timed))
+    timed = {key for key, events in _by_key(history).items() if not beside and _over_time(family, events)}
+    parts = {family.name: _keys(history, lambda key: key not in timed), OVER_TIME: _keys(history, lambda key: key in timed)}
+    found: dict[str, Verdict] = {}
+    for name in [name for name, part in parts.items() if _by_key(part)] or [family.name]:
+        mine = replace(terms, family=every_family()[name])
+        checks = _of_model(every_family()[name], terms)
+        found |= {check.name: _counted(_carried_out(check, parts[name], mine), parts[name]) for check in checks}
+    return found
+
+
+def _of_model(family: Family, terms: Terms) -> list[Check]:
+    return [check for check in _checks_of(family, terms.requested) if not check.wanted]
+
+
+def _over_time(family: Family, events: Sequence[Event]) -> bool:
+    used = _used(events)
+    if family.name == OVER_TIME or family.model is None or not used <= every_family()[OVER_TIME].functions:
+        return family.name == OVER_TIME
+    claims = _claimed(events, used)
+    return bool(used & family.timed) or (claims is not None and claims.name == OVER_TIME)
+
+
+def _keys(history: History, wanted: Callable[[str | None], bool]) -> History:
+    return replace(history, events=tuple(event for event in history.events if event.process == NEMESIS or wanted(event.key)))
 
 
 def _no_end(history: History) -> Verdict:

@@ -12,7 +12,7 @@ from harness.errors import UsageError
 from harness.judging.check import Terms, every_check
 from harness.judging.checkers.survival import attempted_while_cut
 from harness.judging.roles import promotions
-from harness.record.history import History, Operation
+from harness.record.history import History, Moment, Operation
 from harness.shape import held
 
 ATTEMPTS = frozenset({"try_acquire", "check_and_set"})
@@ -45,9 +45,8 @@ def _promoted(history: History, terms: Terms) -> int:
 
 def _answered_by_new(history: History, terms: Terms) -> int:
     """Count attempts that a promoted node answered while the fault was on."""
-    since = {promoted.node: promoted.moment.index for promoted in promotions(history)}
-    end = _first_healing(history)
-    return sum(each.node in since and since[each.node] < each.index < end for each in _attempts(history))
+    on = {promoted.node: (promoted.moment.index, _healing(history, promoted.moment)) for promoted in promotions(history)}
+    return sum(each.node in on and on[each.node][0] < each.index < on[each.node][1] for each in _attempts(history))
 
 
 def _granted_by_old(history: History, terms: Terms) -> int:
@@ -55,7 +54,7 @@ def _granted_by_old(history: History, terms: Terms) -> int:
     first = min(promotions(history), key=lambda promoted: promoted.moment.index, default=None)
     if first is None or first.old is None:
         return 0
-    end = _first_healing(history)
+    end = _healing(history, first.moment)
     grants = [each for each in _attempts(history) if each.f == "try_acquire" and each.result["granted"]]
     return sum(each.node == first.old and first.moment.index < each.index < end for each in grants)
 
@@ -64,9 +63,13 @@ def _attempts(history: History) -> list[Operation]:
     return [each for each in history.operations() if each.status == "ok" and each.f in ATTEMPTS]
 
 
-def _first_healing(history: History) -> int:
-    """Give the index at which healing began, one past the last event if it did not."""
-    began = [fault.healing.index for fault in history.faults if fault.healing is not None]
+def _healing(history: History, moment: Moment) -> int:
+    """Give the index at which the healing of the faults of a moment began, one past the last event if it did not.
+
+    Of a schedule those that are meant to change roles and began last before it.
+    """
+    strikes = [strike for strike in history.strikes if any(fault.changes_roles and fault.first.index < moment.index for fault in strike)]
+    began = [fault.healing.index for strike in strikes[-1:] or history.strikes for fault in strike if fault.healing is not None]
     return min(began, default=history.events[-1].index + 1 if history.events else 0)
 
 

@@ -27,10 +27,12 @@ Fields = tuple[tuple[str, ...], tuple[str, ...]]
 class Family:
     """What keys may be: the `functions` that it knows, and the `marks` by which a key is recognised.
 
-    `marked` recognises a key where no function does: by its events, and the functions that had an effect or may have had. `model` is the sequential specification in its initial state;
-    unless a check of its own decides it (`searched` false) it is judged for linearizability. `node` is the name under which a workload
-    answers its functions itself, so that nobody asks for that node's role; None where servers answer. `fields` are those of functions
-    that are nobody else's (`harness.judging.vocabulary` has the interface's): in a stored history a field that is none of them is an error.
+    `marked` recognises a key where no function does: by its events, and the functions that had an effect or may have had. `model` is the
+    sequential specification in its initial state; unless a check of its own decides it (`searched` false) it is judged for linearizability.
+    `node` is the name under which a workload answers its functions itself, so that nobody asks for that node's role; None where servers
+    answer. `fields` are those of functions that are nobody else's (`harness.judging.vocabulary` has the interface's): in a stored history
+    a field that is none of them is an error. `timed` are further functions that a user who names this family may have on a key: the key is
+    then judged over time.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Family:
     node: str | None = None
     marked: Callable[[Sequence[Event], frozenset[str]], bool] | None = None
     fields: Mapping[str, Fields] = field(default_factory=dict)
+    timed: frozenset[str] = frozenset()
 
     @property
     def linearizable(self) -> bool:

@@ -20,12 +20,14 @@ from harness import registry
 from harness.judging.check import Terms
 from harness.judging.counts import every_count
 from harness.judging.family import nodes_of_ours
+from harness.judging.felt import felt
 from harness.judging.roles import baseline, unplanned
 from harness.record.clock import clock_sane, excess_ns
-from harness.record.history import BROKEN, CLIENTS, UNCLASSIFIED, History, Operation
+from harness.record.history import BROKEN, CLIENTS, UNCLASSIFIED, History, Operation, RecordedFault
 
 GENERAL: Mapping[str, int] = {"attempted_during": 20, "acknowledged_after": 20, "overlapping_pairs": 10}
 """What each trial and workload needs unless a claim sets its own numbers."""
+FELT = "faults_felt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,8 @@ def none_of(name: str, found: Sequence[str]) -> Gate:
 def window(history: History, since: str, until: str) -> tuple[int, int] | None:
     """Give the times of a window between two phases of the trial (steady, settled) or its faults; None if it has no start.
 
-    Of several faults the first begin and the last end count. A phase at the end that was not
-    reached (the run was interrupted) leaves the window open to the end of the trial.
+    Of several faults the first begin and the last end count; in a schedule, of those that are meant to change roles, where there are any.
+    A phase at the end that was not reached (the run was interrupted) leaves the window open to the end of the trial.
     """
     starts = _times(history, since)
     if not starts or not history.events:
@@ -67,7 +69,7 @@ def window(history: History, since: str, until: str) -> tuple[int, int] | None:
 
 
 def began(history: History) -> int | None:
-    """Give the time at which the first fault of the trial began, None if none did."""
+    """Give the time at which the first fault of the trial began, by which its window is opened; None if none did."""
     return min(_times(history, "begin"), default=None)
 
 
@@ -75,7 +77,8 @@ def _times(history: History, phase: str) -> list[int]:
     if phase in ("steady", "settled"):
         mark = history.mark(phase)
         return [] if mark is None else [mark.moment.time]
-    return [fault.moments[phase].time for fault in history.faults if phase in fault.moments]
+    moving = [strike for strike in history.strikes if any(fault.changes_roles for fault in strike)]
+    return [fault.moments[phase].time for strike in moving or history.strikes for fault in strike if phase in fault.moments]
 
 
 # Validity
@@ -155,6 +158,7 @@ def exposure(
     if expected:
         unproved = ", ".join(fault.name for fault in faults if not fault.proved)
         gates.append(at_least("faults_proved", max(1, len(faults)), proved, f"not proved: {unproved}" if unproved else ""))
+        gates += _faults_felt(history)
     operations = history.operations()
     for workload in driven(history) if workloads is None else workloads:
         gates += _workload(
@@ -164,6 +168,14 @@ def exposure(
     return (*gates, *(at_least(name, own[name], every_count()[name](history, terms)) for name in special))
 
 
+def _faults_felt(history: History) -> list[Gate]:
+    """Want that clients felt what was proved; no gate where no fault shows in their answers."""
+    asked = felt(history)
+    contradicted = [f"{fault.name}: {said}" for fault, said in asked if said is not None]
+    told = contradicted[0] if contradicted else ""
+    return [at_least(FELT, len(asked), len(asked) - len(contradicted), told)] if asked else []
+
+
 def driven(history: History) -> tuple[str, ...]:
     """Give the workloads of a run, as its header says."""
     return history.header.workloads if history.header else ()
@@ -171,12 +183,12 @@ def driven(history: History) -> tuple[str, ...]:
 
 def _workload(history: History, operations: Sequence[Operation], workload: str, needed: Mapping[str, int], *, expected: bool) -> list[Gate]:
     mine = list(filter(_share(workload, driven(history)), operations))
-    during, healed = _fault_span(history)
-    after = -1 if not expected else healed
+    spans = _spans(history)
+    after = -1 if not expected else _all_healed(history)
     acknowledged = (
         0 if after is None else sum(each.status == "ok" and each.end_index is not None and each.end_index > after for each in mine)
     )
-    attempted = 0 if during is None else sum(during[0] < each.index < during[1] for each in mine)
+    attempted = min((sum(start < each.index < end for each in mine) for start, end in spans), default=0)
     measured = {"attempted_during": attempted, "acknowledged_after": acknowledged, "overlapping_pairs": overlapping_pairs(history, mine)}
     names = [name for name in GENERAL if expected or name != "attempted_during"]
     return [at_least(f"{name}:{workload}", needed[name], measured[name]) for name in names]
@@ -207,15 +219,20 @@ def names() -> list[str]:
     return [*GENERAL, *every_count()]
 
 
-def _fault_span(history: History) -> tuple[tuple[int, int] | None, int | None]:
-    """Give the indices between which the faults were active, and after which all were healed; None where not proved."""
-    active, healing, healed = (_indices(history, phase) for phase in ("active", "healing", "healed"))
-    during = (min(active), min(healing)) if active and healing else None
-    return during, max(healed) if healed and len(healed) == len(history.faults) else None
+def _spans(history: History) -> list[tuple[int, int]]:
+    """Give for each strike of the trial the indices between which its faults were active; those that were not proved are left out."""
+    phases = [(_indices(strike, "active"), _indices(strike, "healing")) for strike in history.strikes]
+    return [(min(active), min(healing)) for active, healing in phases if active and healing]
 
 
-def _indices(history: History, phase: str) -> list[int]:
-    return [fault.moments[phase].index for fault in history.faults if phase in fault.moments]
+def _all_healed(history: History) -> int | None:
+    """Give the index after which all faults were healed; None where not proved."""
+    healed = _indices(history.faults, "healed")
+    return max(healed) if healed and len(healed) == len(history.faults) else None
+
+
+def _indices(faults: Iterable[RecordedFault], phase: str) -> list[int]:
+    return [fault.moments[phase].index for fault in faults if phase in fault.moments]
 
 
 def overlapping_pairs(history: History, operations: Sequence[Operation]) -> int:

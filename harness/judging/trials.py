@@ -10,12 +10,12 @@ from pathlib import Path
 from harness.errors import UsageError
 from harness.judging.check import Terms
 from harness.judging.checks import trial_verdicts
-from harness.judging.gates import DOUBTS, Gate, driven, exposure, validity
+from harness.judging.gates import DOUBTS, FELT, Gate, driven, exposure, validity
 from harness.judging.verdict import Status, Verdict, combine, unknown
 from harness.record.format import load
 from harness.record.history import BROKEN, History
 
-ESSENTIAL = ("settled", "faults_proved")
+ESSENTIAL = ("settled", "faults_proved", FELT)
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,11 @@ class TrialEvidence:
     def exposure(self) -> tuple[Gate, ...]:
         """Give the gates of all workloads of the run, without a claim's own numbers."""
         return exposure(self.history, driven(self.history))
+
+    @property
+    def felt(self) -> bool:
+        """Say whether clients' answers agree with what was proved of its faults."""
+        return all(gate.met for gate in self.exposure if gate.name == FELT)
 
     @property
     def valid(self) -> bool:

@@ -22,15 +22,29 @@ LARGEST = 2**63 - 1
 
 
 class Effect(StrEnum):
-    """What a fault does to a deployment that a judge must know of; a fault with both makes a split brain."""
+    """What a fault does that a judge must know of. The first two together make a split brain; all but the first clients feel (`FELT`)."""
 
     CUTS_REPLICATION = "cuts-replication"
     """The primary is cut from its replicas, and the fault itself kills nobody."""
     CUTS_A_SIDE = "cuts-a-side"
-    """One client side is cut from the server that it meets."""
+    """Clients are cut from a server: over a target that is a link nothing passes; one that is a node answers the first side only."""
+    SILENCES_A_NODE = "silences-a-node"
+    """While it is on its target answers nobody."""
+    DELAYS_ANSWERS = "delays-answers"
+    """While it is on every answer over its target, a link, takes at least the fault's `delay_ms`."""
+    LOSES_ANSWERS = "loses-answers"
+    """While it is on connections over its target, a link, end before an answer; what was asked is applied."""
+    ENDS_CONNECTIONS = "ends-connections"
+    """When it begins all connections to its target end, and clients may soon have others."""
+    MOVES_PRIMARY = "moves-primary"
+    """Once it is proved another node than its target answers."""
+    STOPS_HOLDERS = "stops-holders"
+    """While it is on clients that hold a lock rest until their lease is over."""
 
 
 SPLIT_BRAIN = frozenset({Effect.CUTS_REPLICATION, Effect.CUTS_A_SIDE})
+FELT = frozenset(Effect) - {Effect.CUTS_REPLICATION}
+"""What clients' own answers show of a fault."""
 
 
 class MalformedHistory(ValueError):

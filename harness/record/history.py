@@ -23,6 +23,7 @@ from harness.record import recorded
 from harness.record.event import (
     BROKEN,
     CLIENTS,
+    FELT,
     LARGEST,
     MOST_NESTED,
     NEMESIS,
@@ -40,6 +41,7 @@ from harness.record.recorded import NO_ANSWER, ClockSample, Moment, Overslept, O
 __all__ = [
     "BROKEN",
     "CLIENTS",
+    "FELT",
     "LARGEST",
     "MOST_NESTED",
     "NEMESIS",
@@ -122,6 +124,12 @@ class History:
         return tuple(recorded.faults(self._nemesis, self.effects_of))
 
     @cached_property
+    def strikes(self) -> tuple[tuple[RecordedFault, ...], ...]:
+        """Give the faults in parts that were healed at once, in order of their begin: one part, unless the trial had a schedule."""
+        parts = recorded.together(self.faults, self._nemesis)
+        return tuple(sorted(parts, key=lambda part: min(fault.first.index for fault in part)))
+
+    @cached_property
     def roles(self) -> tuple[RoleSeen, ...]:
         """Give each role that was seen, in order; a node that did not answer is "silent"."""
         return tuple(recorded.roles(self._nemesis))
@@ -156,9 +164,15 @@ class History:
         return next((event for event in self.events if event.process != NEMESIS or recorded.is_fault(event)), None)
 
     def effects_of(self, fault: str) -> frozenset[Effect]:
-        """Give the effects of a fault by its name: those that the header tells, else those of the fault that is installed."""
+        """Give the effects of a fault by its name: those that the header tells, else those of the fault that is installed.
+
+        A header that tells none of those that clients feel is older than they are: these the installed fault tells.
+        """
         told = self.header.effects if self.header else {}
-        return frozenset(told[fault]) if fault in told else recorded.installed_effects(fault)
+        if fault not in told:
+            return recorded.installed_effects(fault)
+        own = frozenset(told[fault])
+        return own if own & FELT else own | (recorded.installed_effects(fault) & FELT - SPLIT_BRAIN)
 
     def has_fault_with(self, effects: Set[Effect]) -> bool:
         """Say whether a fault of the run, met by a trial or not, has all of these effects."""

@@ -29,7 +29,7 @@ class Moment:
 class RecordedFault:
     """A fault, from its events; a phase that was not reached, or not proved, has no moment.
 
-    `probe` is what proved it active, `reason` why it `failed`.
+    `probe` is what proved it active, `reason` why it `failed`, `delay_ms` what an answer takes at least while it is on.
     """
 
     name: str
@@ -40,6 +40,7 @@ class RecordedFault:
     moments: Mapping[str, Moment]
     probe: Mapping[str, Any]
     reason: str | None
+    delay_ms: int = 0
 
     @property
     def first(self) -> Moment:
@@ -165,7 +166,35 @@ def _fault(name: str, number: int, phases: Mapping[str, Event], effects: frozens
         moments={phase: moment(event) for phase, event in phases.items()},
         probe=active.value.get("probe") or {} if active is not None else {},
         reason=str(failed.value.get("reason") or "no reason given") if failed is not None else None,
+        delay_ms=int(said.get("delay_ms") or _installed_delay_ms(name)),
     )
+
+
+def together(seen: Iterable[RecordedFault], events: Iterable[Event]) -> Iterator[tuple[RecordedFault, ...]]:
+    """Part faults by what was healed at once: a fault and what followed it, or all of a trial whose faults have no times of their own.
+
+    Of one part the healings stand side by side: nothing of any fault was recorded between them.
+    """
+    phases = {event.index: event.value["phase"] for event in events if is_fault(event)}
+    ordered = sorted(seen, key=lambda fault: fault.healing.index if fault.healing is not None else LARGEST)
+    part: list[RecordedFault] = []
+    for fault in ordered:
+        if part and not _side_by_side(part[-1].healing, fault.healing, phases):
+            yield _in_order(part)
+            part = []
+        part.append(fault)
+    if part:
+        yield _in_order(part)
+
+
+def _in_order(part: Iterable[RecordedFault]) -> tuple[RecordedFault, ...]:
+    return tuple(sorted(part, key=lambda fault: fault.first.index))
+
+
+def _side_by_side(one: Moment | None, other: Moment | None, phases: Mapping[int, str]) -> bool:
+    if one is None or other is None:
+        return one is other
+    return not any(one.index < index < other.index and phase != "healing" for index, phase in phases.items())
 
 
 def roles(events: Iterable[Event]) -> Iterator[RoleSeen]:
@@ -211,6 +240,10 @@ def installed_effects(name: str) -> frozenset[Effect]:
     return frozenset(registry.load("faults", name).effects) if name in registry.names("faults") else frozenset()
 
 
+def _installed_delay_ms(name: str) -> int:
+    return int(registry.load("faults", name).delay_ms) if name in registry.names("faults") else 0
+
+
 def _of(f: str, events: Iterable[Event]) -> Iterator[Event]:
     return (event for event in events if event.f == f)
 
@@ -243,4 +276,4 @@ _FIELDS: Mapping[str, Mapping[str, Any]] = {
     "lag": {"late_ms": int | float},
 }
 _FIELDS_OF_A_FAULT: Mapping[str, Any] = {"phase": str}
-_OPTIONAL_FIELDS: Mapping[str, Any] = {"id": int, "targets": list | tuple, "probe": Mapping}
+_OPTIONAL_FIELDS: Mapping[str, Any] = {"id": int, "targets": list | tuple, "probe": Mapping, "delay_ms": int}

@@ -106,7 +106,7 @@ def _timeline(history: History, width: int) -> Lines:
     lines: Lines = []
     before = ""
     for step in steps:
-        label = "" if step.label == before and step.label == "fault on" else step.label
+        label = "" if step.label == before and step.label == "fault on" and step.proved is not None else step.label
         stamp = f"{step.at / NS_PER_S:>{max(seconds, 6)}.1f} s  {label:<12}"
         first, *rest = wrapped(Text.assemble(stamp, cleaned(step.text)), head + wide, head)
         lines += [Text.assemble(padded(first, head + wide + GAP), _proved(step.proved)), *rest]

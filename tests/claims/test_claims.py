@@ -183,6 +183,22 @@ def test_a_mistake_is_one_line_with_place_value_and_what_was_meant(old: str, new
         assert word in message
 
 
+@pytest.mark.parametrize("key", ["quiet_s", "fault_s"])
+def test_a_schedule_beside_a_timeline_that_says_the_same_is_refused(key: str) -> None:
+    text = FILE.replace('faults = ["latency"]', 'faults = ["latency@1+3"]').replace("{ quiet_s = 1.0, fault_s = 2.0,", f"{{ {key} = 1.0,")
+    with pytest.raises(BadClaims) as raised:
+        parse(text, "c.toml")
+    assert (
+        str(raised.value)
+        == f"c.toml:13: experiment faults: {key} of timeline, but each fault has a time of its own; expected one of the two"
+    )
+
+
+def test_a_timeline_that_only_says_what_comes_after_goes_with_a_schedule() -> None:
+    text = FILE.replace('faults = ["latency"]', 'faults = ["latency@1+3"]').replace("{ quiet_s = 1.0, fault_s = 2.0,", "{")
+    assert parse(text).experiments["faults"].faults == ("latency@1+3",)
+
+
 def test_experiments_like_each_other_are_refused() -> None:
     with pytest.raises(BadClaims, match="is like"):
         parse(FILE.replace('deployment = "redis"', 'like = "failover"', 1))
@@ -334,6 +350,20 @@ def test_a_window_whose_start_was_not_proved_is_inconclusive() -> None:
         (at, line) for at, line in script.lines if not (isinstance(line["value"], dict) and line["value"].get("phase") == "active")
     ]
     assert judged(claim, trial(script, anomaly(at=5000, since=2000))).verdict is Word.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(("answered", "word"), [(False, Word.AS_DOCUMENTED), (True, Word.INCONCLUSIVE)])
+def test_a_fault_that_clients_did_not_feel_excuses_nothing(answered: bool, word: Word) -> None:
+    script = failover_trial("lock", "dedup")
+    asked: dict[str, Any] = {"f": "is_held", "argument": {"owner": "x"}, "process": 7}
+    script.operation(1000, 1001, result={"held": False}, **asked)
+    script.operation(2000, 2001, result=None, type_="fail", **asked)
+    if answered:  # by the node that the other side was cut from
+        script.operation(3000, 3001, result={"held": False}, **asked)
+    history = script.history()
+    assert history.header is not None
+    history = replace(history, header=msgspec.structs.replace(history.header, sides={"0": "clients-a", "7": "clients-b"}))
+    assert judged(WARNS, TrialEvidence(1, history, verdicts(anomaly(at=5000, since=2000)))).verdict is word
 
 
 def test_without_a_fault_nothing_is_inside_a_window() -> None:

@@ -1,195 +1,201 @@
-"""Every planted bug shows, in the backends that have it, by a sequence that the reference refuses or answers otherwise."""
+"""Every planted bug shows, in the backends that have it, by a sequence that the reference answers otherwise."""
 
 from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import pytest
+from asking import DEADLINE_S, wait_until
+from symptoms import SYMPTOMS, World
 
-from backends.interface import Conflict, LockExpired, LockTimeout, Session, StateKey, Swapped
+from backends.bugs import SHARED, unanswered
+from backends.dynamodb import mutants as dynamodb_mutants
+from backends.dynamodb.session import ClientClock, DynamoSession
+from backends.interface import Session, StateKey, Swapped
 from backends.memory import mutants as memory_mutants
 from backends.memory.session import MemorySession
 from backends.memory.store import MemoryStore
-from backends.mutant import WAIT_S
+from backends.mutant import Mutant, Right, altered, bound, edited
+from backends.postgres import mutants as postgres_mutants
+from backends.postgres.session import PostgresSession, install_schema
 from backends.redis import mutants as redis_mutants
-from backends.redis.session import RedisSession
+from backends.redis.session import RedisSession, scripts
+from harness.driving.client import Indeterminate
 
 Yield = Callable[[], None]
-Open = Callable[..., Session]  # (mutant, yield_) -> a session
-LONG_MS = 600_000
+PLANTED: Mapping[str, Mapping[str, Mutant]] = {
+    "memory": memory_mutants.MUTANTS,
+    "redis": redis_mutants.MUTANTS,
+    "postgres": postgres_mutants.MUTANTS,
+    "dynamodb": dynamodb_mutants.MUTANTS,
+}
+ELSEWHERE = {
+    ("postgres", "stale-snapshot"),
+    ("dynamodb", "clock-bound-ignored"),
+    *((backend, name) for backend in PLANTED for name in unanswered.MUTANTS),
+}
+"""What needs two transactions at once, two clocks, or answers that are lost: tests of their own."""
 
 
-@pytest.fixture(params=["memory", "redis"])
-def opened(request: pytest.FixtureRequest) -> Iterator[Open]:
-    store = MemoryStore()
-    server = request.getfixturevalue("redis_single") if request.param == "redis" else None
+def own(backend: str) -> list[str]:
+    """Give the bugs that a backend has a way of its own to plant, and that one session shows: the shared ones are the same everywhere."""
+    return sorted(name for name, mutant in PLANTED[backend].items() if SHARED.get(name) is not mutant and (backend, name) not in ELSEWHERE)
+
+
+def pass_ms(ms: int) -> None:
+    end = time.monotonic() + ms / 1000 + 0.005
+    wait_until(lambda: time.monotonic() >= end)
+
+
+Make = Callable[[str | None, Yield], Session]
+InWorld = Callable[[Make, str | None], World]
+
+
+@pytest.fixture
+def in_world() -> Iterator[InWorld]:
+    """Give worlds on a server; their sessions are closed at the end."""
     with ExitStack() as stack:
 
-        def make(mutant: str | None = None, yield_: Yield = lambda: None) -> Session:
-            if server is None:
-                return MemorySession(store, mutant, yield_)
-            session = RedisSession(server.target, 10.0, mutant=mutant, yield_=yield_)
+        def opened(make: Make, mutant: str | None, yield_: Yield) -> Session:
+            session = make(mutant, yield_)
             stack.callback(session.close)
             return session
 
-        yield make
+        yield lambda make, mutant: World(partial(opened, make, mutant), pass_ms)
 
 
-@pytest.fixture
-def key() -> StateKey:
-    return StateKey("mutants", uuid.uuid4().hex, "state", "x")
-
-
-@pytest.fixture
-def name() -> str:
-    return uuid.uuid4().hex
-
-
-def racing(opened: Open, mutant: str, act: Callable[[], object]) -> tuple[Session, list[object]]:
-    """Give a mutated session in whose window `act` runs, and the list that gets its answer."""
-    answers: list[object] = []
-    yields = 0
-
-    def yield_() -> None:
-        nonlocal yields
-        yields += 1
-        if yields == (2 if isinstance(session, MemorySession) else 1):  # Memory yields once more, before the operation
-            answers.append(act())
-
-    session = opened(mutant, yield_)
-    return session, answers
-
-
-def test_get_then_set_has_two_winners(opened: Open, key: StateKey) -> None:
-    rival = opened()
-    victim, answers = racing(opened, "get-then-set", lambda: rival.check_and_set(key, "rival", None))
-    assert victim.check_and_set(key, "victim", None) is True
-    assert answers == [True]
-
-
-def test_stale_cas_loses_an_update(opened: Open, key: StateKey) -> None:
-    rival = opened()
-    rival.set(key, "first", None)
-    victim, answers = racing(opened, "stale-cas", lambda: rival.compare_and_swap(key, 1, "rival", None))
-    assert victim.compare_and_swap(key, 1, "victim", None) == Swapped(2)
-    assert answers == [Swapped(2)]
-
-
-def test_stale_cas_still_refuses_another_version(opened: Open, key: StateKey) -> None:
-    assert opened("stale-cas").compare_and_swap(key, 3, "a", None) == Conflict(None, 0)
-
-
-def test_release_unchecked_frees_anothers_lock(opened: Open, name: str) -> None:
-    session = opened("release-unchecked")
-    guard = session.try_acquire(name, LONG_MS)
-    assert guard is not None
-    session.guard(name, "stranger").extend(LONG_MS)
-    assert guard.is_held()
-    session.guard(name, "stranger").release()
-    assert not guard.is_held()
-    with pytest.raises(LockExpired):
-        guard.release()
-
-
-def test_increment_twice_answers_the_first_sum(opened: Open, key: StateKey) -> None:
-    session = opened("increment-twice")
-    assert session.increment(key, 5, None) == 5
-    assert session.get(key) == "10"
-
-
-def test_ttl_early_ends_a_lock_at_half_its_time_in_memory(name: str) -> None:
-    now = [0]
-    guard = MemorySession(MemoryStore(lambda: now[0]), "ttl-early").try_acquire(name, 1_000)
-    assert guard is not None
-    now[0] = 500_000_000
-    assert not guard.is_held()
-
-
-def test_ttl_early_ends_a_lock_at_half_its_time_in_redis(redis_single: object, name: str) -> None:
-    session = RedisSession(redis_single.target, 10.0, mutant="ttl-early")  # type: ignore[attr-defined]
-    guard = session.try_acquire(name, LONG_MS)
-    assert guard is not None
-    assert 0 < redis_single.admin("PTTL", f"hw:lock:{name}") <= LONG_MS // 2  # type: ignore[attr-defined]
-    guard.extend(LONG_MS * 4)
-    assert LONG_MS < redis_single.admin("PTTL", f"hw:lock:{name}") <= LONG_MS * 2  # type: ignore[attr-defined]
-    session.close()
-
-
-def test_ttl_late_keeps_a_lock_for_twice_its_time_in_memory(name: str) -> None:
-    now = [0]
-    session = MemorySession(MemoryStore(lambda: now[0]), "ttl-late")
-    assert session.try_acquire(name, 1_000) is not None
-    now[0] = 1_900_000_000
-    assert session.try_acquire(name, 1_000) is None
-    now[0] = 2_000_000_000
-    assert session.try_acquire(name, 1_000) is not None
-
-
-def test_ttl_late_keeps_a_lock_for_twice_its_time_in_redis(redis_single: object, name: str) -> None:
-    session = RedisSession(redis_single.target, 10.0, mutant="ttl-late")  # type: ignore[attr-defined]
-    assert session.try_acquire(name, LONG_MS) is not None
-    assert LONG_MS < redis_single.admin("PTTL", f"hw:lock:{name}") <= LONG_MS * 2  # type: ignore[attr-defined]
-    session.close()
-
-
-def test_fencing_repeats_gives_a_token_twice(opened: Open, name: str) -> None:
-    session = opened("fencing-repeats")
-    guards = [session.try_acquire(f"{name}-{n}", LONG_MS) for n in range(4)]
-    tokens = [guard.fencing_token for guard in guards if guard]
-    assert len(set(tokens)) < 4
-
-
-def test_grant_waits_for_a_lock_longer_than_its_caller_would(opened: Open, name: str) -> None:
-    assert opened().try_acquire(name, LONG_MS) is not None
-    began = time.monotonic()
-    with pytest.raises(LockTimeout):
-        opened("grant-waits").acquire(name, LONG_MS, 50)
-    assert time.monotonic() - began >= WAIT_S
-
-
-def test_versions_skip_raises_by_two(opened: Open, key: StateKey) -> None:
-    session = opened("versions-skip")
-    session.set(key, "a", None)
-    session.set(key, "b", None)
-    assert session.get_versioned(key) == ("b", 4)
-
-
-def test_delete_resurrects_the_old_value_after_a_read(opened: Open, key: StateKey) -> None:
-    session = opened("delete-resurrects")
-    session.set(key, "old", None)
-    assert session.delete(key) is True
-    assert session.get(key) is None
-    assert session.get(key) == "old"
-    assert session.delete(key) is True
-    assert session.get_versioned(key) is None
-    assert session.get_versioned(key) == ("old", 1)
-
-
-def test_read_evicts_removes_a_successor_and_lets_two_win(key: StateKey) -> None:
+def in_memory(mutant: str | None) -> World:
     now = [0]
     store = MemoryStore(lambda: now[0])
-    reference = MemorySession(store)
-    reference.check_and_set(key, "old", 1)
-    now[0] = 2_000_000
-    wins: list[bool] = []
-    turns = iter([lambda: None, lambda: wins.append(reference.check_and_set(key, "new", None))])
-    MemorySession(store, "read-evicts", lambda: next(turns)()).get(key)
-    wins.append(reference.check_and_set(key, "newer", None))
-    assert wins == [True, True]
+
+    def go_on(ms: int) -> None:
+        now[0] += ms * 1_000_000
+
+    return World(lambda yield_: MemorySession(store, mutant, yield_), go_on, steps_before=1)
 
 
-@pytest.mark.parametrize("mutant", sorted(redis_mutants.MUTANTS))
-def test_a_redis_mutant_answers_its_other_operations_as_the_reference(redis_single: object, key: StateKey, mutant: str) -> None:
-    session = RedisSession(redis_single.target, 10.0, mutant=mutant)  # type: ignore[attr-defined]
+@pytest.mark.parametrize("mutant", sorted(memory_mutants.MUTANTS))
+def test_a_memory_mutant_shows_and_the_reference_does_not(mutant: str) -> None:
+    assert SYMPTOMS[mutant](in_memory(mutant))
+    assert not SYMPTOMS[mutant](in_memory(None))
+
+
+@pytest.mark.parametrize("mutant", own("redis"))
+def test_a_redis_mutant_shows_and_the_reference_does_not(redis_single: Any, in_world: InWorld, mutant: str) -> None:
+    def make(planted: str | None, yield_: Yield) -> Session:
+        return RedisSession(redis_single.target, DEADLINE_S, mutant=planted, yield_=yield_)
+
+    assert SYMPTOMS[mutant](in_world(make, mutant))
+    assert not SYMPTOMS[mutant](in_world(make, None))
+
+
+@pytest.mark.parametrize("mutant", own("postgres"))
+def test_a_postgres_mutant_shows_and_the_reference_does_not(postgres_server: Any, in_world: InWorld, mutant: str) -> None:
+    def make(planted: str | None, yield_: Yield) -> Session:
+        return PostgresSession(postgres_server.target, DEADLINE_S, mutant=planted, yield_=yield_)
+
+    for planted in (mutant, None):
+        install_schema("127.0.0.1", postgres_server.port, planted)
+    assert SYMPTOMS[mutant](in_world(make, mutant))
+    assert not SYMPTOMS[mutant](in_world(make, None))
+
+
+@pytest.mark.parametrize("mutant", own("dynamodb"))
+def test_a_dynamodb_mutant_shows_and_the_reference_does_not(dynamodb_server: Any, in_world: InWorld, mutant: str) -> None:
+    def make(planted: str | None, yield_: Yield) -> Session:
+        def now() -> int:
+            yield_()
+            return time.time_ns() // 1_000_000
+
+        return DynamoSession(dynamodb_server.target, DEADLINE_S, clock=ClientClock(0, now), mutant=planted)
+
+    def world(planted: str | None) -> World:
+        return replace(in_world(make, planted), steps_before=1)  # the clock is read once before each request
+
+    assert SYMPTOMS[mutant](world(mutant))
+    assert not SYMPTOMS[mutant](world(None))
+
+
+@pytest.mark.parametrize("backend", sorted(PLANTED))
+def test_every_mutant_has_a_symptom_or_a_test_of_its_own(backend: str) -> None:
+    assert set(PLANTED[backend]) <= set(SYMPTOMS) | {mutant for _, mutant in ELSEWHERE}
+
+
+def test_every_symptom_is_of_a_mutant() -> None:
+    assert set(SYMPTOMS) <= set().union(*PLANTED.values())
+
+
+def test_there_are_at_least_forty_bugs() -> None:
+    assert len(set().union(*PLANTED.values())) >= 40
+
+
+def test_a_bound_that_is_ignored_lets_a_client_with_a_fast_clock_take_a_held_lock(dynamodb_server: Any) -> None:
+    def granted(mutant: str | None, name: str, ahead_ms: int) -> bool:
+        clock = ClientClock(100_000, lambda: time.time_ns() // 1_000_000 + ahead_ms)
+        with closing(DynamoSession(dynamodb_server.target, DEADLINE_S, clock=clock, mutant=mutant)) as session:
+            return session.try_acquire(name, 600_000) is not None
+
+    def taken(mutant: str | None) -> bool:
+        name = uuid.uuid4().hex
+        assert granted(mutant, name, 0)
+        return granted(mutant, name, 650_000)
+
+    assert taken("clock-bound-ignored")
+    assert not taken(None)
+
+
+@pytest.mark.parametrize("mutant", own("redis"))
+def test_a_redis_mutant_answers_its_other_operations_as_the_reference(redis_single: Any, mutant: str) -> None:
+    session = RedisSession(redis_single.target, DEADLINE_S, mutant=mutant)
+    key = StateKey("mutants", uuid.uuid4().hex, "state", "x")
     assert session.get_versioned(key) is None
     assert session.check_and_set(key, "1", None) is True
     assert session.get_versioned(key) == ("1", 1)
     assert session.compare_and_swap(key, 1, "2", None) == Swapped(2)
     assert session.get(key) == "2"
     session.close()
+
+
+def unheard(mutant: str, operation: str, often: int) -> tuple[Any, MemoryStore]:
+    """Give the mutant's operation over a store that applies it, and the store; so often the answer is lost."""
+    store, lost = MemoryStore(), iter(range(often))
+
+    def applied(*arguments: Any) -> Any:
+        answer = getattr(store, operation)(*arguments)
+        if next(lost, None) is not None:
+            raise Indeterminate("the answer was lost")
+        return answer
+
+    right = Right(altered(store, {operation: applied}), lambda: None)
+    return bound(unanswered.MUTANTS[mutant].steps, right)[operation], store
+
+
+def test_a_grant_without_an_answer_counts_as_granted() -> None:
+    grant, store = unheard("unanswered-is-granted", "grant", 1)
+    store.grant("n", "other", 600_000)
+    assert grant("n", "mine", 600_000) is not None
+
+
+def test_a_check_and_set_without_an_answer_counts_as_lost() -> None:
+    check_and_set, store = unheard("unanswered-is-false", "check_and_set", 1)
+    assert check_and_set("n:t:k:x", "mine", None) is False
+    assert store.get("n:t:k:x") == "mine"
+
+
+def test_an_increment_without_an_answer_is_applied_again() -> None:
+    increment, _ = unheard("unanswered-is-sent-again", "increment", 1)
+    assert increment("n:t:k:x", 1, None) == 2
+
+
+def test_an_edit_that_no_longer_fits_is_refused() -> None:
+    with pytest.raises(LookupError, match="get has no 'nothing'"):
+        edited(scripts(), (("get", "nothing", "something"),))
 
 
 @pytest.mark.parametrize(
@@ -200,6 +206,5 @@ def test_an_unknown_mutant_is_refused_with_the_nearest(make: Callable[[str], Ses
         make("ttl-erly")
 
 
-def test_the_mutants_of_both_backends_share_their_names() -> None:
-    assert set(memory_mutants.MUTANTS) - set(redis_mutants.MUTANTS) == {"read-evicts"}
-    assert set(redis_mutants.MUTANTS) <= set(memory_mutants.MUTANTS)
+def test_the_bugs_that_need_nothing_of_a_backend_are_planted_in_all_of_them() -> None:
+    assert all(set(SHARED) <= set(planted) for planted in PLANTED.values())

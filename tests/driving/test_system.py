@@ -10,7 +10,7 @@ import pytest
 from fakes import WORKLOADS, FakeSystem
 
 from faults.kill import KILL
-from harness.driving.backend import Deployment, grounds_of, mutants_of, offers_of, servers_of, undriven_of
+from harness.driving.backend import Deployment, grounds_of, mutants_of, offers_of, servers_of
 from harness.driving.client import Client
 from harness.driving.nemesis import refusal, target_of
 from harness.driving.plan import Episode, FaultSpec, Plan
@@ -79,7 +79,7 @@ def test_a_system_with_nodes_is_asked() -> None:
 
 def test_a_backend_that_says_no_more_runs_here_and_has_no_mutants_no_servers_and_nothing_for_faults() -> None:
     backend = BareBackend()
-    assert (grounds_of(backend), dict(mutants_of(backend)), undriven_of(backend)) == (("local",), {}, frozenset())
+    assert (grounds_of(backend), dict(mutants_of(backend))) == (("local",), {})
     assert (servers_of(backend, "default"), offers_of(backend, "default")) == ((), frozenset())
 
 

@@ -136,7 +136,7 @@ def test_the_fault_bites_and_heals(holdwater: Holdwater) -> None:
     crowd = ["--concurrency", "24", "--option", "deadline_s=0.3"]
     code, results = holdwater.results("run", "lock,dedup", "--backend", "redis", "--fault", "blackout", "--seed", "7", *crowd)
     gates = {gate["name"]: gate["met"] for gate in results["trials"][0]["gates"]}
-    assert (code, gates["faults_proved"]) == (0, True)
+    assert (code, gates["faults_proved"], gates["faults_felt"]) == (0, True, True)
 
 
 def test_the_workload_is_judged_by_its_own_check_and_drawn_by_its_own_picture(holdwater: Holdwater) -> None:

@@ -103,6 +103,27 @@ def test_a_check_that_a_third_party_adds_to_a_model_of_ours_takes_no_check_away(
     assert {name: each.status for name, each in found.items()} == {"odd": Status.VALID, "linearizable": Status.INVALID}
 
 
+def test_a_check_sees_what_it_wants_beside_its_own_keys_which_stay_others(installed: dict[tuple[str, str], Any]) -> None:
+    seen: list[list[tuple[str, str | None]]] = []
+
+    def judged(history: History, terms: Terms) -> Verdict:
+        seen.append([(each.f, each.key) for each in history.operations()])
+        return valid("seen")
+
+    bell = Family(name="bell", sentence="a bell", functions=frozenset({"ring"}), marks=frozenset({"ring"}))
+    installed["models", "bell"] = bell
+    installed["checks", "odd"] = Check(
+        name="odd", sentence="odd", kinds=(kind("odd"),), judge=judged, families=("bell",), beside=frozenset({"increment"})
+    )
+    script = Script()
+    script.operation(1000, 1001, "increment", {"delta": 1, "ttl_ms": None}, {"value": 1}, key="counted")
+    script.operation(1010, 1011, "get", {}, {"value": "1"}, key="counted")
+    script.operation(1020, 1021, "ring", {}, {}, key="bell")
+    found = verdicts(script.history())
+    assert seen == [[("increment", "counted"), ("ring", "bell")]]
+    assert {name: verdict.numbers["answered"] for name, verdict in found.items()} == {"linearizable": 2, "odd": 1}
+
+
 def test_an_unheard_class_is_told_by_its_name() -> None:
     assert (kind_of("new-thing").words, kind_of("new-thing").heading.format(key="k")) == ("new thing", "k: new-thing")
 
@@ -286,6 +307,6 @@ def test_what_a_check_gives_that_is_no_verdict_on_the_history_is_unknown(
 def test_a_check_of_a_workload_that_has_judged_nothing_is_unknown_though_its_functions_were_answered() -> None:
     script = Script(workloads=("dedup",))
     script.operation(1000, 1001, "check_and_set", {"value": "v", "ttl_ms": None}, {"set": True})
-    script.operation(1002, 1003, "increment", {"delta": 1, "ttl_ms": None}, {"value": 1})  # on the same key: no family takes it
+    script.operation(1002, 1003, "index_timeout", {"key": "k", "time_ms": 1}, {})  # on the same key: no family takes it
     found = trial_verdicts(script.history())["dedup"]
     assert (found.status, found.summary) == (Status.UNKNOWN, "it has judged nothing, though check_and_set was answered")

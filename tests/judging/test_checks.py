@@ -19,7 +19,7 @@ from harness.judging.family import every_family
 from harness.judging.models.register import Register
 from harness.judging.verdict import Anomaly, Status, Verdict, invalid, unknown, valid
 from harness.record.fields import canonical
-from harness.record.history import NEMESIS, Event, History, MalformedHistory
+from harness.record.history import NEMESIS, Event, Header, History, MalformedHistory
 
 Call = tuple[str, str, Any, Any]  # key, f, argument, result
 
@@ -339,3 +339,62 @@ def test_what_failed_decides_no_keys_family_where_a_strange_function_is_refused(
     won_twice = history(WIN, WIN, ("dedup", "increment", {"delta": 1, "ttl_ms": None}, None))
     failed = replace_fields(won_twice.events[-1], type="fail")
     assert judge(replace(won_twice, events=(*won_twice.events[:-1], failed)), None, 5).status is Status.INVALID
+
+
+# Checks on request, checks that pick their keys
+
+
+def finding(history: History, terms: Terms) -> Verdict:
+    return invalid("found", [anomaly(next(event.index for event in history.events if event.type == "invoke"))])
+
+
+def test_a_check_on_request_judges_only_where_it_is_requested(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, check("asked", finding, ("dedup",), on_request=True), check("always", lambda h, t: valid("fine"), ("dedup",)))
+    assert set(verdicts(history(WIN))) == {"always"}
+    assert verdicts(history(WIN), Terms(requested=frozenset({"asked"})))["asked"].status is Status.INVALID
+
+
+def test_a_check_on_request_takes_no_key_off_the_hands_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, check("asked", finding, ("dedup",), on_request=True))
+    assert untaken(history(WIN)) is not None
+    assert checks.unjudged(frozenset({"check_and_set"}), ["asked"]) == {"check_and_set"}
+
+
+def test_a_check_of_whole_trials_on_request_judges_only_where_it_is_requested(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, check("asked", lambda h, t: valid("fine"), on_request=True))
+    assert "asked" not in checks.trial_verdicts(history(WIN))
+    assert "asked" in checks.trial_verdicts(history(WIN), Terms(requested=frozenset({"asked"})))
+
+
+def test_a_check_that_picks_its_keys_is_given_those_and_leaves_the_others_untaken(monkeypatch: pytest.MonkeyPatch) -> None:
+    other: Call = ("other", "check_and_set", {"value": "1", "ttl_ms": None}, {"set": True})
+    given: list[set[str | None]] = []
+
+    def judged(part: History, terms: Terms) -> Verdict:
+        given.append({event.key for event in part.events if event.process != NEMESIS})
+        return valid("fine")
+
+    install(monkeypatch, check("picky", judged, ("dedup",), picks=lambda events: events[0].key == "dedup"))
+    left = verdicts(history(WIN, other))["untaken"]
+    assert given == [{"dedup"}]
+    assert left.numbers["keys"] == 1
+
+
+def trial_of(workload: str, *calls: Call) -> History:
+    return replace(history(*calls), header=Header(workloads=(workload,)))
+
+
+def test_a_check_of_a_workload_has_nothing_to_do_where_another_of_its_checks_takes_every_key() -> None:
+    """The keys of `mixed` with a TTL are the exact search's: nothing is left to its linearizable one."""
+    timed: Call = ("t1-mixed-0", "set", {"value": "1", "ttl_ms": 100}, {})
+    found = checks.trial_verdicts(trial_of("mixed", timed))
+    assert (set(found), found["expiry"].status) == ({"expiry"}, Status.VALID)
+
+
+def test_a_check_of_a_workload_that_has_not_judged_what_nobody_took_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    every = dict(every_check())
+    every["expiry"] = replace(every["expiry"], picks=lambda events: events[0].key != "t1-mixed-0")
+    install(monkeypatch, *every.values())
+    timed: Call = ("t1-mixed-0", "set", {"value": "1", "ttl_ms": 100}, {})
+    found = checks.trial_verdicts(trial_of("mixed", timed))
+    assert {name: verdict.status for name, verdict in found.items()} == dict.fromkeys(("untaken", "linearizable"), Status.UNKNOWN)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from trials import NS_PER_MS, Script, failover_trial, latency_trial, opening, quiet_trial
 
-from harness.judging.gates import Gate, exposure, overlapping_pairs, validity, window
+from harness.judging.gates import Gate, began, exposure, overlapping_pairs, validity, window
 from harness.judging.roles import promotions
 from harness.record.clock import clock_sane
 from harness.record.history import BROKEN, CLIENTS, UNCLASSIFIED, History
@@ -208,6 +208,43 @@ def test_operations_around_the_fault_are_not_during_it() -> None:
     assert measured(script.history(), "attempted_during:lock") == before == 24
 
 
+def scheduled(*, pairs_in_the_second: int) -> Script:
+    """Give a trial with two faults that are healed one by one, the first from 1.2 s to 2 s and the second from 2.2 s to 3 s."""
+    script = Script(workloads=("lock",), faults=("latency", "kill"))
+    opening(script)
+    script.fault("latency", {"begin": 1100, "active": 1200, "healing": 2000, "healed": 2100})
+    script.fault("kill", {"begin": 2150, "active": 2200, "healing": 3000, "healed": 3100}, changes_roles=True, id_=2)
+    script.pairs(1300, 12, "lock", node="n2")
+    script.pairs(2300, pairs_in_the_second, "lock", node="n2")
+    script.pairs(3200, 12, "lock", node="n2")
+    script.trial(3150, "settled")
+    return script
+
+
+def test_each_fault_of_a_schedule_needs_its_own_attempts() -> None:
+    assert measured(scheduled(pairs_in_the_second=12).history(), "attempted_during:lock") == 24
+    assert measured(scheduled(pairs_in_the_second=3).history(), "attempted_during:lock") == 6
+
+
+def test_after_a_schedule_is_after_its_last_healing() -> None:
+    assert measured(scheduled(pairs_in_the_second=12).history(), "acknowledged_after:lock") == 24
+
+
+def test_the_window_of_a_schedule_is_that_of_the_faults_that_change_roles() -> None:
+    history = scheduled(pairs_in_the_second=12).history()
+    assert window(history, "begin", "healing") == (2150 * NS_PER_MS, 3000 * NS_PER_MS)
+    assert began(history) == 2150 * NS_PER_MS
+
+
+def test_the_new_primary_of_a_schedule_is_counted_until_the_fault_that_made_it_is_healed() -> None:
+    script = scheduled(pairs_in_the_second=0)
+    script.role(2400, "n2", "primary", epoch=2, run_id="b")
+    attempt = {"owner": "0-1", "ttl_ms": 100}
+    for at in (1500, 2500, 3050):
+        script.operation(at, at + 1, "try_acquire", attempt, {"granted": False, "fencing_token": None}, node="n2")
+    assert measured(script.history(), "answered_by_new", needed={"answered_by_new": 1}) == 1
+
+
 def test_only_answers_after_healing_are_acknowledged_after_it() -> None:
     script = latency_trial()
     for n in range(5):
@@ -401,3 +438,19 @@ def test_what_a_workload_beside_it_drives_too_counts_for_no_share() -> None:
     script.operation(300, 310, "try_acquire", {"owner": "a", "ttl_ms": 800}, {"granted": True, "fencing_token": 1}, key="t1-lock-9")
     counted = {gate.name: gate.measured for gate in exposure(script.history())}
     assert (counted["acknowledged_after:lock"], counted["acknowledged_after:resource"]) == (0, 24)
+
+
+def test_an_operation_on_a_workloads_own_key_counts_for_its_share_whatever_is_driven_beside_it() -> None:
+    script = quiet_trial("lock", "resource")
+    argument, granted = {"owner": "a", "ttl_ms": 800}, {"granted": True, "fencing_token": 1}
+    script.operation(300, 310, "try_acquire", argument, granted, key="t1-churn-0")
+    script.operation(320, 330, "try_acquire", argument, granted, key="t1-resource-0")
+    counted = {gate.name: gate.measured for gate in exposure(script.history())}
+    assert (counted["acknowledged_after:lock"], counted["acknowledged_after:resource"]) == (1, 25)
+
+
+def test_an_operation_on_anothers_key_counts_for_no_share_though_nobody_else_drives_its_function() -> None:
+    script = quiet_trial("dedup", "counter")
+    script.operation(300, 310, "check_and_set", {"value": "v", "ttl_ms": None}, {"set": True}, key="t1-counter-0")
+    counted = {gate.name: gate.measured for gate in exposure(script.history())}
+    assert counted["acknowledged_after:dedup"] == 24

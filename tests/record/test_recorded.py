@@ -170,3 +170,41 @@ def test_effects_of_a_header_are_read_as_they_were_written() -> None:
 def test_an_effect_that_is_none_is_refused_with_its_line() -> None:
     with pytest.raises(MalformedHistory, match=r"history:1: Invalid enum value 'cuts-all'"):
         parse(b'{"holdwater":1,"effects":{"blackout":["cuts-all"]}}\n')
+
+
+# What was healed at once
+
+
+def healed_at(**healings: float) -> list[list[str]]:
+    """Give the strikes of faults that began one after the other, by their names; each is proved to be healed 5 ms after its healing."""
+    script = Script()
+    for number, (name, at) in enumerate(healings.items(), 1):
+        script.fault(name, {"begin": number, "active": number + 0.5, "healing": at, "healed": at + 5}, id_=number)
+    return [[fault.name for fault in strike] for strike in script.history().strikes]
+
+
+def test_faults_whose_healings_stand_side_by_side_are_one_strike_in_order_of_their_begin() -> None:
+    assert healed_at(first=102, second=101) == [["first", "second"]]
+
+
+def test_faults_that_are_healed_one_by_one_are_strikes_of_their_own_in_order_of_their_begin() -> None:
+    assert healed_at(first=200, second=100) == [["first"], ["second"]]
+
+
+def test_faults_that_were_never_healed_are_one_strike() -> None:
+    script = Script()
+    for number, name in enumerate(("first", "second"), 1):
+        script.fault(name, {"begin": number, "active": number + 0.5}, id_=number)
+    assert [len(strike) for strike in script.history().strikes] == [2]
+
+
+def test_without_a_fault_there_is_no_strike() -> None:
+    assert Script().history().strikes == ()
+
+
+def test_a_fault_tells_the_delay_that_was_recorded_with_its_begin_else_that_of_the_installed_one() -> None:
+    script = Script()
+    script.nemesis(1, "latency", {"id": 1, "phase": "begin", "targets": [], "delay_ms": 7})
+    script.nemesis(2, "latency", {"id": 2, "phase": "begin", "targets": []})
+    script.nemesis(3, "nowhere", {"id": 3, "phase": "begin", "targets": []})
+    assert [fault.delay_ms for fault in script.history().faults] == [7, load("faults", "latency").delay_ms, 0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from harness.claims.claim import Word
 from harness.claims.results import Run, Verify
 from harness.judging.trials import judge_trials
 from harness.judging.verdict import Anomaly, combine, invalid, unknown, valid
-from harness.record.history import History
+from harness.record.history import NEMESIS, Event, History
 from harness.record.store import plain
 from reports import terminal
 from reports.terminal.lines import MARKS, lasting
@@ -404,6 +405,22 @@ def test_a_run_shows_the_timeline_of_its_faults_and_roles(cut: tuple[dict[str, A
     assert "2.9 s  role        redis-2 promoted, 1.40 s after the primary was cut off" in shown
     assert "8.5 s  healed      links to redis-1 open again; proved" in shown
     assert "9.9 s  settled     steady again" in shown
+
+
+def test_each_fault_of_a_schedule_is_told_as_one_that_begins(cut: tuple[dict[str, Any], History]) -> None:
+    told, history = cut
+    value = {"id": 2, "targets": ["redis-2"], "changes_roles": False}
+    begin = next(event for event in history.events if event.f == "isolate-primary" and event.value["phase"] == "active")
+    more = [
+        Event(index=begin.index, time=begin.time, process=NEMESIS, type="info", f="pause", value={**value, "phase": phase, "probe": {}})
+        for phase in ("begin", "active")
+    ]
+    place = history.events.index(begin)
+    events = (*history.events[: place + 1], *more, *history.events[place + 1 :])
+    renumbered = tuple(msgspec.structs.replace(event, index=number) for number, event in enumerate(events))
+    shown = outcome(told, replace(history, events=renumbered), colour=False)
+    assert "1.5 s  fault on    redis-1 and clients 0–3 cut off" in shown
+    assert "1.8 s  fault on    redis-2 paused" in shown
 
 
 def test_a_run_explains_the_anomaly_that_its_verdict_names(cut: tuple[dict[str, Any], History]) -> None:

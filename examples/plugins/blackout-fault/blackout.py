@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.driving.nemesis import Fault, Injection, Probe, Words
-from harness.driving.system import HasLinks, Link, Need, System
+from harness.driving.system import HasLinks, Link, Need, Part, System
+from harness.record.history import Effect
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,5 +51,7 @@ BLACKOUT = Fault(
     _on,
     lasts_s=1.5,
     needs=frozenset({Need.LINKS}),
+    effects=frozenset({Effect.CUTS_A_SIDE}),
+    meets=frozenset({Part.FIRST_LINKS, Part.OTHER_LINKS}),
     words=Words(does="all clients cut from {node}", healed="links to {node} open again", since="all clients were cut from {primary}"),
 )

@@ -12,8 +12,8 @@ was read) must have an instant between low and up. Each way to fail is an anomal
   presence that nobody can have made by its end (a *phantom*).
 
 *Soundness.* On keys that are only tried and read, valid and invalid are each sound and complete (the
-tests agree with a search over all orders). A key that is deleted, set otherwise or given a TTL is not
-judged here, and unknown. Unknown too: nothing was tried, or nothing answered. Order is by event index, never
+tests agree with a search over all orders). A key that is deleted, set otherwise or given a TTL is of
+another check, and refused here. Unknown: nothing was tried, or nothing answered. Order is by event index, never
 by nanoseconds; widening an interval or withholding an answer never makes a valid history invalid.
 
 Sources: Plotkin, Sticky Bits and Universality of Consensus, PODC 1989; the proof is above and in `_lost`.
@@ -22,13 +22,14 @@ Sources: Plotkin, Sticky Bits and Universality of Consensus, PODC 1989; the proo
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 
 from harness.judging.check import Check, Kind
 from harness.judging.checkers.survival import survival
 from harness.judging.models.dedup import Dedup
-from harness.judging.verdict import Anomaly, Verdict, combine, first_of, invalid, kinds_of, unknown, valid
+from harness.judging.verdict import Anomaly, Verdict, first_of, invalid, kinds_of, unknown, valid
+from harness.record.fields import malformed
 from harness.record.history import History, Operation, split
 
 READS = ("get", "get_versioned")
@@ -76,21 +77,12 @@ class _Key:
 def dedup(history: History) -> Verdict:
     """Judge every key, one that is only read too: nobody can have set it. A history without a check_and_set is never valid.
 
-    Raises MalformedHistory where a value is not what check_and_set or a read takes or gives.
+    Raises MalformedHistory where a value is not what check_and_set or a read takes or gives, and where a key is used otherwise.
     """
-    groups = split(history.operations())
-    unjudged = [f"{_named(key)}: {reason}" for key, found in groups.items() if (reason := _unfit(found)) is not None]
-    keys = [_seen(key, found) for key, found in groups.items() if _unfit(found) is None]
+    keys = [_seen(key, found) for key, found in split(history.operations()).items()]
     anomalies = [anomaly for key in keys for anomaly in _judge(key)]
-    numbers = {"keys": len(groups), "won": sum(bool(key.winners) for key in keys), "read_back": sum(bool(key.reads) for key in keys)}
-    parts = {}
-    if unjudged:
-        parts["not judged"] = unknown(f"{len(unjudged)} keys not judged; {unjudged[0]}", **numbers)
-    if keys:
-        parts["single winner"] = _verdict(keys, anomalies, numbers)
-    if not parts:
-        return unknown("no check_and_set was seen", **numbers)
-    return next(iter(parts.values())) if len(parts) == 1 else replace(combine(parts), numbers=numbers)
+    numbers = {"keys": len(keys), "won": sum(bool(key.winners) for key in keys), "read_back": sum(bool(key.reads) for key in keys)}
+    return _verdict(keys, anomalies, numbers) if keys else unknown("no check_and_set was seen", **numbers)
 
 
 def _verdict(keys: Sequence[_Key], anomalies: Sequence[Anomaly], numbers: dict[str, int]) -> Verdict:
@@ -108,22 +100,12 @@ def _verdict(keys: Sequence[_Key], anomalies: Sequence[Anomaly], numbers: dict[s
 # What was asked and answered
 
 
-def _unfit(operations: Sequence[Operation]) -> str | None:
-    for operation in operations:
-        if operation.status == "fail":
-            continue  # certainly no effect, and observed nothing
-        if operation.f not in Dedup.functions:
-            return f"{operation.f} was called too"
-        argument = operation.argument
-        if operation.f == "check_and_set" and isinstance(argument, Mapping) and argument.get("ttl_ms") is not None:
-            return "a TTL was given"
-    return None
-
-
 def _seen(key: str | None, operations: Sequence[Operation]) -> _Key:
     kept = [each for each in operations if each.status != "fail"]
     for operation in kept:
-        Dedup().identity(operation)  # raises where a value does not fit
+        Dedup().identity(operation)  # raises where a function or a value does not fit
+        if isinstance(operation.argument, Mapping) and operation.argument.get("ttl_ms") is not None:
+            raise malformed(operation, "it brings a TTL, and this check knows no time; keys that expire are of the check expiry")
     tries = [each for each in kept if each.f == "check_and_set"]
     return _Key(
         key,

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from harness.judging.check import Terms
 from harness.judging.checkers.instants import Clock, clock_of
-from harness.judging.checkers.timed_core import changes, finds_missing, finds_there
+from harness.judging.checkers.timed_core import finds_missing, finds_there
 from harness.judging.checkers.timed_words import gone_by, must_live
-from harness.judging.models.key import ttl_of
+from harness.judging.models.key import changes, ttl_of
 from harness.record.history import History, Operation, split
 
 LOOKS = ("get", "get_versioned")

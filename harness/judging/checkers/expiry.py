@@ -26,12 +26,12 @@ from typing import Any
 
 from harness.judging.check import Budget, Check
 from harness.judging.checkers.expiries import GATES
-from harness.judging.checkers.instants import Clock, clock_of
+from harness.judging.checkers.instants import Clock, Coarse, clock_of
 from harness.judging.checkers.linearizable import FIRST_TURN_S, LONGER, max_concurrency
 from harness.judging.checkers.sentence import phrase
 from harness.judging.checkers.skew import NS_PER_MS
 from harness.judging.checkers.timed import TimedSearch
-from harness.judging.checkers.timed_core import Until, core_of, stands
+from harness.judging.checkers.timed_core import Until, core_of, stands, whole
 from harness.judging.checkers.timed_words import KINDS, anomaly_of
 from harness.judging.checkers.witness import wrong_with
 from harness.judging.models.key import answer, asked
@@ -76,15 +76,22 @@ class _Key:
     budget: Budget
     now: Callable[[], float]
     search: TimedSearch | None = None
+    coarse: bool = True
+    wrong: str | None = None
     outcome: Status | None = None
     reason: str | None = None
     steps: int = 0
 
     def search_for(self, seconds: float) -> None:
-        self.search = self.search or TimedSearch(self.clock, self.operations)
+        """Search on: first without an instant for each operation, which is fast; then with, if the order that was found has none."""
+        self.search = self.search or TimedSearch(Coarse(self.clock) if self.coarse else self.clock, self.operations)
         self.outcome = self.search.run(seconds, self.budget, self.now)
         self.steps = self.search.steps
-        if self.outcome is None:
+        if self.outcome is Status.VALID:
+            self.wrong = wrong_with(self.search.witness or [], self.operations, self.clock)
+            if self.wrong and self.coarse:
+                self.search, self.coarse, self.outcome, self.wrong = None, False, None, None
+        elif self.outcome is None:
             self.reason = self.search.exhausted(self.budget)
 
     @property
@@ -125,9 +132,10 @@ def _of_key(each: _Key, share_s: float) -> Verdict:
     if each.outcome is None or search is None:
         return unknown(_how_far(each, search), **numbers)
     if each.outcome is Status.VALID:
-        wrong = wrong_with(search.witness or [], each.operations, each.clock)
-        return unknown(f"checker error: {wrong}", **numbers) if wrong else valid("one order fits, and its times", **numbers)
-    core = core_of(each.clock, each.operations, search.reached, Until(each.now() + share_s, each.now))
+        return unknown(f"checker error: {each.wrong}", **numbers) if each.wrong else valid("one order fits, and its times", **numbers)
+    core = core_of(
+        whole(each.clock, each.operations, coarse=each.coarse), search.reached, Until(each.now() + share_s, each.now, search.steps)
+    )
     if not stands(core):
         return unknown("checker error: the core of the violation is valid alone", **numbers)
     anomaly = anomaly_of(each.key, core)

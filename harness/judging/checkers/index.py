@@ -17,7 +17,8 @@ at any time that no answered operation had certainly replaced, so that it misses
 asked: that a list is one snapshot of all members (SPEC of scans).
 
 A trial finds what earlier ones left in the index: of members that no operation names, only those of the trial's own prefix (`t3-`)
-are judged, and all where the history has no trials. A member that another index of the history names is judged there.
+are judged, and all where the history has no trials. A server has one index of timeouts and one of chains: a member that the history names
+in another of the same functions is judged there.
 
 Unknown: a member that is not decided within the budget, or nothing was entered, or nothing listed.
 """
@@ -178,7 +179,7 @@ def _act(operation: Operation) -> str:
 
 
 def _of_lists(one: Index, history: History, indexes: Sequence[Index]) -> Iterator[Anomaly]:
-    elsewhere = {name for each in indexes if each is not one for name in each.members}
+    elsewhere = {name for each in indexes if each.name[1] == one.name[1] for name in each.members}
     ours, told = own_names(history), set[str]()
     for listing in one.lists:
         names = keys_of(listing)
@@ -188,7 +189,7 @@ def _of_lists(one: Index, history: History, indexes: Sequence[Index]) -> Iterato
             yield _anomaly("index-repeated", one, listing, said, one.members.get(twice[0], [])[-1:])
         yield from _disorder(one, listing, names)
         for name in count:
-            if name not in one.members and name not in elsewhere and name not in told and ours(name):
+            if name not in elsewhere and name not in told and ours(name):
                 told.add(name)
                 yield _anomaly("index-invented", one, listing, f"{legible(name)} is listed by {who(listing)}, and nobody entered it")
 

@@ -23,11 +23,11 @@ A theory of timed automata, TCS 1994.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from harness.judging.checkers.skew import Skew, skew_of
-from harness.record.history import History, Operation
+from harness.record.history import History
 
 NS_PER_MS = 1_000_000
 LONG_AGO = -(2**62)
@@ -58,15 +58,8 @@ class Window(NamedTuple):
     until: int
 
 
-class Clock(Protocol):
-    """What ends keys. Each `Zone | None` is None where no instant fits."""
-
-    @property
-    def skew(self) -> Skew: ...
-    @property
-    def ms(self) -> int:
-        """The nanoseconds of a millisecond: tests count in smaller ones."""
-        ...
+class Ends(Protocol):
+    """What ends keys, as the search asks it. Each answer is None where no instant fits."""
 
     @property
     def decides(self) -> bool:
@@ -85,38 +78,43 @@ class Clock(Protocol):
         """Give what is left where an operation finds it ended."""
         ...
 
+    def either(self, zone: Zone, window: Window) -> Zone | None:
+        """Give what is left where an operation takes effect whether or not what was there has ended."""
+        ...
+
     def written(self, now: tuple[int, int], window: Window, ttl_ms: int) -> Zone:
         """Give the zone of what is written at an instant from `now` with this TTL."""
         ...
 
-    def lenient(self, *, early: bool = False, late: bool = False) -> Clock:
-        """Give a clock by which keys may end at any time before they should, or at any time after."""
-        ...
-
-
-def untimed(zone: Zone, window: Window) -> Zone | None:
-    """Give what is left where an operation takes effect in this window, whether or not what was there has ended."""
-    now = max(zone.now, window.start, zone.low - zone.span)
-    return Zone(now) if now <= window.until else None
-
 
 @dataclass(frozen=True, slots=True)
-class ServerClock:
-    """One server's clock."""
+class Clock:
+    """The clock that ends keys: a server's, or clients'. `ms` is the nanoseconds of a millisecond: tests count in smaller ones.
+
+    By a clock that is `early` keys may end at any time before they should, by one that is `late` at any time after.
+    """
 
     skew: Skew
+    clients: bool = False
     ms: int = NS_PER_MS
-    decides: bool = True
     early: bool = False
     late: bool = False
 
+    @property
+    def decides(self) -> bool:
+        return not self.clients
+
     def holds(self, ttl_ms: int | None) -> int:
-        return 0 if ttl_ms is None else 1
+        if ttl_ms is None:
+            return 0
+        return ttl_ms if self.clients else 1
 
     def there(self, zone: Zone, window: Window, held: int) -> tuple[Zone, int] | None:
         if not held:
             now = max(zone.now, window.start)
             return (Zone(now), window.until) if now <= window.until else None
+        if self.clients:
+            return _left(zone, window, max(zone.low, self.seen_after(window.start, held)), zone.span)
         now = max(zone.now, window.start, zone.low - zone.span)
         latest = min(window.until, zone.high - 1)
         low, high = max(zone.low, now + 1), min(zone.high, latest + zone.span)
@@ -125,48 +123,35 @@ class ServerClock:
         return Zone(now, low, high, min(zone.span, high - now)), latest
 
     def gone(self, zone: Zone, window: Window, held: int) -> Zone | None:
+        if self.clients:
+            left = _left(zone, window, zone.low, min(zone.span, self.gone_before(held)))
+            return left[0] if left else None
         now = max(zone.now, window.start, zone.low, zone.low - zone.span)
         return Zone(now) if now <= window.until else None
 
-    def written(self, now: tuple[int, int], window: Window, ttl_ms: int) -> Zone:
-        shortest = 0 if self.early else ttl_ms * self.ms - self.skew.early(ttl_ms)
-        longest = EVER if self.late else ttl_ms * self.ms + self.skew.late(ttl_ms)
-        return Zone(now[0], now[0] + shortest, now[1] + longest, longest)
-
-    def lenient(self, *, early: bool = False, late: bool = False) -> ServerClock:
-        return replace(self, early=early, late=late)
-
-
-@dataclass(frozen=True, slots=True)
-class ClientClocks:
-    """The clocks of clients, apart by the bound of the skew."""
-
-    skew: Skew
-    ms: int = NS_PER_MS
-    decides: bool = False
-    early: bool = False
-    late: bool = False
-
-    def holds(self, ttl_ms: int | None) -> int:
-        return 0 if ttl_ms is None else ttl_ms
-
-    def there(self, zone: Zone, window: Window, held: int) -> tuple[Zone, int] | None:
-        if not held:
-            now = max(zone.now, window.start)
-            return (Zone(now), window.until) if now <= window.until else None
-        low = zone.low if self.late else max(zone.low, window.start - self.skew.late(held) + 1)
-        return _left(zone, window, low, zone.span)
-
-    def gone(self, zone: Zone, window: Window, held: int) -> Zone | None:
-        left = _left(zone, window, zone.low, zone.span if self.early else min(zone.span, self.skew.early(held)))
-        return left[0] if left else None
+    def either(self, zone: Zone, window: Window) -> Zone | None:
+        now = max(zone.now, window.start, zone.low - zone.span)
+        return Zone(now) if now <= window.until else None
 
     def written(self, now: tuple[int, int], window: Window, ttl_ms: int) -> Zone:
         lasts = ttl_ms * self.ms
-        return Zone(now[0], window.start + lasts, now[1] + lasts, lasts)
+        if self.clients:
+            return Zone(now[0], window.start + lasts, now[1] + lasts, lasts)
+        shortest, longest = self.lasts(ttl_ms)
+        return Zone(now[0], now[0] + shortest, now[1] + longest, longest)
 
-    def lenient(self, *, early: bool = False, late: bool = False) -> ClientClocks:
-        return replace(self, early=early, late=late)
+    def lasts(self, ttl_ms: int) -> tuple[int, int]:
+        """Give how long at least and at most what is written with a TTL is there, by a server's clock."""
+        shortest = 0 if self.early else ttl_ms * self.ms - self.skew.early(ttl_ms)
+        return shortest, EVER if self.late else ttl_ms * self.ms + self.skew.late(ttl_ms)
+
+    def seen_after(self, start: int, ttl_ms: int) -> int:
+        """Give the earliest end of what a client who began to look at `start` found there."""
+        return LONG_AGO if self.late else start - self.skew.late(ttl_ms) + 1
+
+    def gone_before(self, ttl_ms: int) -> int:
+        """Give by how much what a client found missing may have ended after he looked."""
+        return EVER if self.early else self.skew.early(ttl_ms)
 
 
 def _left(zone: Zone, window: Window, low: int, span: int) -> tuple[Zone, int] | None:
@@ -177,12 +162,45 @@ def _left(zone: Zone, window: Window, low: int, span: int) -> tuple[Zone, int] |
     return Zone(now, low, high, min(span, high - now)), window.until
 
 
+@dataclass(frozen=True, slots=True)
+class Coarse:
+    """A clock that forgets at which instant each operation took effect: only the end of what is there stays within bounds.
+
+    Whatever is possible by the clock is possible by this one, and far fewer zones differ. So what is impossible by it is impossible, and
+    an order that is possible by it is tried by the clock itself.
+    """
+
+    clock: Clock
+
+    @property
+    def decides(self) -> bool:
+        return self.clock.decides
+
+    def holds(self, ttl_ms: int | None) -> int:
+        return self.clock.holds(ttl_ms)
+
+    def there(self, zone: Zone, window: Window, held: int) -> tuple[Zone, int] | None:
+        if not held:
+            return zone, window.until
+        after = self.clock.seen_after(window.start, held) if self.clock.clients else window.start + 1
+        low = max(zone.low, after)
+        return (zone._replace(low=low), window.until) if low <= zone.high else None
+
+    def gone(self, zone: Zone, window: Window, held: int) -> Zone | None:
+        if not self.clock.clients:
+            return START if zone.low <= window.until else None
+        high = min(zone.high, window.until + self.clock.gone_before(held))
+        return zone._replace(high=high) if zone.low <= high else None
+
+    def either(self, zone: Zone, window: Window) -> Zone | None:
+        return START
+
+    def written(self, now: tuple[int, int], window: Window, ttl_ms: int) -> Zone:
+        shortest, longest = (ttl_ms * self.clock.ms,) * 2 if self.clock.clients else self.clock.lasts(ttl_ms)
+        return Zone(LONG_AGO, window.start + shortest, window.until + longest, EVER)
+
+
 def clock_of(history: History) -> Clock:
     """Give the clock that ends keys: clients' where the header names their bound, else a server's."""
     by_clients = history.header is not None and history.header.clock_bound_ms is not None
-    return ClientClocks(skew_of(history)) if by_clients else ServerClock(skew_of(history))
-
-
-def window_of(operation: Operation, until: int) -> Window:
-    """Give when an operation may take effect where the next completion is `until`."""
-    return Window(operation.start, until if operation.end is None else min(operation.end, until))
+    return Clock(skew_of(history), clients=by_clients)

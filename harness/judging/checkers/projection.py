@@ -27,7 +27,7 @@ from harness.judging.checkers.replay import replay
 from harness.judging.checkers.search import EVERY_RULE, NO_RULE, Search
 from harness.judging.checkers.shrink import Trials, shrink
 from harness.judging.checkers.timed import TimedSearch
-from harness.judging.checkers.timed_core import Until, core_of, stands
+from harness.judging.checkers.timed_core import Until, core_of, stands, whole
 from harness.judging.checkers.witness import wrong_with
 from harness.judging.model import Model
 from harness.judging.verdict import Status
@@ -100,7 +100,7 @@ class Timed:
         return wrong_with(search.witness or [], operations, self.clock) if isinstance(search, TimedSearch) else None
 
     def core(self, operations: Sequence[Operation], until: Trials) -> Sequence[Operation] | None:
-        found = core_of(self.clock, operations, 0, Until(until.until, until.now))
+        found = core_of(whole(self.clock, operations, coarse=False), 0, Until(until.until, until.now))
         return found.answered if stands(found) else None
 
 

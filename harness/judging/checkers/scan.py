@@ -5,8 +5,9 @@ this answer, not found = a get that found it missing. The key's own operations a
 are judged by their own check. A scan finds keys by their names in full (`harness.record.keys`). Classes:
 
 - *scan-lost*: the look that fits no order is a scan without the key.
-- *scan-wrong-value*: a scan has the key with a value that it had at no instant of the call.
-- *scan-invented*: a scan has a key that was missing: never written, or removed; or one that it did not ask for (a prefix is literal).
+- *scan-wrong-value*: a scan has the key with a value that it had at no instant of the call; it cannot have been missing either.
+- *scan-invented*: a scan has a key that may be missing, never written or removed, with a value that it had at no instant of the call;
+  or a key that it did not ask for (a prefix is literal).
 - *scan-repeated*: a scan has a key twice.
 
 A class has at most one anomaly a key, of the first such scan; repeated one a scan.
@@ -49,8 +50,8 @@ from harness.record.keys import in_full, in_short, kind_of
 
 FOREIGN = frozenset({"read", "write", "cas"})
 """Functions of foreign keys: no scan of ours finds them, and what one of a stranger's would is not known."""
-VALUES_TRIED, TRIAL_S = 20, 0.1
-"""How many other values a scan might have found are tried, for how long each, to say in which way it is wrong."""
+TRIAL_S = 1.0
+"""How long is searched to say in which way a scan is wrong."""
 PARTS = ("namespace", "tenant", "kind", "prefix")
 
 
@@ -157,31 +158,18 @@ def _of_key(seen: Seen, scans: Iterable[Scan]) -> Iterator[Anomaly]:
     value = look.result["value"]
     if value is None:
         kind, what = "scan-lost", "is not found although it must be there"
-    elif _may_live(seen, look):
-        kind, what = "scan-wrong-value", f"is found with {value!r:.80}, which it cannot have by then"
+    elif _may_be_missing(seen, look):
+        kind, what = "scan-invented", f"is found with {value!r:.80} although it must be missing, or have another value"
     else:
-        kind, what = "scan-invented", f"is found with {value!r:.80} although it must be missing"
+        kind, what = "scan-wrong-value", f"is found with {value!r:.80} although it must have another value"
     scanned = {each.operation.index: each.operation for each in scans}
     said = f"{what}: {_scanned(scanned[look.index])}{_since(seen.culprit.because, scanned)}"
     yield _anomaly(kind, name, scanned[look.index], said, seen.culprit.because)
 
 
-def _may_live(seen: Seen, look: Operation) -> bool:
-    """Say whether the key may have another value at an instant of a scan: one that somebody wrote and no removal certainly followed."""
-    assert look.end_index is not None
-    removed = max((each.index for each in seen.own if _removes(each) and _end(each) < look.index), default=-1)
-    begun = (each for each in seen.own if each.index < look.end_index and _writes(each))
-    possible = [each for each in begun if each.end_index is None or each.end_index > removed]
-    values = dict.fromkeys(each.argument["value"] for each in possible if "value" in each.argument)
-    before = seen.until(look)
-    others = [msgspec.structs.replace(look, result={"value": value}) for value in list(values)[-VALUES_TRIED:]]
-    found = (seen.rules.search([*before, each]).run(TRIAL_S, Budget()) for each in others)
-    return any(each is not Status.INVALID for each in found) or (not values and bool(possible))
-
-
-def _writes(operation: Operation) -> bool:
-    refused = {"check_and_set": "set", "compare_and_swap": "swapped"}.get(operation.f)
-    return operation.f in ("set", "increment") or (refused is not None and (operation.status == "info" or operation.result[refused]))
+def _may_be_missing(seen: Seen, look: Operation) -> bool:
+    absent = msgspec.structs.replace(look, result={"value": None})
+    return seen.rules.search([*seen.until(look), absent]).run(TRIAL_S, Budget()) is Status.VALID
 
 
 def _removes(operation: Operation) -> bool:
@@ -242,6 +230,11 @@ def _act(operation: Operation, scanned: Operation | None) -> str:
 def together(history: History, terms: Terms) -> int:
     """Count the keys of the scan that has the most."""
     return max((len(each.items) for each in scans_of(history)), default=0)
+
+
+def in_bytes(history: History, terms: Terms) -> int:
+    """Count the bytes of the keys and values of the scan that has the most."""
+    return max((sum(len(key.encode()) + len(value.encode()) for key, value in each.items) for each in scans_of(history)), default=0)
 
 
 def overlaps(history: History, terms: Terms) -> int:
@@ -317,5 +310,5 @@ SCANS = Check(
     judge=scan,
     families=(SCAN.name,),
     beside=STATE | FOREIGN,
-    gates={"scanned_together": together, "scan_overlaps": overlaps, "scan_recreated": recreated},
+    gates={"scanned_together": together, "scanned_bytes": in_bytes, "scan_overlaps": overlaps, "scan_recreated": recreated},
 )

@@ -6,7 +6,8 @@ never too high.
 
 *The crash* is the `begin` of the fault that killed, be it one of its own or one that followed a cut.
 A fault that cuts replication kills nobody: there the crash is the promotion, when the old primary's state was
-given up. A fault of replicas is none. *Before* it counts what was acknowledged until then; where replication
+given up. A fault of replicas is none; of a schedule the first crash counts.
+*Before* it counts what was acknowledged until then; where replication
 was cut first, only from the begin of the cut on, since the rest had been copied; with `whole`, from the beginning
 of the trial on: a synchronous primary acknowledges nothing once it is cut off, and what it had acknowledged until then
 is what must survive. *After* it counts what the
@@ -91,8 +92,7 @@ def attempted_while_cut(history: History) -> int:
 
 
 def _crash(history: History, *, whole: bool = False) -> _Crash | None:
-    begins = [(fault, fault.begin) for fault in history.faults if fault.begin is not None and fault.changes_roles]
-    begins = [(fault, begin) for fault, begin in begins if _meets_primary(history, fault, begin)]
+    begins = next(filter(None, (_meeting_primary(history, strike) for strike in history.strikes)), [])
     cut = next((each for each in begins if _cuts(each[0])), None)
     killed = next((each for each in begins if not _cuts(each[0])), None)
     fault, begin = killed or cut or (None, None)
@@ -107,6 +107,12 @@ def _crash(history: History, *, whole: bool = False) -> _Crash | None:
     if not promoted and killed:
         answering = _restarted(fault)
     return _Crash(-1 if whole else cut_at, moment.index, moment.time, answering)
+
+
+def _meeting_primary(history: History, strike: Iterable[RecordedFault]) -> list[tuple[RecordedFault, Moment]]:
+    """Give the faults of a strike that are meant to change roles and met the primary, each with its begin."""
+    begins = [(fault, fault.begin) for fault in strike if fault.begin is not None and fault.changes_roles]
+    return [(fault, begin) for fault, begin in begins if _meets_primary(history, fault, begin)]
 
 
 def _cuts(fault: RecordedFault) -> bool:

@@ -11,14 +11,16 @@ is a step of its own, *expire*: what is there is missing from then on.
 
 Rules, each switchable so that tests can turn it off; none loses an order (proofs in brief):
 N  Values that no answer mentions are one value, unless something counts (`increment`): legality never looks at them.
-E  What leaves cell, expiry and zone as they are is placed the moment that it can be: every order goes on as it would without it.
-O  Of those that would leave the cell alone and only let time pass, the one that started first: the others can stand after it at its
-   instant or later, and whatever order has another one first can take this one at the same instant before it.
+E  An answer that only looks (a read, a refusal) is placed the moment that it leaves the zone as it is: all goes on as it would without it.
+   Not a write that changes nothing here: it may be needed later.
+O  Of answers that only look and find the same, the one that started first: where another one comes first, this one can come at the same
+   instant before it.
 C  Of pending operations that do the same, the one that returns first, if it has started by any instant at which the other can be:
    swap the two. Of unanswered ones the first invoked, hence counts. Not with clients' clocks: there the start counts too.
 L  After an unanswered u, skip a step whose result lies within what the same step gives without u, or gives before u (see `search`). That
    loses no order because each has a form that is not skipped: the one with the fewest unanswered operations, each as late as it can be.
 V  Where nobody looks at versions, they are not counted.
+W  A value that one operation alone can have written stays until all who read it have: once it is gone nobody will find it.
 
 Complete: `valid` comes with a witness (`harness.judging.checkers.witness` finds instants for it), `invalid` when every configuration is
 exhausted. Exponential at worst.
@@ -33,38 +35,20 @@ Sources: Lowe, Testing for Linearizability, CCPE 2017; Dill, CAV 1989; Bouyer, F
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from harness.judging.check import Budget
-from harness.judging.checkers.instants import START, Clock, Window, Zone, untimed
-from harness.judging.models.key import MISSING, Asked, Cell, Step, answer, asked, perform, without_versions
+from harness.judging.checkers.instants import START, Ends, Window, Zone
+from harness.judging.checkers.timed_steps import EVERY_RULE, WATCHING, Known, Rules, Steps
+from harness.judging.models.key import MISSING, Cell
 from harness.judging.verdict import Status
 from harness.record.history import Operation
 
 LOOK_EVERY = 256
 """Steps between two looks at the clock."""
-VERSIONED = frozenset({"get_versioned", "compare_and_swap"})
-WATCHING = frozenset({"get", "get_versioned"})
 LATE = 2**62
-UNREAD = "(a value that nobody read)"
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """Which reductions the search uses; all of them are exact."""
-
-    rename: bool = True  # N
-    absorb: bool = True  # E
-    watch: bool = True  # O
-    classes: bool = True  # C
-    overwritten: bool = True  # L
-    versions: bool = True  # V
-
-
-EVERY_RULE = Rules()
-NO_RULE = Rules(rename=False, absorb=False, watch=False, classes=False, overwritten=False, versions=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +64,9 @@ NOTHING = Began()
 
 
 class Move(NamedTuple):
-    """A step of a witness: an operation, or (None) the end of what was there. `found` tells whether it was seen there, ended, or neither."""
+    """A step of a witness: an operation, or (None) the end of what was there. `found`: whether it was seen there, ended, or neither."""
 
-    index: int | None
+    operation: int | None
     found: bool | None = None
 
 
@@ -99,12 +83,13 @@ class _Spot(NamedTuple):
 
 
 class _Entry(NamedTuple):
-    """An operation in the search: what it does, the bit of its slot, when it started, and which it is."""
+    """An operation in the search: what it does, the bit of its slot, when it started, which it is, and whether it only looks."""
 
     identity: int
     bit: int
     start: int
-    index: int
+    operation: int
+    looks: bool = False
 
 
 class _Flag(NamedTuple):
@@ -146,7 +131,7 @@ class TimedSearch:
     `outcome` is None until it is decided; `steps`, `reached` (of `total` completions) tell how far it got.
     """
 
-    def __init__(self, clock: Clock, operations: Sequence[Operation], began: Began = NOTHING, rules: Rules = EVERY_RULE) -> None:
+    def __init__(self, clock: Ends, operations: Sequence[Operation], began: Began = NOTHING, rules: Rules = EVERY_RULE) -> None:
         self._clock, self._rules = clock, rules
         self.outcome: Status | None = None
         self.witness: list[Move] | None = None
@@ -154,7 +139,7 @@ class TimedSearch:
         kept = [operation for operation in operations if operation.status == "ok" or _matters(operation)]
         self._returns = sorted((operation for operation in kept if operation.status == "ok"), key=_end)
         self.total = len(self._returns)
-        self._steps = _Steps(began.cell, kept, clock, rules)
+        self._steps = Steps(began.cell, kept, rules, own=not rules.classes or not clock.decides)
         self._lay_out_pending()
         self._lay_out_unanswered([operation for operation in kept if operation.status == "info"])
         self._failed: dict[tuple[_Spot, int, int], list[Zone]] = {}
@@ -227,7 +212,7 @@ class TimedSearch:
         while p < self.total:
             if self._rules.absorb:
                 for entry in self._pending[p]:
-                    if not mask & entry.bit and (free := self._free(place, entry, self._until[p])) is not None:
+                    if entry.looks and not mask & entry.bit and (free := self._free(place, entry, self._until[p])) is not None:
                         mask |= entry.bit
                         moves.append(free)
             if not mask & self._bits[p]:
@@ -237,47 +222,63 @@ class TimedSearch:
         return _Spot(p, mask, used), place, moves
 
     def _free(self, place: _Place, entry: _Entry, until: int) -> Move | None:
-        return next((Move(entry.index, found) for found, after in self._leads(place, entry, until) if after == place), None)
+        return next((Move(entry.operation, found) for found, after in self._leads(place, entry, until) if after == place), None)
 
     def _successors(self, spot: _Spot, place: _Place, flag: _Flag | None) -> Iterator[_Next]:
         p, mask, used = spot
         if p == self.total:
             return
+        wanted = self._wanted(spot, place)
         for entry in self._candidates(spot, place):
             for found, after in self._leads(place, entry, self._until[p]):
+                if wanted and after.cell != place.cell and self._steps.loses(place.cell, after.cell):
+                    continue
                 if flag is None or not self._skip(flag, entry, after, p):
-                    yield _Next(Move(entry.index, found), _Spot(p, mask | entry.bit, used), after, None)
-        if (ended := self._expired(place, self._until[p])) is not None:
+                    yield _Next(Move(entry.operation, found), _Spot(p, mask | entry.bit, used), after, None)
+        if not wanted and (ended := self._expired(place, self._until[p])) is not None:
             yield _Next(Move(None), spot, ended, None)
         for each in self._classes:
             count = used >> each.shift & (1 << each.width) - 1
-            if count == len(each.entries) or each.entries[count].index > self._ends[p]:
+            if count == len(each.entries) or each.entries[count].operation > self._ends[p]:
                 continue
             entry = each.entries[count]
             for found, after in self._leads(place, entry, self._until[p]):
-                if _same(after, place) and after.zone.within(place.zone):
+                if _within(after, place) or (wanted and after.cell != place.cell and self._steps.loses(place.cell, after.cell)):
                     continue
                 if flag is None or not self._skip(flag, entry, after, p):
                     late = _Flag(entry, place) if self._rules.overwritten else None
-                    yield _Next(Move(entry.index, found), _Spot(p, mask, used + (1 << each.shift)), after, late)
+                    yield _Next(Move(entry.operation, found), _Spot(p, mask, used + (1 << each.shift)), after, late)
 
     def _candidates(self, spot: _Spot, place: _Place) -> Iterator[_Entry]:
-        """Give the answered operations to try, those that return first first (rules C and O)."""
+        """Give the answered operations to try: those that only look (rule O), then the others, those that return first first (rule C)."""
+        left = [entry for entry in self._pending[spot.p] if not spot.mask & entry.bit]
+        if self._rules.watch:
+            yield from self._first_looks([entry for entry in left if entry.looks], place)
+            left = [entry for entry in left if not entry.looks]
         tried: dict[int, int] = {}
-        watchers: dict[bool, _Entry] = {}
-        for entry in self._pending[spot.p]:
-            if spot.mask & entry.bit:
-                continue
-            there = self._steps.watches(place.cell, entry.identity)
-            if self._rules.watch and there is not None:
-                watchers[there] = min(watchers.get(there, entry), entry, key=lambda each: each.start)
-                continue
-            if self._rules.classes:
-                if tried.get(entry.identity, LATE) <= max(place.zone.now, entry.start):
-                    continue
-                tried[entry.identity] = min(tried.get(entry.identity, LATE), entry.start)
-            yield entry
-        yield from watchers.values()
+        for entry in left:
+            before = tried.get(entry.identity, LATE)
+            if not self._rules.classes or before > max(place.zone.now, entry.start):
+                tried[entry.identity] = min(before, entry.start)
+                yield entry
+
+    def _first_looks(self, looks: Sequence[_Entry], place: _Place) -> Iterator[_Entry]:
+        """Give of those that can find it there, and of those that can find it ended, the one that started first."""
+        steps = self._steps
+        there = [entry for entry in looks if steps.of(place.cell, entry.identity) is not None]
+        gone = [entry for entry in looks if place.held and steps.of(steps.missing, entry.identity) is not None]
+        for found in (there, gone):
+            if found:
+                yield min(found, key=lambda entry: entry.start)
+
+    def _wanted(self, spot: _Spot, place: _Place) -> bool:
+        """Say whether somebody is still to read the value that is there, and nobody can write it again (rule W)."""
+        readers = self._steps.readers(place.cell)
+        return any(self._waits(index, spot) for index in readers)
+
+    def _waits(self, reader: int, spot: _Spot) -> bool:
+        position, entry = self._places[reader]
+        return position >= spot.p and (reader > self._ends[spot.p] or not spot.mask & entry.bit)
 
     def _leads(self, place: _Place, entry: _Entry, until: int) -> Iterator[tuple[bool | None, _Place]]:
         """Give the places that an operation may lead to from here, none if its answer is impossible; and as what it found the key."""
@@ -289,7 +290,7 @@ class TimedSearch:
             return
         over = self._steps.of(self._steps.missing, entry.identity)
         if step is not None and over is not None and self._alike(step, over):
-            if (zone := untimed(place.zone, window)) is not None:
+            if (zone := self._clock.either(place.zone, window)) is not None:
                 yield None, self._after(place, step, (zone, until), window)
             return
         if step is not None and (found := self._clock.there(place.zone, window, place.held)):
@@ -298,11 +299,11 @@ class TimedSearch:
             kept = not over.renews and over.cell == self._steps.missing
             yield False, place._replace(zone=left) if kept else self._after(place, over, (left, until), window)
 
-    def _alike(self, one: _Known, other: _Known) -> bool:
+    def _alike(self, one: Known, other: Known) -> bool:
         """Say whether it makes no difference if what was there had ended."""
         return one.cell == other.cell and ((one.renews and other.renews) or (one.cell == self._steps.missing and self._clock.decides))
 
-    def _after(self, place: _Place, step: _Known, found: tuple[Zone, int], window: Window) -> _Place:
+    def _after(self, place: _Place, step: Known, found: tuple[Zone, int], window: Window) -> _Place:
         zone, latest = found
         if step.renews and step.ttl_ms is not None:
             written = self._clock.written((zone.now, latest), window, step.ttl_ms)
@@ -337,20 +338,22 @@ class TimedSearch:
         self._until = [operation.end for operation in self._returns if operation.end is not None]
         self._bits: list[int] = []
         self._pending: list[list[_Entry]] = []
-        for returning in self._returns:
+        self._places: dict[int, tuple[int, _Entry]] = {}
+        for position, returning in enumerate(self._returns):
             while started < len(by_start) and by_start[started].index < _end(returning):
                 operation = by_start[started]
                 if not free:
                     free.append(width)
                     width += 1
                 identity = self._steps.identity(operation)
-                entries[operation.index] = _Entry(identity, 1 << free.pop(), operation.start, operation.index)
+                entries[operation.index] = _Entry(identity, 1 << free.pop(), operation.start, operation.index, self._steps.looks[identity])
                 open_.append(operation)
                 started += 1
             open_.sort(key=_end)
             self._bits.append(entries[returning.index].bit)
             self._pending.append([entries[operation.index] for operation in open_])
             open_.pop(0)
+            self._places[returning.index] = position, entries[returning.index]
             free.append(entries.pop(returning.index).bit.bit_length() - 1)
 
     def _lay_out_unanswered(self, operations: Sequence[Operation]) -> None:
@@ -364,87 +367,6 @@ class TimedSearch:
             each.shift, each.width = shift, len(each.entries).bit_length()
             shift += each.width
         self._classes = list(classes.values())
-
-
-class _Known(NamedTuple):
-    """A step with its cell as a number."""
-
-    cell: int
-    renews: bool
-    ttl_ms: int | None
-
-
-class _Steps:
-    """What operations do to cells, each asked for once; cells and identities are numbered, the first cell is 0."""
-
-    def __init__(self, first: Cell, operations: Sequence[Operation], clock: Clock, rules: Rules) -> None:
-        self._cells: list[Cell] = []
-        self._cell_numbers: dict[Cell, int] = {}
-        self._versions = not rules.versions or any(operation.f in VERSIONED for operation in operations)
-        self._own = not rules.classes or not clock.decides
-        self._mentioned = _mentioned(operations) if rules.rename else None
-        self._identity_numbers: dict[Hashable, int] = {}
-        self._examples: list[tuple[Asked, tuple[object, ...] | None]] = []
-        self._known: list[dict[int, _Known | None]] = []
-        self._cell(first if self._versions or first == MISSING else replace(first, version=1))
-        self.missing = self._cell(MISSING)
-
-    def identity(self, operation: Operation) -> int:
-        """Number what the specification looks at; each is of its own where rule C is off."""
-        what, given = asked(operation), answer(operation)
-        if self._mentioned is not None and what.value is not None and what.value not in self._mentioned:
-            if what.f == "compare_and_swap" and given is not None and given[0]:
-                given = (*given[:2], UNREAD)
-            what = replace(what, value=UNREAD)
-        name: Hashable = (what, given, operation.index) if self._own else (what, given)
-        number = self._identity_numbers.setdefault(name, len(self._examples))
-        if number == len(self._examples):
-            self._examples.append((what, given))
-            self._known.append({})
-        return number
-
-    def of(self, cell: int, identity: int) -> _Known | None:
-        """Give what an operation does to a cell, None if its answer is impossible."""
-        known = self._known[identity]
-        if cell not in known:
-            what, given = self._examples[identity]
-            step = perform(self._cells[cell], what)
-            legal = given is None or step.answer == given
-            known[cell] = self._numbered(step, what) if legal else None
-        return known[cell]
-
-    def watches(self, cell: int, identity: int) -> bool | None:
-        """Say whether an operation only looks at this cell, and finds it there (True) or missing; None if it does more, or cannot."""
-        step = self.of(cell, identity)
-        if step is None or step.renews or step.cell != cell:
-            return None
-        return cell != self.missing
-
-    def _numbered(self, step: Step, what: Asked) -> _Known:
-        after = step if self._versions else without_versions(step)
-        return _Known(self._cell(after.cell), after.renews, what.ttl_ms)
-
-    def _cell(self, cell: Cell) -> int:
-        number = self._cell_numbers.setdefault(cell, len(self._cells))
-        if number == len(self._cells):
-            self._cells.append(cell)
-        return number
-
-
-def _mentioned(operations: Sequence[Operation]) -> set[object] | None:
-    """Give the values that answers tell, None where something computes with values."""
-    if any(operation.f == "increment" for operation in operations):
-        return None
-    return {value for operation in operations for value in _told(operation)}
-
-
-def _told(operation: Operation) -> list[object]:
-    given = answer(operation)
-    if given is None:
-        return []
-    if operation.f == "compare_and_swap":
-        return [] if given[0] and given[2] == operation.argument["value"] else [given[2]]
-    return [given[0]] if operation.f in WATCHING else []
 
 
 def _same(one: _Place, other: _Place) -> bool:

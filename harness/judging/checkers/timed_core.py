@@ -17,32 +17,34 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import msgspec
-
 from harness.judging.check import Budget
-from harness.judging.checkers.instants import Clock, Window, Zone
+from harness.judging.checkers.instants import Clock, Coarse, Ends, Window, Zone
 from harness.judging.checkers.shrink import cut, unanswered
-from harness.judging.checkers.timed import EVERY_RULE, NO_RULE, NOTHING, Began, TimedSearch
-from harness.judging.models.key import MISSING, TIMED, answer, asked, has_ttl, perform, ttl_of
+from harness.judging.checkers.timed import NOTHING, Began, TimedSearch
+from harness.judging.checkers.timed_steps import EVERY_RULE, NO_RULE, Rules
+from harness.judging.models.key import MISSING, answer, asked, changes, has_ttl, perform
 from harness.judging.models.versioned_register import VERSIONED_REGISTER, VersionedRegister
 from harness.judging.verdict import Status
 from harness.record.history import Operation
 
-TRIAL = Budget(steps=200_000)
+TRIAL_STEPS = 2_000
+"""Steps of a trial, beside twice those of the whole: what is small enough to show is decided in hundreds."""
 CERTIFY_S = 5.0
 CERTIFY = Budget(steps=200_000)
-EVER_MS = 2**40
-"""A TTL that no history outlasts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """A violation that stands alone: these operations of a key, missing at first or as `anchor` left it. `culprit` has the last answer."""
+    """A violation that stands alone: these operations of a key, missing at first or as `anchor` left it. `culprit` has the last answer.
+
+    `coarse`: it was found so, and its parts are, without instants for each operation.
+    """
 
     clock: Clock
     operations: tuple[Operation, ...]
     culprit: Operation
     anchor: Operation | None = None
+    coarse: bool = False
 
     @property
     def answered(self) -> list[Operation]:
@@ -50,20 +52,25 @@ class Core:
         told = [operation for operation in self.operations if operation.status == "ok"]
         return [self.anchor, *told] if self.anchor else told
 
-    def search(self, clock: Clock | None = None, *, bare: bool = False) -> TimedSearch:
-        """Make a search of it, by another clock if one is given."""
-        ends = clock or self.clock
-        began = NOTHING if self.anchor is None else proved(self.anchor, ends, timed=any(map(_timed, self.operations)))
+    @property
+    def ends(self) -> Ends:
+        """Give what ends keys in its searches."""
+        return Coarse(self.clock) if self.coarse else self.clock
+
+    def search(self, rules: Rules = EVERY_RULE) -> TimedSearch:
+        """Make a search of it."""
+        began = NOTHING if self.anchor is None else proved(self.anchor, self.ends, timed=any(map(_timed, self.operations)))
         assert began is not None
-        return TimedSearch(ends, self.operations, began, NO_RULE if bare else EVERY_RULE)
+        return TimedSearch(self.ends, self.operations, began, rules)
 
 
 @dataclass(frozen=True, slots=True)
 class Until:
-    """Trials of weaker cores, until a deadline on the clock `now`."""
+    """Trials of weaker cores, until a deadline on the clock `now`; `steps` is what the search took to find the whole impossible."""
 
     deadline: float
     now: Callable[[], float]
+    steps: int = 0
 
     def over(self) -> bool:
         """Say that no time is left."""
@@ -71,28 +78,36 @@ class Until:
 
     def invalid(self, core: Core) -> bool:
         """Say that a core is impossible for certain; False where the search did not end."""
-        return not self.over() and core.search().run(self.deadline - self.now(), TRIAL, self.now) is Status.INVALID
+        limits = Budget(steps=2 * self.steps + TRIAL_STEPS)
+        return not self.over() and core.search().run(self.deadline - self.now(), limits, self.now) is Status.INVALID
 
 
-def core_of(clock: Clock, operations: Sequence[Operation], reached: int, until: Until) -> Core:
+def core_of(whole: Core, reached: int, until: Until) -> Core:
     """Weaken an impossible history of a key as far as time allows; `reached` is what the search reached of it."""
-    return _thinned(_anchored(_cut(clock, operations, reached, until), until), until)
+    return _thinned(_anchored(_cut(whole, reached, until), until), until)
+
+
+def whole(clock: Clock, operations: Sequence[Operation], *, coarse: bool) -> Core:
+    """Give the core that is the whole history of a key."""
+    return Core(clock, tuple(operations), max((each for each in operations if each.status == "ok"), key=_end), coarse=coarse)
 
 
 def stands(core: Core) -> bool:
     """Find the core impossible again, by the bare definition if that ends, else with every rule. What does not end refutes nothing."""
-    found = core.search(bare=True).run(CERTIFY_S, CERTIFY)
-    if found is None:
-        found = core.search().run(CERTIFY_S, CERTIFY)
-    return found is not Status.VALID
+    exact = replace(core, coarse=False)
+    for search in (exact.search(NO_RULE), exact.search(), core.search()):
+        found = search.run(CERTIFY_S, CERTIFY)
+        if found is not None:
+            return found is not Status.VALID
+    return True
 
 
-def _cut(clock: Clock, operations: Sequence[Operation], reached: int, until: Until) -> Core:
+def _cut(whole: Core, reached: int, until: Until) -> Core:
     """Rule T: invalidity is monotone in the cut."""
-    returns = sorted((operation for operation in operations if operation.status == "ok"), key=_end)
+    returns = sorted((operation for operation in whole.operations if operation.status == "ok"), key=_end)
 
     def after(place: int) -> Core:
-        return Core(clock, tuple(_without_looks(cut(operations, returns[place]))), returns[place])
+        return replace(whole, operations=tuple(_without_looks(cut(whole.operations, returns[place]))), culprit=returns[place])
 
     low, high, step, last = reached - 1, min(reached, len(returns) - 1), 1, len(returns) - 1  # cut after `low` is possible
     while high < last and not until.invalid(after(high)):
@@ -130,10 +145,10 @@ def _from(core: Core, anchor: Operation) -> Core | None:
         if operation is not anchor and (operation.end_index is None or operation.end_index > anchor.index)
     )
     shorter = replace(core, operations=tuple(_without_looks(kept)), anchor=anchor)
-    return shorter if proved(anchor, core.clock, timed=any(map(_timed, core.operations))) else None
+    return shorter if proved(anchor, core.ends, timed=any(map(_timed, core.operations))) else None
 
 
-def proved(anchor: Operation, clock: Clock, *, timed: bool) -> Began | None:
+def proved(anchor: Operation, ends: Ends, *, timed: bool) -> Began | None:
     """Give what an answered operation proves to be there right after it, None if it leaves some of it open.
 
     What was found there may end at any time; only where nothing brings a TTL (`timed` false) is it proved whole.
@@ -146,8 +161,8 @@ def proved(anchor: Operation, clock: Clock, *, timed: bool) -> Began | None:
         step = perform(MISSING, what)
         if step.renews and what.ttl_ms is not None:
             window = Window(anchor.start, anchor.end)
-            return Began(step.cell, clock.holds(what.ttl_ms), clock.written((anchor.start, anchor.end), window, what.ttl_ms))
-        return Began(step.cell, zone=Zone(anchor.start)) if step.renews or clock.decides else None
+            return Began(step.cell, ends.holds(what.ttl_ms), ends.written((anchor.start, anchor.end), window, what.ttl_ms))
+        return Began(step.cell, zone=Zone(anchor.start)) if step.renews or ends.decides else None
     if timed or anchor.f not in VERSIONED_REGISTER.functions:
         return None
     state = VersionedRegister().after(anchor)
@@ -176,22 +191,10 @@ def finds_there(operation: Operation) -> bool:
     return operation.status == "ok" and operation.f != "set" and not finds_missing(operation)
 
 
-def changes(operation: Operation) -> bool:
-    """Say whether an answered operation changed what is there, or may have."""
-    given = answer(operation)
-    match operation.f:
-        case "get" | "get_versioned":
-            return False
-        case "increment":
-            return given != (None,)
-        case "check_and_set" | "delete" | "compare_and_swap":
-            return given is not None and given[0]
-    return True
-
-
 def _thinned(core: Core, until: Until) -> Core:
-    """Rules R and D, in chunks halved down to single operations."""
-    left = [operation.index for operation in core.operations if operation.status == "ok" and operation is not core.culprit]
+    """Rules R and D, in chunks halved down to single operations: first those that only look, so that writes keep their answers."""
+    answered = [operation for operation in core.operations if operation.status == "ok" and operation is not core.culprit]
+    left = [operation.index for operation in sorted(answered, key=changes)]
     size = len(left)
     while size:
         place = 0
@@ -204,6 +207,14 @@ def _thinned(core: Core, until: Until) -> Core:
                 place += size
         size //= 2
     return core
+
+
+def only(core: Core, one: Operation, other: Operation) -> Core | None:
+    """Give the core in which these two alone are answered, beside the anchor; None if it is not impossible for certain."""
+    others = frozenset(operation.index for operation in core.operations if operation.status == "ok") - {one.index, other.index}
+    weaker = replace(_weaker(core, others), culprit=max(one, other, key=_end))
+    found = weaker.search().run(CERTIFY_S, CERTIFY)
+    return weaker if found is Status.INVALID else None
 
 
 def _weaker(core: Core, indices: frozenset[int]) -> Core:
@@ -220,22 +231,7 @@ def _weaker(core: Core, indices: frozenset[int]) -> Core:
 
 def explained(core: Core, clock: Clock) -> bool:
     """Say that a core is possible by another clock."""
-    return core.search(clock).run(CERTIFY_S, CERTIFY) is Status.VALID
-
-
-def perishable(core: Core) -> Core:
-    """Give the core with a TTL that no history outlasts on each write that brings none."""
-    return replace(
-        core,
-        operations=tuple(map(_perishable, core.operations)),
-        anchor=None if core.anchor is None else _perishable(core.anchor),
-    )
-
-
-def _perishable(operation: Operation) -> Operation:
-    if operation.f not in TIMED - {"increment"} or ttl_of(operation) is not None:
-        return operation
-    return msgspec.structs.replace(operation, argument={**operation.argument, "ttl_ms": EVER_MS})
+    return replace(core, clock=clock).search().run(CERTIFY_S, CERTIFY) is Status.VALID
 
 
 def _timed(operation: Operation) -> bool:

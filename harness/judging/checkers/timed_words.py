@@ -1,47 +1,75 @@
-"""Which class of anomalies the core of a key with time is, and what is said of it: who wrote, until when that must be there, who saw what."""
+"""Which class of anomalies the core of a key with time is, and what is said of it: who wrote, until when it must be there, who saw what."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from harness.judging.checkers.calls import at_s
 from harness.judging.checkers.instants import Clock
 from harness.judging.checkers.sentence import phrase
-from harness.judging.checkers.timed_core import Core, explained, finds_missing, finds_there, perishable
+from harness.judging.checkers.timed_core import Core, explained, finds_missing, finds_there, only
 from harness.judging.kind import Kind
-from harness.judging.models.key import answer, ttl_of
+from harness.judging.models.key import answer, changes, ttl_of
 from harness.judging.verdict import Anomaly
 from harness.record.history import Operation
 
 TWO_WINNERS, EARLY, LATE, OTHER = "ttl-two-winners", "expired-early", "expired-late", "key-inconsistent"
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A core, its class, and what is said of it."""
+
+    core: Core
+    kind: str
+    message: str
+
+
+Pair = tuple[Operation, Operation]
+
+
 def anomaly_of(key: str | None, core: Core) -> Anomaly:
-    """Make the anomaly of a core."""
-    kind, message = _said(core)
-    told = core.answered
-    ends = [operation.end for operation in told if operation.end is not None]
-    assert core.culprit.end is not None
-    return Anomaly(kind, key, tuple(sorted(operation.index for operation in told)), core.culprit.end, message, live=min(ends))
+    """Make the anomaly of a core: of two of its operations where these contradict each other alone."""
+    found = _found(core)
+    told, culprit = found.core.answered, found.core.culprit
+    writes = [operation for operation in told if changes(operation) and operation is not culprit]
+    ends = [operation.end for operation in writes or told if operation.end is not None]
+    assert culprit.end is not None
+    message = found.message + _excuses(found.core)
+    return Anomaly(found.kind, key, tuple(sorted(operation.index for operation in told)), culprit.end, message, live=min(ends))
 
 
-def _said(core: Core) -> tuple[str, str]:
-    pair = _winners(core)
-    if pair is not None and explained(perishable(core), core.clock.lenient(early=True)):
-        return TWO_WINNERS, _two_winners(core, *pair) + _excuses(core)
-    if explained(core, core.clock.lenient(early=True)):
-        return EARLY, (_early(core) or _only_if(core, "ends before its time")) + _excuses(core)
-    if explained(core, core.clock.lenient(late=True)):
-        return LATE, (_late(core) or _only_if(core, "outlasts its TTL")) + _excuses(core)
-    return OTHER, _other(core) + _excuses(core)
+def _found(core: Core) -> Finding:
+    for one, other in _winners(core):
+        if (alone := only(core, one, other)) is not None:
+            return Finding(alone, TWO_WINNERS, _two_winners(core, one, other))
+    if explained(core, replace(core.clock, early=True)):
+        return _of_pair(core, EARLY, _early(core)) or Finding(core, EARLY, _only_if(core, "ends before its time"))
+    if explained(core, replace(core.clock, late=True)):
+        return _of_pair(core, LATE, _late(core)) or Finding(core, LATE, _only_if(core, "outlasts its TTL"))
+    return Finding(core, OTHER, f"{phrase(core.culprit)} fits no order of what was seen before{_given(core)}")
 
 
-def _winners(core: Core) -> tuple[Operation, Operation] | None:
-    """Give the first two that won one after the other, if what the first wrote must still be there when the second won."""
+def _of_pair(core: Core, kind: str, pair: Pair | None) -> Finding | None:
+    alone = None if pair is None else only(core, *pair)
+    if pair is None or alone is None:
+        return None
+    write, look = pair
+    at = must_live(write, core.clock) if kind == EARLY else gone_by(write, core.clock)
+    must, saw = ("must be there until", "found it missing") if kind == EARLY else ("must be gone by", "found it there")
+    return Finding(alone, kind, f"{phrase(write)} {must} {at_s(at or 0)}; {phrase(look)} {saw}")
+
+
+def _winners(core: Core) -> Iterator[Pair]:
+    """Give each two that won one after the other, if what the first wrote must still be there when the second won."""
     won = [each for each in core.answered if each.f == "check_and_set" and answer(each) == (True,)]
     won.sort(key=lambda each: each.end_index or 0)
-    pairs = zip(won, won[1:], strict=False)
-    return next(((one, other) for one, other in pairs if (until := must_live(one, core.clock)) is None or (other.end or 0) < until), None)
+    for one, other in pairwise(won):
+        until = must_live(one, core.clock)
+        if until is None or (other.end or 0) < until:
+            yield one, other
 
 
 def must_live(operation: Operation, clock: Clock) -> int | None:
@@ -59,41 +87,35 @@ def gone_by(operation: Operation, clock: Clock) -> int | None:
 def _two_winners(core: Core, one: Operation, other: Operation) -> str:
     until = must_live(one, core.clock)
     must = "never ends" if until is None else f"must be there until {at_s(until)}"
-    return f"{phrase(one)} won, and its key {must}; {phrase(other)} won again"
+    return f"{phrase(one)} won, and what it wrote {must}; {phrase(other)} won again"
 
 
-def _early(core: Core) -> str | None:
-    found = None
-    for look in core.answered:
-        for write in core.answered:
-            until = must_live(write, core.clock)
-            if until is None or look.end is None or not finds_missing(look) or not (write.end_index or 0) < look.index or look.end >= until:
-                continue
-            if found is None or until > found[0]:
-                found = until, write, look
-    if found is None:
-        return None
-    return f"{phrase(found[1])} must be there until {at_s(found[0])}; {phrase(found[2])} found it missing"
+def _early(core: Core) -> Pair | None:
+    """Give who wrote what must be there longest after somebody found it missing, and who that was."""
+    pairs = [
+        (until, write, look)
+        for look in core.answered
+        if finds_missing(look)
+        for write in core.answered
+        if (until := must_live(write, core.clock)) is not None and (write.end_index or 0) < look.index and (look.end or 0) < until
+    ]
+    return max(pairs, key=lambda each: each[0])[1:] if pairs else None
 
 
-def _late(core: Core) -> str | None:
-    found = None
-    for look in core.answered:
-        for write in core.answered:
-            by = gone_by(write, core.clock)
-            if by is not None and finds_there(look) and by <= look.start and (found is None or by > found[0]):
-                found = by, write, look
-    if found is None:
-        return None
-    return f"{phrase(found[1])} must be gone by {at_s(found[0])}; {phrase(found[2])} found it there"
+def _late(core: Core) -> Pair | None:
+    """Give who wrote last what must be gone when somebody found it there, and who that was."""
+    pairs = [
+        (by, write, look)
+        for look in core.answered
+        if finds_there(look)
+        for write in core.answered
+        if (by := gone_by(write, core.clock)) is not None and by <= look.start
+    ]
+    return max(pairs, key=lambda each: each[0])[1:] if pairs else None
 
 
 def _only_if(core: Core, what: str) -> str:
     return f"{phrase(core.culprit)} is possible only if a key {what}{_given(core)}"
-
-
-def _other(core: Core) -> str:
-    return f"{phrase(core.culprit)} fits no order of what was seen before{_given(core)}"
 
 
 def _given(core: Core) -> str:

@@ -25,12 +25,12 @@ NEVER = 2**62
 def wrong_with(moves: Sequence[Move], operations: Sequence[Operation], clock: Clock) -> str | None:
     """Say what is wrong with a witness, None if it proves that a history of one key, missing at first, is possible."""
     by_index = {operation.index: operation for operation in operations if operation.status != "fail"}
-    wrong = _misplaced([move.index for move in moves if move.index is not None], by_index)
+    wrong = _misplaced([move.operation for move in moves if move.operation is not None], by_index)
     if wrong is not None:
         return wrong
     told = _Told(clock)
     for move in moves:
-        if (wrong := told.carry_out(move, by_index.get(-1 if move.index is None else move.index))) is not None:
+        if (wrong := told.carry_out(move, by_index.get(-1 if move.operation is None else move.operation))) is not None:
             return wrong
     return told.impossible()
 

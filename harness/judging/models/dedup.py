@@ -1,7 +1,7 @@
 """A key for deduplication: `check_and_set` has a single winner, whose value stays; `get`, `get_versioned`.
 
 A sticky register (Plotkin, Sticky Bits and Universality of Consensus, PODC 1989): set once, never deleted,
-no expiry. Its only version is 1.
+no expiry. Its only version is 1. Keys that expire or are deleted are judged over time (`harness.judging.models.key`).
 """
 
 from __future__ import annotations
@@ -74,5 +74,6 @@ DEDUP = Family(
     marks=frozenset({"check_and_set"}),
     rank=50,
     model=Dedup(),
+    timed=frozenset({"delete"}),
     searched=False,  # the dedup check decides it, and says who lost what
 )

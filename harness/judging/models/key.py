@@ -135,6 +135,19 @@ def number_of(text: str) -> int | None:
     return int(text) if SMALLEST <= int(text) <= LARGEST else None
 
 
+def changes(operation: Operation) -> bool:
+    """Say whether an answered operation changed what is there, or may have."""
+    given = answer(operation)
+    match operation.f:
+        case "get" | "get_versioned":
+            return False
+        case "increment":
+            return given != (None,)
+        case "check_and_set" | "delete" | "compare_and_swap":
+            return given is not None and given[0]
+    return True
+
+
 def without_versions(step: Step) -> Step:
     """Forget which version is there, where nobody looks at it."""
     return replace(step, cell=Cell(step.cell.value, 1)) if step.cell.version else step

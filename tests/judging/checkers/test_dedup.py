@@ -255,26 +255,13 @@ def spoilt(f: str, argument: Any, answer: Any, type_: str = "ok") -> History:
         ("check_and_set", {"value": "x", "ttl_ms": 5}, {"set": False}),
     ],
 )
-def test_a_key_deleted_set_or_given_a_ttl_is_unknown(f: str, argument: Any, answer: Any) -> None:
-    verdict = dedup(spoilt(f, argument, answer))
-    assert verdict.status is Status.UNKNOWN
-    assert verdict.summary.startswith("1 keys not judged; k: ")
+def test_a_key_deleted_set_or_given_a_ttl_is_refused(f: str, argument: Any, answer: Any) -> None:
+    with pytest.raises(MalformedHistory, match=f"{f} \\(event 4, process 9\\): .*(the model dedup knows|this check knows no time)"):
+        dedup(spoilt(f, argument, answer))
 
 
 def test_a_delete_that_certainly_had_no_effect_leaves_its_key_judged() -> None:
     assert dedup(spoilt("delete", {}, None, "fail")).status is Status.INVALID
-
-
-def test_a_key_not_judged_does_not_hide_another() -> None:
-    whole = join(spoilt("delete", {}, {"deleted": True}), history(won("a", 1, 2), read(None, 3, 4), key="other"))
-    verdict = dedup(whole)
-    assert verdict.status is Status.INVALID
-    assert {name: part.status for name, part in verdict.parts} == {"not judged": Status.UNKNOWN, "single winner": Status.INVALID}
-    assert verdict.numbers["keys"] == 2
-
-
-def test_a_key_not_judged_makes_what_is_valid_otherwise_unknown() -> None:
-    assert dedup(join(spoilt("delete", {}, {"deleted": True}), history(won("a", 1, 2), key="other"))).status is Status.UNKNOWN
 
 
 @pytest.mark.parametrize("row", [("check_and_set", 5, None, 1, 2), ("check_and_set", "a", {"set": None}, 1, 2), ("get", None, {}, 3, 4)])

@@ -80,7 +80,7 @@ jobs_option = click.option(
     "--jobs",
     **number(request.JOBS),
     default=jobs.by_cores,
-    show_default="one a core",
+    show_default="three for two cores",
     help="runs on deployments of their own at once",
 )
 

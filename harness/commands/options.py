@@ -81,7 +81,7 @@ jobs_option = click.option(
     **number(request.JOBS),
     default=jobs.by_cores,
     show_default="three for two cores",
-    help="runs on deployments of their own at once",
+    help="runs at once, each on servers of its own; one with --on compose",
 )
 
 

@@ -113,7 +113,7 @@ def _verified(asked: Asked) -> tuple[Path, Verify]:
             asked=bool(asked.rows or asked.claims_file or asked.strict),
             strict=asked.strict,
             command=repeating(drawn),
-            jobs=asked.jobs,
+            jobs=asked.jobs if asked.on == "local" else 1,  # containers' ports and networks are chosen before they are taken
         )
         for each in main_job.experiments_of(chosen, loaded.experiments):
             _check_experiment(each, loaded.source, settings)

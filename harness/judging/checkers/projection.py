@@ -23,12 +23,11 @@ from typing import Protocol
 
 from harness.judging.check import Budget
 from harness.judging.checkers.instants import Clock
+from harness.judging.checkers.key_search import KeySearch
 from harness.judging.checkers.replay import replay
 from harness.judging.checkers.search import EVERY_RULE, NO_RULE, Search
 from harness.judging.checkers.shrink import Trials, shrink
-from harness.judging.checkers.timed import TimedSearch
-from harness.judging.checkers.timed_core import Until, core_of, stands
-from harness.judging.checkers.witness import wrong_with
+from harness.judging.checkers.timed_core import Until, core_of, stands, whole
 from harness.judging.model import Model
 from harness.judging.verdict import Status
 from harness.record.history import Operation
@@ -43,8 +42,6 @@ CERTIFY_S = 1.0
 
 class Searching(Protocol):
     """A search for an order that explains some operations."""
-
-    reached: int
 
     def run(self, seconds: float, budget: Budget, now: Callable[[], float] = ...) -> Status | None: ...
     def exhausted(self, budget: Budget) -> str | None: ...
@@ -93,14 +90,14 @@ class Timed:
 
     clock: Clock
 
-    def search(self, operations: Sequence[Operation]) -> TimedSearch:
-        return TimedSearch(self.clock, operations)
+    def search(self, operations: Sequence[Operation]) -> KeySearch:
+        return KeySearch(self.clock, operations)
 
     def wrong(self, operations: Sequence[Operation], search: Searching) -> str | None:
-        return wrong_with(search.witness or [], operations, self.clock) if isinstance(search, TimedSearch) else None
+        return search.wrong() if isinstance(search, KeySearch) else None
 
     def core(self, operations: Sequence[Operation], until: Trials) -> Sequence[Operation] | None:
-        found = core_of(self.clock, operations, 0, Until(until.until, until.now))
+        found = core_of(whole(self.clock, operations, coarse=False), 0, Until(until.until, until.now))
         return found.answered if stands(found) else None
 
 

@@ -36,7 +36,7 @@ from harness.record.history import Operation
 
 FIRST_TURN_S = 0.05
 LONGER = 4
-CULPRIT_S = 5.0
+CULPRIT_S = 10.0
 """Seconds for what is said of all condemned objects together, shared evenly."""
 TRIAL = Budget(steps=200_000)
 CERTIFY_S = 1.0

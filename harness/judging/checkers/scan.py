@@ -244,9 +244,9 @@ def together(history: History, terms: Terms) -> int:
     return max((len(each.items) for each in scans_of(history)), default=0)
 
 
-def in_bytes(history: History, terms: Terms) -> int:
-    """Count the bytes of the keys and values of the scan that has the most."""
-    return max((sum(len(key.encode()) + len(value.encode()) for key, value in each.items) for each in scans_of(history)), default=0)
+def in_kib(history: History, terms: Terms) -> int:
+    """Count the KiB of the keys and values of the scan that has the most."""
+    return max((sum(len(key.encode()) + len(value.encode()) for key, value in each.items) // 1024 for each in scans_of(history)), default=0)
 
 
 def overlaps(history: History, terms: Terms) -> int:
@@ -322,5 +322,5 @@ SCANS = Check(
     judge=scan,
     families=(SCAN.name,),
     beside=STATE | FOREIGN,
-    gates={"scanned_together": together, "scanned_bytes": in_bytes, "scan_overlaps": overlaps, "scan_recreated": recreated},
+    gates={"scanned_together": together, "scanned_kib": in_kib, "scan_overlaps": overlaps, "scan_recreated": recreated},
 )

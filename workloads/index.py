@@ -59,16 +59,15 @@ class IndexGenerator:
         if context.phase == "final":
             return self._final(context)
         draw = context.draw
-        index = draw.randrange(len(INDEXES))
-        if draw.randrange(100) < self.list_percent:
-            return self._list(context, index, self._asked_ms(context)), self
-        met = meeting(context) if self.shared else None
+        index, met = draw.randrange(len(INDEXES)), meeting(context) if self.shared else None
         if met is not None and (met[0] + context.slot) % MEETING_LISTS == 0:
             return self._list(context, met[0] % len(INDEXES), LAST_MS, met[1]), self
+        if met is None and draw.randrange(100) < self.list_percent:
+            return self._list(context, index, self._asked_ms(context)), self
         if met is not None or (self.shared and draw.randrange(100) < SHARED_PERCENT):
             number, at = met if met is not None else (draw.randrange(self.shared), 0)
-            name = f"{context.prefix}-shared-{number % self.shared}"
-            return self._change(context, Kept(number % len(INDEXES), name, 0), at, leaves=draw.randrange(100) < 20), self
+            shared = Kept(number % len(INDEXES), f"{context.prefix}-shared-{number % self.shared}", 0)
+            return self._change(context, shared, at, leaves=draw.randrange(100) < 20), self
         if len(self.mine) < self.kept:
             new = Kept(index, f"{_own(context)}{context.step}-{draw.choice(IDS)}", 0)
             return self._change(context, new, leaves=False), self

@@ -25,8 +25,11 @@ PLACES: tuple[Place, ...] = (
 )
 """Namespace, tenant and kind of a trial's keys; namespaces and kinds begin with the trial's prefix."""
 STEMS = ("a", "a*", "ab", "a_", "a%", "[ab]", "a\\", "a?", "a:b", ":h", "A", "é", "ключ", "🔑", "a'b", "two\nlines")
+SCANS = frozenset({"scan_keys", "scan_keys_by_kind"})
 WIDE = ("scan-w", "w", "wide")
 WIDE_BYTES = 300_000
+AGAIN_PERCENT = 20
+"""So often the last scan is asked for again: who was answered from what he had seen before is then found out."""
 NEAR_KEYS = 8
 """At a meeting the slots change keys that lie so near each other."""
 
@@ -42,6 +45,7 @@ class ScanGenerator:
     ttl_ms: int
     written: int = 0
     ended: int = 0
+    last: Invocation | None = None  # the scan before
 
     def next(self, context: Context) -> tuple[Invocation | None, ScanGenerator]:
         if context.phase == "final":
@@ -58,10 +62,14 @@ class ScanGenerator:
             return self._change(context, met[0] + context.draw.randrange(NEAR_KEYS), met[1]), self
         if context.draw.randrange(100) < self.scan_percent:
             return self._scan(context), self
+        if self.last is not None and context.draw.randrange(100) < AGAIN_PERCENT:
+            return self.last, replace(self, last=None)
         return self._change(context, context.draw.randrange(self.keys)), self
 
     def update(self, context: Context, invocation: Event, completion: Event) -> ScanGenerator:
-        return self
+        if invocation.f not in SCANS:
+            return self
+        return replace(self, last=Invocation(invocation.f, str(invocation.key), invocation.value))
 
     def _final(self, context: Context) -> tuple[Invocation | None, ScanGenerator]:
         """Let the slots scan every place and every kind between them."""
@@ -122,8 +130,8 @@ def _generator(options: Mapping[str, Any], functions: frozenset[str]) -> ScanGen
 SCAN = Workload(
     name="scan",
     sentence="keys with hostile names, set, removed and set anew while they are scanned by prefix and by kind",
-    functions=frozenset({"scan_keys", "scan_keys_by_kind", "set", "check_and_set", "delete", "get"}),
-    counted=frozenset({"scan_keys", "scan_keys_by_kind"}),
+    functions=SCANS | {"set", "check_and_set", "delete", "get"},
+    counted=SCANS,
     keys=frozenset({"scan", "scans"}),
     checks=("scan", "expiry", "linearizable"),
     generator=_generator,

@@ -103,6 +103,27 @@ def test_a_check_that_a_third_party_adds_to_a_model_of_ours_takes_no_check_away(
     assert {name: each.status for name, each in found.items()} == {"odd": Status.VALID, "linearizable": Status.INVALID}
 
 
+def test_a_check_sees_what_it_wants_beside_its_own_keys_which_stay_others(installed: dict[tuple[str, str], Any]) -> None:
+    seen: list[list[tuple[str, str | None]]] = []
+
+    def judged(history: History, terms: Terms) -> Verdict:
+        seen.append([(each.f, each.key) for each in history.operations()])
+        return valid("seen")
+
+    bell = Family(name="bell", sentence="a bell", functions=frozenset({"ring"}), marks=frozenset({"ring"}))
+    installed["models", "bell"] = bell
+    installed["checks", "odd"] = Check(
+        name="odd", sentence="odd", kinds=(kind("odd"),), judge=judged, families=("bell",), beside=frozenset({"increment"})
+    )
+    script = Script()
+    script.operation(1000, 1001, "increment", {"delta": 1, "ttl_ms": None}, {"value": 1}, key="counted")
+    script.operation(1010, 1011, "get", {}, {"value": "1"}, key="counted")
+    script.operation(1020, 1021, "ring", {}, {}, key="bell")
+    found = verdicts(script.history())
+    assert seen == [[("increment", "counted"), ("ring", "bell")]]
+    assert {name: verdict.numbers["answered"] for name, verdict in found.items()} == {"linearizable": 2, "odd": 1}
+
+
 def test_an_unheard_class_is_told_by_its_name() -> None:
     assert (kind_of("new-thing").words, kind_of("new-thing").heading.format(key="k")) == ("new thing", "k: new-thing")
 

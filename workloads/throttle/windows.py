@@ -217,7 +217,7 @@ ADMISSIONS = Check(
             heading="{key} admitted two calls in one place",
             one="One window admitted too many",
             many="{n} windows admitted too many",
-            rank=35,
+            rank=36,
             of_a_key=True,
             each_operation=True,
         ),

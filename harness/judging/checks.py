@@ -298,9 +298,8 @@ def _by_model(history: History, family: Family, terms: Terms) -> dict[str, Verdi
     A key over whose values time passes is judged over time, with the functions of the family.
     """
     beside = frozenset().union(*(check.beside for check in _of_model(family, terms)))
-    own = [event for event in history.events if event.f not in beside]
-    _refuse_foreign(own, replace(family, functions=family.functions | family.timed))
-    timed = {key for key, events in _by_key(history).items() if not beside and _over_time(family, events)}
+    _refuse_foreign(history.events, replace(family, functions=family.functions | family.timed | beside))
+    timed = {key for key, events in _by_key(history).items() if _over_time(family, events)}
     parts = {family.name: _keys(history, lambda key: key not in timed), OVER_TIME: _keys(history, lambda key: key in timed)}
     found: dict[str, Verdict] = {}
     for name in [name for name, part in parts.items() if _by_key(part)] or [family.name]:

@@ -1,6 +1,6 @@
 """Keys that expire: one order of all operations, and instants for it and for every end, that give each operation its answer.
 
-Judged per key by an exact search over orders and instants (`harness.judging.checkers.timed`). Order is by event index; each operation
+Judged per key by an exact search over orders and instants (`harness.judging.checkers.key_search`). Order is by event index; each operation
 takes effect between its start and its end by the harness' clock, and what is written with a TTL ends when the clock that ends keys says
 so, within the skew (`harness.judging.checkers.instants`). Operations that failed are left out, unanswered ones may take effect at any
 time after their start or never.
@@ -26,14 +26,13 @@ from typing import Any
 
 from harness.judging.check import Budget, Check
 from harness.judging.checkers.expiries import GATES
-from harness.judging.checkers.instants import Clock, Coarse, clock_of
+from harness.judging.checkers.instants import Clock, clock_of
+from harness.judging.checkers.key_search import KeySearch
 from harness.judging.checkers.linearizable import FIRST_TURN_S, LONGER, max_concurrency
 from harness.judging.checkers.sentence import phrase
 from harness.judging.checkers.skew import NS_PER_MS
-from harness.judging.checkers.timed import TimedSearch
 from harness.judging.checkers.timed_core import Until, core_of, stands, whole
 from harness.judging.checkers.timed_words import KINDS, anomaly_of
-from harness.judging.checkers.witness import wrong_with
 from harness.judging.models.key import answer, asked
 from harness.judging.verdict import Status, Verdict, combine, invalid, unknown, valid
 from harness.record.clock import clock_sane, excess_ns
@@ -75,23 +74,16 @@ class _Key:
     clock: Clock
     budget: Budget
     now: Callable[[], float]
-    search: TimedSearch | None = None
-    coarse: bool = True
-    wrong: str | None = None
+    search: KeySearch | None = None
     outcome: Status | None = None
     reason: str | None = None
     steps: int = 0
 
     def search_for(self, seconds: float) -> None:
-        """Search on: first without an instant for each operation, which is fast; then with, if the order that was found has none."""
-        self.search = self.search or TimedSearch(Coarse(self.clock) if self.coarse else self.clock, self.operations)
+        self.search = self.search or KeySearch(self.clock, self.operations)
         self.outcome = self.search.run(seconds, self.budget, self.now)
         self.steps = self.search.steps
-        if self.outcome is Status.VALID:
-            self.wrong = wrong_with(self.search.witness or [], self.operations, self.clock)
-            if self.wrong and self.coarse:
-                self.search, self.coarse, self.outcome, self.wrong = None, False, None, None
-        elif self.outcome is None:
+        if self.outcome is None:
             self.reason = self.search.exhausted(self.budget)
 
     @property
@@ -132,9 +124,10 @@ def _of_key(each: _Key, share_s: float) -> Verdict:
     if each.outcome is None or search is None:
         return unknown(_how_far(each, search), **numbers)
     if each.outcome is Status.VALID:
-        return unknown(f"checker error: {each.wrong}", **numbers) if each.wrong else valid("one order fits, and its times", **numbers)
+        wrong = search.wrong()
+        return unknown(f"checker error: {wrong}", **numbers) if wrong else valid("one order fits, and its times", **numbers)
     core = core_of(
-        whole(each.clock, each.operations, coarse=each.coarse), search.reached, Until(each.now() + share_s, each.now, search.steps)
+        whole(each.clock, each.operations, coarse=search.coarse), search.reached, Until(each.now() + share_s, each.now, search.steps)
     )
     if not stands(core):
         return unknown("checker error: the core of the violation is valid alone", **numbers)
@@ -142,7 +135,7 @@ def _of_key(each: _Key, share_s: float) -> Verdict:
     return invalid(anomaly.message, [anomaly], **numbers)
 
 
-def _how_far(each: _Key, search: TimedSearch | None) -> str:
+def _how_far(each: _Key, search: KeySearch | None) -> str:
     if search is None:
         return f"undecided: {each.reason}"
     where = f", up to {phrase(search.standing)}" if search.standing else ""

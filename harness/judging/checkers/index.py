@@ -28,11 +28,12 @@ from __future__ import annotations
 from collections import Counter as Counted
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import msgspec
 
 from harness.judging.check import Check, Kind, Terms
-from harness.judging.checkers.projection import Seen, Untimed, decide
+from harness.judging.checkers.projection import Seen, Untimed, decide, telling
 from harness.judging.checkers.views import counted, legible, named, own_names, summed, who
 from harness.judging.models.index import ACTS, INDEX, Entry
 from harness.judging.verdict import Anomaly, Status, Verdict
@@ -128,15 +129,15 @@ def end_of(operation: Operation) -> int:
 
 
 def _members(one: Index) -> Iterator[Seen]:
-    has = [frozenset(keys_of(listing)) for listing in one.lists]
+    has = {listing.index: frozenset(keys_of(listing)) for listing in one.lists}
     for name, operations in one.members.items():
-        first = operations[0].index
-        looks = [
-            msgspec.structs.replace(listing, result={"listed": name in keys})
-            for listing, keys in zip(one.lists, has, strict=True)
-            if end_of(listing) > first or name in keys
-        ]  # before the first operation on it there is nothing that a list could miss
+        lists = telling(operations, one.lists, partial(_said, name, has))
+        looks = [msgspec.structs.replace(each, result={"listed": name in has[each.index]}) for each in lists]
         yield Seen(name, Untimed(Entry()), operations, looks)
+
+
+def _said(name: str, has: Mapping[int, frozenset[str]], listing: Operation) -> tuple[bool, int]:
+    return name in has[listing.index], integer(listing, "argument", "now_ms")
 
 
 def _of_members(one: Index, seen: Mapping[tuple[Name, str], Seen]) -> Iterator[Anomaly]:

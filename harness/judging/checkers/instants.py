@@ -15,7 +15,8 @@ An operation takes effect at one instant x between its start and its end, and no
 
 *Clients' clocks* (DynamoDB). The writer's clock is read after the start of its operation and before x, so that E, which is then +T, lies
 in [start + T, x + T]. Whoever looks compares it with a clock of his own, which he too has read by then, and which may differ: what he
-finds still there says only that E > start - late, what he finds missing only that E <= x + early. A look decides nothing for others.
+finds still there says only that E > start - late (he waits for the bound, and his clock may be as far behind), what he finds missing
+only that E <= x + early. A look decides nothing for others.
 
 Sources: Dill, Timing assumptions and verification of finite-state concurrent systems, CAV 1989 (difference bounds); Alur and Dill,
 A theory of timed automata, TCS 1994.
@@ -142,7 +143,7 @@ class Clock:
 
     def lasts(self, ttl_ms: int) -> tuple[int, int]:
         """Give how long at least and at most what is written with a TTL is there, by a server's clock."""
-        shortest = 0 if self.early else ttl_ms * self.ms - self.skew.early(ttl_ms)
+        shortest = 0 if self.early else ttl_ms * self.ms - self.skew.before(ttl_ms)
         return shortest, EVER if self.late else ttl_ms * self.ms + self.skew.late(ttl_ms)
 
     def seen_after(self, start: int, ttl_ms: int) -> int:
@@ -151,7 +152,7 @@ class Clock:
 
     def gone_before(self, ttl_ms: int) -> int:
         """Give by how much what a client found missing may have ended after he looked."""
-        return EVER if self.early else self.skew.early(ttl_ms)
+        return EVER if self.early else self.skew.before(ttl_ms)
 
 
 def _left(zone: Zone, window: Window, low: int, span: int) -> tuple[Zone, int] | None:

@@ -17,25 +17,25 @@ Objects take turns, as in `harness.judging.checkers.linearizable`; a condemned o
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from harness.judging.check import Budget
 from harness.judging.checkers.instants import Clock
+from harness.judging.checkers.key_search import KeySearch
 from harness.judging.checkers.replay import replay
 from harness.judging.checkers.search import EVERY_RULE, NO_RULE, Search
 from harness.judging.checkers.shrink import Trials, shrink
-from harness.judging.checkers.timed import TimedSearch
 from harness.judging.checkers.timed_core import Until, core_of, stands, whole
-from harness.judging.checkers.witness import wrong_with
 from harness.judging.model import Model
 from harness.judging.verdict import Status
 from harness.record.history import Operation
 
 FIRST_TURN_S = 0.05
 LONGER = 4
-CULPRIT_S = 5.0
+CULPRIT_S = 10.0
 """Seconds for what is said of all condemned objects together, shared evenly."""
 TRIAL = Budget(steps=200_000)
 CERTIFY_S = 1.0
@@ -43,8 +43,6 @@ CERTIFY_S = 1.0
 
 class Searching(Protocol):
     """A search for an order that explains some operations."""
-
-    reached: int
 
     def run(self, seconds: float, budget: Budget, now: Callable[[], float] = ...) -> Status | None: ...
     def exhausted(self, budget: Budget) -> str | None: ...
@@ -93,11 +91,11 @@ class Timed:
 
     clock: Clock
 
-    def search(self, operations: Sequence[Operation]) -> TimedSearch:
-        return TimedSearch(self.clock, operations)
+    def search(self, operations: Sequence[Operation]) -> KeySearch:
+        return KeySearch(self.clock, operations)
 
     def wrong(self, operations: Sequence[Operation], search: Searching) -> str | None:
-        return wrong_with(search.witness or [], operations, self.clock) if isinstance(search, TimedSearch) else None
+        return search.wrong() if isinstance(search, KeySearch) else None
 
     def core(self, operations: Sequence[Operation], until: Trials) -> Sequence[Operation] | None:
         found = core_of(whole(self.clock, operations, coarse=False), 0, Until(until.until, until.now))
@@ -168,6 +166,28 @@ def decide(objects: Sequence[Seen], budget: Budget, now: Callable[[], float] = t
         _condemn(each, Trials(now() + min(CULPRIT_S, budget.time_s) / len(condemned), now))
 
 
+def telling(changes: Sequence[Operation], views: Iterable[Operation], said: Callable[[Operation], Hashable]) -> list[Operation]:
+    """Leave out views that say nothing of an object which others do not say; `changes` are its operations that may change it.
+
+    Where none of these is under way from the first of some views to the last, all of them look at one state. Of those that say the same
+    the one that ends first and the one that begins last are kept: what is there may also end by itself, and then they say the most. What
+    is never answered is under way for ever. O(log n) a view.
+    """
+    begun = sorted(each.index for each in changes)
+    ended = sorted(each.end_index for each in changes if each.end_index is not None)
+    kept: list[Operation] = []
+    alike: dict[tuple[int, Hashable], tuple[Operation, Operation]] = {}
+    for view in views:
+        before = bisect_left(ended, view.index)
+        if before != bisect_left(begun, _end(view)):
+            kept.append(view)
+            continue
+        first, last = alike.get((before, said(view)), (view, view))
+        alike[before, said(view)] = min(first, view, key=_end), max(last, view, key=_begin)
+    found = {each.index: each for each in (*kept, *(each for pair in alike.values() for each in pair))}
+    return [found[index] for index in sorted(found)]
+
+
 def _condemn(seen: Seen, trials: Trials) -> None:
     """Find the culprit; undecided where the object contradicts itself, or nobody can tell whether it does."""
     looks = sorted(seen.looks, key=_end)
@@ -195,6 +215,10 @@ def _condemn(seen: Seen, trials: Trials) -> None:
 def _impossible(seen: Seen, operations: Sequence[Operation], trials: Trials) -> bool:
     left = trials.until - trials.now()
     return left > 0 and seen.rules.search(operations).run(left, TRIAL, trials.now) is Status.INVALID
+
+
+def _begin(operation: Operation) -> int:
+    return operation.index
 
 
 def _end(operation: Operation) -> int:

@@ -34,7 +34,7 @@ import msgspec
 
 from harness.judging.check import Budget, Check, Kind, Terms
 from harness.judging.checkers.instants import Clock, clock_of
-from harness.judging.checkers.projection import Seen, Timed, Untimed, decide
+from harness.judging.checkers.projection import Seen, Timed, Untimed, decide, telling
 from harness.judging.checkers.sentence import phrase
 from harness.judging.checkers.views import counted, legible, own_names, summed, who
 from harness.judging.models.counter import Counter
@@ -79,12 +79,26 @@ class Scan:
         return _end(self.operation)
 
 
+class Places:
+    """Scans by what they ask for."""
+
+    def __init__(self, scans: Iterable[Scan]) -> None:
+        self._of: dict[tuple[str | None, str | None], list[Scan]] = {}
+        for each in scans:
+            self._of.setdefault((each.stem, each.kind), []).append(each)
+
+    def asking(self, name: str) -> list[Scan]:
+        """Give the scans that ask for a key, named in full."""
+        return [each for alike in self._of.values() if alike[0].asks_for(name) for each in alike]
+
+
 def scan(history: History, terms: Terms) -> Verdict:
     """Judge every scan of a history, with the operations on the keys that they ask for; numbers: scans, keys, items, found."""
     scans, keys = scans_of(history), keys_of(history)
-    asked = {name: operations for name, operations in keys.items() if any(each.asks_for(name) for each in scans)}
+    places = Places(scans)
+    asked = {name: operations for name, operations in keys.items() if places.asking(name)}
     clock = clock_of(history) if clock_sane(history) else None
-    seen = [_seen(name, operations, scans, clock) for name, operations in asked.items()]
+    seen = [_seen(name, operations, places.asking(name), clock) for name, operations in asked.items()]
     decide(seen, terms.budget)
     anomalies = [*_of_scans(scans, keys, history), *(anomaly for each in seen for anomaly in _of_key(each, scans))]
     items = sum(len(each.items) for each in scans)
@@ -131,9 +145,11 @@ def _asked(operation: Operation, name: str) -> str:
 # Keys
 
 
-def _seen(name: str, operations: Sequence[Operation], scans: Iterable[Scan], clock: Clock | None) -> Seen:
-    first = min(each.index for each in operations)
-    looks = [_look(each, name) for each in scans if each.asks_for(name) and (each.end_index > first or name in each.values)]
+def _seen(name: str, operations: Sequence[Operation], asking: Sequence[Scan], clock: Clock | None) -> Seen:
+    values = {each.operation.index: each.values.get(name) for each in asking}
+    changes = [each for each in operations if each.f not in ("get", "get_versioned")]
+    scans = telling(changes, (each.operation for each in asking), lambda each: values[each.index])
+    looks = [msgspec.structs.replace(each, f="get", key=name, argument={}, result={"value": values[each.index]}) for each in scans]
     used = {each.f for each in operations}
     model = next((model for model in (VersionedRegister(), Counter()) if used <= model.functions), None)
     if used & FOREIGN:
@@ -145,10 +161,6 @@ def _seen(name: str, operations: Sequence[Operation], scans: Iterable[Scan], clo
     if clock is None:
         return Seen(name, Untimed(VersionedRegister()), operations, (), reason="it has a TTL, and the clock was not sane")
     return Seen(name, Timed(clock), operations, looks)
-
-
-def _look(scan: Scan, name: str) -> Operation:
-    return msgspec.structs.replace(scan.operation, f="get", key=name, argument={}, result={"value": scan.values.get(name)})
 
 
 def _of_key(seen: Seen, scans: Iterable[Scan]) -> Iterator[Anomaly]:
@@ -232,9 +244,9 @@ def together(history: History, terms: Terms) -> int:
     return max((len(each.items) for each in scans_of(history)), default=0)
 
 
-def in_bytes(history: History, terms: Terms) -> int:
-    """Count the bytes of the keys and values of the scan that has the most."""
-    return max((sum(len(key.encode()) + len(value.encode()) for key, value in each.items) for each in scans_of(history)), default=0)
+def in_kib(history: History, terms: Terms) -> int:
+    """Count the KiB of the keys and values of the scan that has the most."""
+    return max((sum(len(key.encode()) + len(value.encode()) for key, value in each.items) // 1024 for each in scans_of(history)), default=0)
 
 
 def overlaps(history: History, terms: Terms) -> int:
@@ -310,5 +322,5 @@ SCANS = Check(
     judge=scan,
     families=(SCAN.name,),
     beside=STATE | FOREIGN,
-    gates={"scanned_together": together, "scanned_bytes": in_bytes, "scan_overlaps": overlaps, "scan_recreated": recreated},
+    gates={"scanned_together": together, "scanned_kib": in_kib, "scan_overlaps": overlaps, "scan_recreated": recreated},
 )

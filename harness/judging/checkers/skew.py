@@ -26,6 +26,13 @@ class Skew:
         """Give the nanoseconds by which a lease of this length may end before its time."""
         return self.fixed_ns + span_ms * self.drift_ppm + self.bound_ns  # ms * ppm = ns
 
+    def before(self, span_ms: int) -> int:
+        """Give the nanoseconds by which others may see what lasts this long end before its time: they wait b longer than their clock says.
+
+        All clocks are taken to lie within b of one another, whenever they are read.
+        """
+        return self.fixed_ns + span_ms * self.drift_ppm
+
     def late(self, span_ms: int) -> int:
         """Give the nanoseconds by which others may see a lease of this length end after its time."""
         return self.fixed_ns + span_ms * self.drift_ppm + 2 * self.bound_ns

@@ -75,7 +75,7 @@ def _winners(core: Core) -> Iterator[Pair]:
 def must_live(operation: Operation, clock: Clock) -> int | None:
     """Give the time until which what an operation wrote must be there if nothing changes it, None = for ever."""
     ttl_ms = ttl_of(operation)
-    return None if ttl_ms is None else operation.start + ttl_ms * clock.ms - clock.skew.early(ttl_ms)
+    return None if ttl_ms is None else operation.start + ttl_ms * clock.ms - clock.skew.before(ttl_ms)
 
 
 def gone_by(operation: Operation, clock: Clock) -> int | None:

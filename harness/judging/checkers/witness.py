@@ -85,7 +85,7 @@ class _Told:
         if self.end is not None and move.found is False:
             if self.clock.decides:
                 return f"operation {operation.index} finds ended what ends for all"
-            self.bounds.append(_Bound(x, self.end, -self.clock.skew.early(self.ttl_ms)))
+            self.bounds.append(_Bound(x, self.end, -self.clock.skew.before(self.ttl_ms)))
             found = MISSING
         elif self.end is not None and move.found is True:
             self._seen_there(x, operation)
@@ -131,7 +131,7 @@ class _Told:
         self.ttl_ms = ttl_ms
         if self.clock.decides:
             self.end = self._instant(-NEVER, NEVER)
-            self.bounds += [_Bound(self.end, x, lasts - skew.early(ttl_ms)), _Bound(x, self.end, -lasts - skew.late(ttl_ms))]
+            self.bounds += [_Bound(self.end, x, lasts - skew.before(ttl_ms)), _Bound(x, self.end, -lasts - skew.late(ttl_ms))]
         else:
             self.end = self._instant(start + lasts, NEVER)
             self.bounds.append(_Bound(x, self.end, -lasts))

@@ -114,14 +114,14 @@ def sights(one: Operation, x: int, state: State, clock: Clock) -> set[There]:
         return {there if x < end else None}
     looked = range(one.start, x + 1)
     live = {there for at in looked if at < end + clock.skew.late(1)}
-    gone: set[There] = {None for at in looked if at >= end - clock.skew.early(1)}
+    gone: set[There] = {None for at in looked if at >= end - clock.skew.before(1)}
     return live | gone
 
 
 def ends(start: int, x: int, ttl: int, clock: Clock) -> set[int]:
     """Give when what is written may end."""
     if clock.decides:
-        return set(range(x + ttl - clock.skew.early(ttl), x + ttl + clock.skew.late(ttl) + 1))
+        return set(range(x + ttl - clock.skew.before(ttl), x + ttl + clock.skew.late(ttl) + 1))
     return {at + ttl for at in range(start, x + 1)}
 
 
@@ -214,7 +214,7 @@ class Server:
         if self.lie == "ends late":
             ttl = ttl * 2 + 2
         if self.clock.decides:
-            return looked + ttl + self.random.randint(-self.clock.skew.early(ttl), self.clock.skew.late(ttl))
+            return looked + ttl + self.random.randint(-self.clock.skew.before(ttl), self.clock.skew.late(ttl))
         return looked + offset + ttl
 
 

@@ -115,8 +115,8 @@ def kinds(verdict: Verdict) -> list[str]:
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: "/".join(path.parts[-2:]))
 def test_examples(path: Path) -> None:
-    found = judge(load(path), None, 60)
-    assert found.status is (Status.VALID if path.parts[-2] == "good" else Status.INVALID)
+    found = expiry(load(path))
+    assert judge(load(path), None, 60).status is found.status is (Status.VALID if path.parts[-2] == "good" else Status.INVALID)
     assert kinds(found) == ([] if path.parts[-2] == "good" else [KIND_OF[path.stem]])
 
 

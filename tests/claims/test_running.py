@@ -16,6 +16,7 @@ import pytest
 from harness.claims import file as claims
 from harness.claims import rounds, running
 from harness.claims.asked import Settings, experiments_of, plan_of, repeat, total_trials
+from harness.claims.bench import judge_run
 from harness.claims.claim import Claims, Experiment, choose
 from harness.claims.counting import Sighting
 from harness.claims.judging import _first_first
@@ -316,6 +317,39 @@ def test_what_no_claim_that_is_judged_counts_puts_a_promise_in_doubt(tmp_path: P
     (told,) = json.loads((out / "latest" / "results.json").read_text("utf-8"))["claims"]
     assert told["verdict"] == "inconclusive"
     assert any("a class that no claim names there" in each for each in told["missing"])
+
+
+ON_REQUEST = """\
+format = 1
+
+[experiment.steady]
+deployment = "memory"
+variant = "default"
+workloads = ["throttle"]
+timeline = { quiet_s = 1.2, fault_s = 0, after_s = 0 }
+trials = { quick = 1, nightly = 1 }
+options = { rate = 30, throttle = { steady = 1 } }
+
+[[claim]]
+id = "endless"
+cell = ["increment", "Memory"]
+document = "silent"
+sentence = "A window closes while calls go on."
+conditions = "steady traffic"
+experiments = ["steady"]
+anomalies = ["endless-window"]
+gates = { steady_windows = 2 }
+expect = ["finding"]
+"""
+
+
+def test_a_check_on_request_judges_the_experiments_of_a_claim_that_counts_its_class_and_says_nothing_without(tmp_path: Path) -> None:
+    file, out = tmp_path / "steady.toml", tmp_path / "runs"
+    file.write_text(ON_REQUEST)
+    assert guarded(["verify", "--claims", str(file), "--seed", "7", "--out", str(out)]) == 0
+    experiment = out / "latest" / "experiments" / "steady"
+    assert json.loads((experiment / "results.json").read_text("utf-8"))["trials"][0]["checks"]["endless-window"]["status"] == "invalid"
+    assert "endless-window" not in judge_run(experiment).results.trials[0].checks
 
 
 # What repeats a claim

@@ -62,7 +62,7 @@ def _of_verify(results: Verify) -> list[_Case]:
 
 def _claim(claim: Judgement, *, strict: bool) -> _Case:
     word, said = claim.verdict, claim.said
-    place = ", ".join(claim.cell)
+    place = ", ".join(filter(None, (claim.table, *claim.cell)))
     expected = " or ".join(claim.expect)
     told = _told(claim)
     if claim.bug:

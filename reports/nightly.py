@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader
@@ -22,6 +23,7 @@ from markupsafe import Markup
 from harness.claims import nights
 from harness.claims.nights import Night
 from harness.claims.results import Judgement
+from harness.claims.table import place
 from harness.judging.statistics import Rate
 from harness.judging.statistics import rate as pooled_rate
 from harness.record import store
@@ -86,6 +88,15 @@ class _History:
 
 
 @dataclass(frozen=True, slots=True)
+class _Group:
+    """The claims of a row of a documented table; `table` None: the one that has no name."""
+
+    table: str | None
+    row: str
+    histories: Sequence[_History]
+
+
+@dataclass(frozen=True, slots=True)
 class _Change:
     """What is not as it was, or not as expected: `before` and `after` are verdicts."""
 
@@ -106,7 +117,7 @@ class _Page:
 
     every: Sequence[Night]
     columns: Sequence[_Column]
-    rows: Mapping[str, Sequence[_History]]
+    groups: Sequence[_Group]
     changes: Sequence[_Change]
     notes: Sequence[str]
     title: str
@@ -115,8 +126,8 @@ class _Page:
 
     @property
     def histories(self) -> list[_History]:
-        """Give all claims, in the order of the table."""
-        return [history for group in self.rows.values() for history in group]
+        """Give all claims, in the order of the tables."""
+        return [history for group in self.groups for history in group.histories]
 
 
 def index(directory: Path) -> list[Path]:
@@ -136,6 +147,7 @@ def index(directory: Path) -> list[Path]:
         "ended": _ended(every[-1]),
         "tally": [(word, count) for word in MARKS if (count := Counter(str(each.verdict) for each in every[-1].results.claims)[word])],
         "meaning": meaning(every[-1].results),
+        "place": partial(_place, night=every[-1]),
         "seeds": seeds(every[-1].results),
         "summary": store.is_plain(every[-1].directory / "summary.md", every[-1].directory),
         "broken": [each for each in page.histories if each.pooled and each.pooled.k],
@@ -158,12 +170,19 @@ def _shown(value: object) -> object:
 
 def _page(every: Sequence[Night], unreadable: Mapping[str, str]) -> _Page:
     columns = _columns(every)
-    rows: dict[str, list[_History]] = {}
-    for number, claim in enumerate(every[-1].results.claims):
-        rows.setdefault(claim.cell[0], []).append(_history(number, claim, every, columns))
-    histories = [history for group in rows.values() for history in group]
+    groups = _groups([_history(number, claim, every, columns) for number, claim in enumerate(every[-1].results.claims)], every[-1])
+    histories = [history for group in groups for history in group.histories]
     changes = sorted((change for each in histories if (change := _change(each, every)) is not None), key=_worst_first)
-    return _Page(every, columns, rows, changes, _notes(every, changes), _title(every, changes), _contradiction(every), unreadable)
+    return _Page(every, columns, groups, changes, _notes(every, changes), _title(every, changes), _contradiction(every), unreadable)
+
+
+def _groups(histories: Sequence[_History], tonight: Night) -> list[_Group]:
+    """Give the claims by row, the tables in their order."""
+    rows: dict[tuple[str | None, str], list[_History]] = {}
+    for history in histories:
+        rows.setdefault((history.claim.table, history.claim.cell[0]), []).append(history)
+    order = [None, *(table.name for table in tonight.results.tables)]
+    return [_Group(table, row, rows[table, row]) for table, row in sorted(rows, key=lambda place: order.index(place[0]))]
 
 
 # The matrix
@@ -347,7 +366,13 @@ def _contradiction(every: Sequence[Night]) -> str:
 
 
 def _contradicting(night: Night) -> list[str]:
-    return list(dict.fromkeys(claim.cell[0] for claim in night.results.claims if claim.verdict == "violated"))
+    wrong = [claim for claim in night.results.claims if claim.verdict == "violated"]
+    by_column = {table.name for table in night.results.tables if table.backends == "columns"}
+    return list(dict.fromkeys(_place(claim, night) if claim.table in by_column else claim.cell[0] for claim in wrong))
+
+
+def _place(claim: Judgement, night: Night) -> str:
+    return place(claim.cell, claim.table, night.results.tables)
 
 
 # Rates and bounds

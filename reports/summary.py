@@ -1,6 +1,6 @@
 """summary.md of a run or of the main job: what a reader of a CI's page must see, in GitHub's Markdown.
 
-The order of the terminal: the sentence, what is not as expected, contradictions, the documented table, then
+The order of the terminal: the sentence, what is not as expected, contradictions, the documented tables, then
 folded all claims. What came from outside is escaped, and stands in code where it is an id, a path or a command: a key must not
 end a table, open a tag or call a colleague by @name. No picture: a step summary shows none of a file beside it.
 """
@@ -14,12 +14,14 @@ from pathlib import Path
 
 from harness.claims.reading import read
 from harness.claims.results import Cell, Judgement, Run, SelfTest, Shard, TableRow, TrialResult, Verify
+from harness.claims.table import place
 from harness.judging.gates import Gate
 from harness.judging.statistics import Rate
 from harness.judging.verdict import Anomaly, of_each_kind_first
 from harness.record import store
 from harness.report import Report
 from reports.phrases import counted
+from reports.terminal.documented import about, by_table, columns_of
 from reports.terminal.lines import MARKS, clean, gate_words, lasting, little, versions_said
 from reports.terminal.verify import left_out, meaning, seeds
 
@@ -55,8 +57,7 @@ def _of_verify(results: Verify) -> list[str]:
             "Contradicts the document, as expected",
             [_claim(claim, results) for claim in claims if claim.verdict == "violated" and claim.expected],
         ),
-        "### The documented table",
-        _documented(results.rows, claims),
+        *(_documented(name, rows, results) for name, rows in by_table(results).items()),
         _folded(f"All {counted(len(claims), 'claim')}", _claims(claims)),
         _folded("Findings, of which the document is silent", _each(claims, results, "finding")),
         _folded("In doubt or unavailable, as expected", _each(claims, results, "inconclusive", "unavailable")),
@@ -65,13 +66,16 @@ def _of_verify(results: Verify) -> list[str]:
     ]
 
 
-def _documented(rows: Sequence[TableRow], claims: Sequence[Judgement]) -> str:
-    columns = list(dict.fromkeys(cell.column for row in rows for cell in row.cells))
+def _documented(name: str | None, rows: Sequence[TableRow], results: Verify) -> str:
+    title = next((table.row for table in results.tables if table.name == name), "Backend")
+    said, columns = about(rows), columns_of(rows)
     lines = []
     for row in rows:
+        words = [f"“{_md(row.says[column])}”" if column in row.says else "" for column in said]
         cells = {cell.column: cell for cell in row.cells}
-        lines.append([_md(row.name), *(_cell(cells[name], claims) if name in cells else "" for name in columns)])
-    return _table(["Backend", *map(_md, columns)], lines) if rows else ""
+        verdicts = [_cell(cells[column], results.claims) if column in cells else "" for column in columns]
+        lines.append([_md(row.name), *words, *verdicts])
+    return f"### {_md(name) if name else 'The documented table'}\n\n{_table([*map(_md, [title, *said, *columns])], lines)}"
 
 
 def _cell(cell: Cell, claims: Sequence[Judgement]) -> str:
@@ -113,10 +117,10 @@ def _each(claims: Sequence[Judgement], results: Verify, *words: str) -> str:
 
 def _claim(claim: Judgement, results: Verify) -> str:
     """Give a claim as an item of a list: verdict, cell, sentence, what was observed, evidence, what repeats it."""
-    row, column = claim.cell
+    where = place(claim.cell, claim.table, results.tables)
     quote = f", “{_md(claim.quote)}”" if claim.quote else ""
     surprise = "" if claim.expected else f", expected {' or '.join(claim.expect)}"
-    lines = [f"* {_mark(claim.verdict)}{surprise}: {_code(claim.id)} ({_md(row)}, {_md(column.lower())}{quote})  "]
+    lines = [f"* {_mark(claim.verdict)}{surprise}: {_code(claim.id)} ({_md(where)}{quote})  "]
     lines += [f"  {_md(claim.sentence)}  ", f"  *under* {_md(claim.conditions)}  ", f"  *observed* {_md(claim.said)}"]
     more = [f"*first* {_md(each.kind)} in trial {each.trial}: {_md(each.message)}" for each in claim.anomalies[:1]]
     more += [f"*missing* {_md(reason)}" for reason in _some(claim.missing)]

@@ -93,7 +93,7 @@ def account(document: str, k: int, n: int, unknown: Sequence[str] = ()) -> dict[
 
 
 def verified(*claims: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """Give the results of a verify with these claims; its table has the cells that they name."""
+    """Give the results of a verify with these claims; its tables have the cells that they name, one with a name an operation a row."""
     return {
         "holdwater": 1,
         "kind": "verify",
@@ -108,6 +108,7 @@ def verified(*claims: dict[str, Any], **more: Any) -> dict[str, Any]:
         "contradicts": any(each["verdict"] == "violated" for each in claims),
         "command": "holdwater verify --seed 7",
         "directory": "runs/1",
+        "tables": [{"name": name, "row": "Operation", "backends": "columns"} for name in dict.fromkeys(filter(None, map(_table, claims)))],
         "rows": rows(claims),
         "claims": list(claims),
         "elsewhere": [],
@@ -119,14 +120,21 @@ def verified(*claims: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 def rows(claims: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Give a table with the cells that claims name, each with the worst of them."""
-    table: dict[str, dict[str, list[Judgement]]] = {}
+    """Give tables with the cells that claims name, each with the worst of them; that without a name quotes in its cells."""
+    found: dict[tuple[str | None, str], dict[str, list[Judgement]]] = {}
     for each in (msgspec.convert(claim, Judgement) for claim in claims):
-        table.setdefault(each.cell[0], {}).setdefault(each.cell[1], []).append(each)
-    return [
-        {"name": row, "cells": [dict(store.plain(cell(column, mine[0].quote, mine, ()))) for column, mine in cells.items()]}
-        for row, cells in table.items()
-    ]
+        found.setdefault((each.table, each.cell[0]), {}).setdefault(each.cell[1], []).append(each)
+    return [_row(table, row, cells) for (table, row), cells in found.items()]
+
+
+def _row(table: str | None, row: str, cells: dict[str, list[Judgement]]) -> dict[str, Any]:
+    told = [cell(column, None if table else mine[0].quote, mine, ()) for column, mine in cells.items()]
+    made = {"name": row, "cells": [dict(store.plain(each)) for each in told]}
+    return {**made, "table": table, "says": {"Purpose": f"The purpose of {row}"}} if table else made
+
+
+def _table(claim: dict[str, Any]) -> str | None:
+    return claim.get("table")
 
 
 def run(*trials: dict[str, Any], **more: Any) -> dict[str, Any]:

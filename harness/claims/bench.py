@@ -189,8 +189,9 @@ def _unlike_any(directory: Path, wanted: Sequence[Plan]) -> str | None:
 
 
 def results_of(bench: Bench, record: VerifyRecord, judgements: Sequence[Judgement], runs: Mapping[str, Run]) -> Verify:
-    """Give the results of the main job: its table, its claims, and what ran, by experiment."""
+    """Give the results of the main job: its tables, its claims, and what ran, by experiment."""
     rows = table(bench.claims, judgements)
+    tables = results.tables_of(bench.claims)
     code = exit_code(judgements, strict=record.strict)
     return Verify(
         holdwater=FORMAT,
@@ -201,12 +202,13 @@ def results_of(bench: Bench, record: VerifyRecord, judgements: Sequence[Judgemen
         seconds=sum(run.seconds for run in runs.values()) if record.seconds is None else record.seconds,
         finished=record.finished,
         exit=results.exit_of(code),
-        headline=headline(rows, {each.id: each for each in judgements}),
+        headline=headline(rows, {each.id: each for each in judgements}, tables),
         claims_file=record.claims_file,
         claims_sha256=record.claims_sha256,
         contradicts=any(each.verdict is Word.VIOLATED for each in judgements),
         command=record.command,
         directory=str(bench.directory),
+        tables=tables,
         rows=rows,
         claims=tuple(judgements),
         elsewhere=bench.claims.elsewhere,

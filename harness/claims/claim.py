@@ -1,6 +1,6 @@
-"""Claims as values: the documented table, what is run, and the falsifiable statements behind the cells.
+"""Claims as values: the documented tables, what is run, and the falsifiable statements behind the cells.
 
-A cell of the documented table is prose; a claim is the statement behind it that a counterexample can refute.
+A cell of a documented table is prose; a claim is the statement behind it that a counterexample can refute.
 Format of the file: docs/claims.md; reading: `harness.claims.file`; judging: `harness.claims.judging`.
 """
 
@@ -27,6 +27,7 @@ Trials = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
 Seconds = Annotated[int, msgspec.Meta(ge=0, le=3600)] | Annotated[float, msgspec.Meta(ge=0, le=3600)]
 Phase = Literal["begin", "active", "healing", "healed", "settled"]
 Document = Literal["promises", "warns", "silent"]
+Side = Literal["rows", "columns"]
 
 
 class Word(StrEnum):
@@ -92,10 +93,14 @@ class Bound(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A falsifiable statement behind a cell. `anomalies` count; `excuses` are reported; `gates` are its own numbers."""
+    """A falsifiable statement behind a cell. `anomalies` count; `excuses` are reported; `gates` are its own numbers.
+
+    `table` is the one that its row is in, None where that has no name; once a file is read it is always known.
+    """
 
     id: Text
     cell: tuple[Text, Text]
+    table: Text | None = None
     sentence: Text
     conditions: Text
     document: Document
@@ -117,23 +122,43 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return tuple(dict.fromkeys(check.name for kind in (*self.anomalies, *self.excuses) if (check := check_of(kind)) is not None))
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A row of the documented table, in the document's own words."""
+class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A documented table: `row` is the title of its first column, each cell of `columns` gets a verdict.
+
+    `about` are the columns that only say what a row is. `backends` says which side names them.
+    """
 
     name: Text
+    row: Text = "Backend"
+    about: tuple[Text, ...] = ()
+    columns: Annotated[tuple[Text, ...], msgspec.Meta(min_length=1)]
+    backends: Side = "rows"
+
+
+UNNAMED = Table(name="", columns=tuple(COLUMNS.values()))
+"""The table of the rows that name none."""
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A row of a documented table, in the document's own words. Three columns have a field; `says` has any."""
+
+    name: Text
+    table: Text | None = None
     mutual_exclusion: Text | None = None
     failover_safety: Text | None = None
     recommendation: Text | None = None
+    says: dict[Text, Text] = {}
 
     @property
-    def quotes(self) -> dict[str, str | None]:
+    def quotes(self) -> dict[str, str]:
         """Give what the document says, by column."""
-        return {column: getattr(self, field) for field, column in COLUMNS.items()}
+        given = {column: getattr(self, field) for field, column in COLUMNS.items()}
+        return {column: words for column, words in given.items() if words is not None} | self.says
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """A claims file: the documented table, the experiments by name in the file's order, and the claims."""
+    """A claims file: the documented tables, the experiments by name in the file's order, and the claims."""
 
     source: str
     rows: tuple[Row, ...]
@@ -142,6 +167,16 @@ class Claims:
     elsewhere: tuple[str, ...] = ()  # claims that only another profile judges
     sha256: str = ""  # of the file: shards of one document have the same
     text: str = field(default="", repr=False)
+    tables: tuple[Table, ...] = ()
+
+    def table(self, name: str | None) -> Table:
+        """Give a table by its name, None for that of the rows that name none."""
+        return next((table for table in self.tables if table.name == name), UNNAMED)
+
+    def backend(self, claim: Claim) -> str:
+        """Give the backend that a claim speaks of, as its table calls it."""
+        row, column = claim.cell
+        return row if self.table(claim.table).backends == "rows" else column
 
 
 def needed_checks(claim: Claim, experiment: Experiment) -> tuple[str, ...]:
@@ -150,19 +185,29 @@ def needed_checks(claim: Claim, experiment: Experiment) -> tuple[str, ...]:
     return tuple(check for check in claim.checks if strange or set(workloads_of(check)) & set(experiment.workloads))
 
 
+def in_its_table(claim: Claim, rows: Sequence[Row]) -> Claim:
+    """Give a claim with the table that its row is in, where it does not name one itself."""
+    found = [row.table for row in rows if row.name == claim.cell[0]]
+    return claim if claim.table is not None or not found else msgspec.structs.replace(claim, table=found[0])
+
+
 def row_word(name: str) -> str:
-    """Give a row's name as a word of a command line: "Redis (Sentinel)" is redis-sentinel, and "Redis (single)" plain redis."""
+    """Give a name of a table as a word of a command line: "Redis (Sentinel)" is redis-sentinel, and "Redis (single)" plain redis."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-").removesuffix("-single")
 
 
-def rows_by_word(claims: Claims) -> dict[str, list[str]]:
-    """Give the rows of a table by the words that name them: their own, and the deployments that they are judged on."""
-    names = list(dict.fromkeys([*(row.name for row in claims.rows), *(claim.cell[0] for claim in claims.claims)]))
-    found = {row_word(name): [name] for name in names}
-    for claim in claims.claims:
+def names_by_word(claims: Claims) -> dict[str, list[str]]:
+    """Give the rows and the backends of the tables by the words that name them: their own, and the deployments they are judged on."""
+    backends = [claims.backend(claim) for claim in claims.claims]
+    columns = [column for table in claims.tables if table.backends == "columns" for column in table.columns]
+    names = list(dict.fromkeys([*(row.name for row in claims.rows), *(claim.cell[0] for claim in claims.claims), *columns]))
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(row_word(name), []).append(name)
+    for claim, backend in zip(claims.claims, backends, strict=True):
         for deployment in [claims.experiments[name].deployment for name in claim.experiments]:
-            if deployment not in map(row_word, names) and claim.cell[0] not in found.setdefault(deployment, []):
-                found[deployment].append(claim.cell[0])
+            if deployment not in map(row_word, names) and backend not in found.setdefault(deployment, []):
+                found[deployment].append(backend)
     return found
 
 
@@ -172,13 +217,23 @@ def of_profile(claims: Claims, profile: str) -> Claims:
     return replace(claims, claims=tuple(kept), elsewhere=tuple(claim.id for claim in claims.claims if claim not in kept))
 
 
-def choose(claims: Claims, rows: Sequence[str]) -> list[Claim]:
-    """Give the claims of these rows, all where none is named; raise UsageError on an unknown row."""
-    by_word = rows_by_word(claims)
-    wanted: set[str] = set()
-    for row in rows:
-        word = row if row in by_word else row_word(row)
+def choose(claims: Claims, rows: Sequence[str], tables: Sequence[str] = ()) -> list[Claim]:
+    """Give the claims of these rows or backends in these tables, all where none is named; raise UsageError on an unknown one."""
+    names = _meant("row", rows, names_by_word(claims))
+    of = _meant("table", tables, {row_word(table.name): [table.name] for table in claims.tables})
+    return [
+        claim
+        for claim in claims.claims
+        if (not rows or claim.cell[0] in names or claims.backend(claim) in names) and (not tables or claim.table in of)
+    ]
+
+
+def _meant(kind: str, said: Sequence[str], by_word: Mapping[str, Sequence[str]]) -> set[str]:
+    """Give the names that are meant by what was said: each a name, or a word for one or several."""
+    found: set[str] = set()
+    for each in said:
+        word = each if each in by_word else row_word(each)
         if word not in by_word:
-            raise UsageError(f"unknown row {row!r}, {nearest(word, by_word)}")
-        wanted |= set(by_word[word])
-    return [claim for claim in claims.claims if not rows or claim.cell[0] in wanted]
+            raise UsageError(f"unknown {kind} {each!r}, {nearest(word, by_word)}")
+        found |= set(by_word[word])
+    return found

@@ -51,6 +51,7 @@ def _verify(found: Verify) -> Iterator[str]:
     for claim in found.claims:
         for told in _claim(claim):
             yield f"claim {claim.id} {told}"
+    yield from _tables(found)
     yield from _table(found.rows, found.claims)
     violated = any(claim.verdict is Word.VIOLATED for claim in found.claims)
     if found.contradicts != violated:
@@ -91,15 +92,24 @@ def _shards(found: Verify) -> Iterator[str]:
         yield f"claim {sorted(other)[0]} is in its claims or in its shards, must be in both"
 
 
+def _tables(found: Verify) -> Iterator[str]:
+    names = [table.name for table in found.tables]
+    if (twice := _twice(names)) is not None:
+        yield f"table {twice} stands twice, must stand once"
+    for row in found.rows:
+        if row.table is not None and row.table not in names:
+            yield f"row {row.name} is of the table {row.table}, must be in tables"
+
+
 def _table(rows: Sequence[TableRow], claims: Sequence[Judgement]) -> Iterator[str]:
-    cells = [(row.name, each) for row in rows for each in row.cells]
-    if (twice := _twice((row, each.column) for row, each in cells)) is not None:
-        yield f"cell {', '.join(twice)} stands twice, must stand once"
-    there = {(row, each.column) for row, each in cells}
-    if (lost := next((claim for claim in claims if claim.cell not in there), None)) is not None:
-        yield f"claim {lost.id} is of the cell {', '.join(lost.cell)}, must be in rows"
-    for row, found in cells:
-        mine = [claim for claim in claims if claim.cell == (row, found.column)]
+    cells = [(row.table, row.name, each) for row in rows for each in row.cells]
+    if (twice := _twice((table, row, each.column) for table, row, each in cells)) is not None:
+        yield f"cell {', '.join(filter(None, twice))} stands twice, must stand once"
+    there = {(table, (row, each.column)) for table, row, each in cells}
+    if (lost := next((claim for claim in claims if (claim.table, claim.cell) not in there), None)) is not None:
+        yield f"claim {lost.id} is of the cell {', '.join(filter(None, (lost.table, *lost.cell)))}, must be in rows"
+    for table, row, found in cells:
+        mine = [claim for claim in claims if (claim.table, claim.cell) == (table, (row, found.column))]
         names = tuple(claim.id for claim in mine)
         if found.claims != names:
             yield f"claims of the cell {row}, {found.column} are {', '.join(found.claims)!r}, must be {', '.join(names)!r}"

@@ -12,14 +12,15 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
 from harness.claims import mistakes
-from harness.claims.claim import Claim, Claims, Experiment, Row
+from harness.claims.claim import Claim, Claims, Experiment, Row, Table, in_its_table
 from harness.errors import UsageError
 from harness.record import store
 from harness.registry import nearest
@@ -59,7 +60,7 @@ def parse(text: str, source: str = "guarantees.toml") -> Claims:
     return _File(text, source).claims()
 
 
-Record = TypeVar("Record", Row, Experiment, Claim)
+Record = TypeVar("Record", Table, Row, Experiment, Claim)
 
 
 class _File:
@@ -85,18 +86,21 @@ class _File:
 
     def claims(self) -> Claims:
         self._top()
+        tables = self._array("table", Table, "name")
         rows = self._array("row", Row, "name")
         experiments = self._experiments()
         claims = self._array("claim", Claim, "id")
-        for claim in claims:
-            self._check_claim(claim, rows, experiments)
         digest = hashlib.sha256("\n".join(self.lines).encode()).hexdigest()
-        return Claims(self.source, tuple(rows), experiments, tuple(claims), sha256=digest, text=self.text)
+        found = Claims(self.source, tuple(rows), experiments, tuple(claims), sha256=digest, text=self.text, tables=tuple(tables))
+        self._check_tables(found)
+        for claim in claims:
+            self._check_claim(claim, found)
+        return replace(found, claims=tuple(in_its_table(claim, rows) for claim in claims))
 
     # Reading
 
     def _top(self) -> None:
-        known = ("format", "row", "experiment", "claim")
+        known = ("format", "table", "row", "experiment", "claim")
         for name in self.tables:
             if name not in known:
                 raise self.bad(self._line_of(name), f"unknown field {name!r}, {nearest(name, known)}")
@@ -111,7 +115,7 @@ class _File:
             raise self.bad(self._line_of(kind), f"{kind} is no list of tables, expected [[{kind}]]")
         if not all(isinstance(table, dict) for table in tables):
             raise self.bad(self._line_of(kind), f"{kind} is a list of values, expected [[{kind}]]")
-        found: dict[str, Record] = {}
+        found: dict[tuple[str | None, str], Record] = {}
         by_name = {str(table.get(name, number + 1)): table for number, table in enumerate(tables)}
         for number, table in enumerate(tables):
             line = self._header(kind, number)
@@ -122,9 +126,10 @@ class _File:
             identity = getattr(value, name)
             if kind == "claim":
                 self._check_name(kind, identity, line)
-            if identity in found:
+            place = value.table if isinstance(value, Row) else None
+            if (place, identity) in found:
                 raise self.bad(line, f"{kind} {identity} stands twice")
-            found[identity] = value
+            found[place, identity] = value
         return list(found.values())
 
     def _experiments(self) -> dict[str, Experiment]:
@@ -177,9 +182,17 @@ class _File:
         for key, reason in mistakes.of_experiment(experiment, [name for name in earlier if name != experiment.name]):
             raise self.bad(self._line_of(key, self._header("experiment", experiment.name)), f"experiment {experiment.name}: {reason}")
 
-    def _check_claim(self, claim: Claim, rows: Sequence[Row], experiments: Mapping[str, Experiment]) -> None:
+    def _check_tables(self, claims: Claims) -> None:
+        for number, table in enumerate(claims.tables):
+            for key, reason in mistakes.of_table(table, claims.rows):
+                raise self.bad(self._line_of(key, self._header("table", number)), f"table {table.name}: {reason}")
+        for number, row in enumerate(claims.rows):
+            for key, reason in mistakes.of_row(row, claims):
+                raise self.bad(self._line_of(key, self._header("row", number)), f"row {row.name}: {reason}")
+
+    def _check_claim(self, claim: Claim, claims: Claims) -> None:
         start = next(self._header("claim", n) for n, table in enumerate(self.tables["claim"]) if table["id"] == claim.id)
-        for key, reason in mistakes.of_claim(claim, rows, experiments):
+        for key, reason in mistakes.of_claim(claim, claims):
             raise self.bad(self._line_of(key, start), f"claim {claim.id}: {reason}")
 
     # Places

@@ -77,6 +77,7 @@ def _undecided(claim: Claim) -> Judgement:
     return Judgement(
         id=claim.id,
         cell=claim.cell,
+        table=claim.table,
         quote=claim.quote,
         sentence=claim.sentence,
         conditions=claim.conditions,

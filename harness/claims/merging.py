@@ -23,13 +23,13 @@ from harness.claims import reading
 from harness.claims.claim import Word
 from harness.claims.counting import numbers, together, worst
 from harness.claims.judging import MOST_SHOWN, SHARDS_DIFFER, missing, rate_of, said, word
-from harness.claims.results import FORMAT, Account, Cell, Judgement, Plain, TableRow, Verify, exit_of, joined
+from harness.claims.results import FORMAT, Account, Cell, Judgement, Plain, Table, TableRow, Verify, exit_of, joined
 from harness.claims.results import Shard as Part
 from harness.claims.table import cell, exit_code, exit_code_of_shards, headline
 from harness.errors import UsageError
 from harness.record import store
 
-DEFINITION = ("cell", "quote", "sentence", "conditions", "document", "unit", "expect")
+DEFINITION = ("table", "cell", "quote", "sentence", "conditions", "document", "unit", "expect")
 EVIDENCE = "evidence"
 UNKNOWN = ("another claim of this cell",)
 """What an earlier version's cell lacks where it is in doubt, and none of its claims is."""
@@ -75,9 +75,9 @@ def merge(shards: Sequence[Shard], *, directory: Path, command: str) -> Verify:
         raise UsageError(f"no shard has results: {shards[0].failure if shards else 'none was named'}")
     _check_same_settings(there)
     judgements = {name: _joined_claim(parts) for name, parts in _parts(there).items()}
-    rows = _rows([each.results for each in there], judgements)
-    failures = _failures(shards, there)
     every = [each.results for each in there]
+    tables, rows = _tables(every), _rows(every, judgements)
+    failures = _failures(shards, there)
     parts = tuple(part for each in there for part in _described(each))
     code = exit_code(list(judgements.values()), strict=any(each.strict for each in every))
     return Verify(
@@ -89,12 +89,13 @@ def merge(shards: Sequence[Shard], *, directory: Path, command: str) -> Verify:
         seconds=max(each.seconds for each in every),
         finished=max(each.finished or "" for each in every) or None,
         exit=exit_of(exit_code_of_shards(code, [part.exit for part in parts], failures)),
-        headline=_headline(rows, judgements, shards),
+        headline=_absent(headline(rows, judgements, tables), shards),
         contradicts=any(each.verdict is Word.VIOLATED for each in judgements.values()),
         command=command,
         directory=str(directory),
         claims_file=every[0].claims_file,
         claims_sha256=every[0].claims_sha256,
+        tables=tables,
         rows=rows,
         claims=tuple(judgements.values()),
         elsewhere=tuple(sorted({name for each in every for name in each.elsewhere} - set(judgements))),
@@ -115,8 +116,8 @@ def _failures(shards: Sequence[Shard], there: Sequence[There]) -> dict[str, str]
     return failures
 
 
-def _headline(rows: Sequence[TableRow], judgements: Mapping[str, Judgement], shards: Sequence[Shard]) -> str:
-    text = headline(rows, judgements)
+def _absent(text: str, shards: Sequence[Shard]) -> str:
+    """Give the headline with the shards of which there is nothing."""
     absent = [str(shard.directory) for shard in shards if shard.failure is not None]
     return f"{text} {len(absent)} of {len(shards)} shards left no results: {', '.join(absent)}." if absent else text
 
@@ -283,19 +284,35 @@ def _all(parts: Iterable[tuple[V, ...]]) -> tuple[V, ...]:
     return tuple(each for part in parts for each in part)
 
 
-# The table
+# The tables
+
+
+def _tables(found: Sequence[Verify]) -> tuple[Table, ...]:
+    """Give the tables of all shards; raise UsageError where two shards have one differently."""
+    tables: dict[str, Table] = {}
+    for table in (table for each in found for table in each.tables):
+        if (first := tables.setdefault(table.name, table)) != table:
+            raise UsageError(f"shards have the table {table.name} as {table} and as {first}, expected one document")
+    return tuple(tables.values())
 
 
 def _rows(found: Sequence[Verify], judgements: Mapping[str, Judgement]) -> tuple[TableRow, ...]:
-    """Give the documented table of all shards: rows in the order in which they are first met, each cell with the worst of its claims."""
-    cells: dict[str, dict[str, list[Cell]]] = {}
+    """Give the rows of all shards in the order in which they are first met, each cell with the worst of its claims."""
+    rows: dict[tuple[str | None, str], list[TableRow]] = {}
     for row in (row for each in found for row in each.rows):
-        columns = cells.setdefault(row.name, {})
+        rows.setdefault((row.table, row.name), []).append(row)
+    return tuple(_row(same, judgements) for same in rows.values())
+
+
+def _row(same: Sequence[TableRow], judgements: Mapping[str, Judgement]) -> TableRow:
+    first = same[0]
+    columns: dict[str, list[Cell]] = {}
+    for row in same:
+        if row.says != first.says:
+            raise UsageError(f"shards quote {row.name} as {row.says} and as {first.says}, expected one document")
         for part in row.cells:
             columns.setdefault(part.column, []).append(part)
-    return tuple(
-        TableRow(name=name, cells=tuple(_cell(name, same, judgements) for same in columns.values())) for name, columns in cells.items()
-    )
+    return replace(first, cells=tuple(_cell(first.name, parts, judgements) for parts in columns.values()))
 
 
 def _cell(row: str, same: Sequence[Cell], judgements: Mapping[str, Judgement]) -> Cell:

@@ -9,8 +9,10 @@ from typing import Any, get_args
 import msgspec
 
 from harness.claims.claim import (
+    COLUMNS,
     Bound,
     Claim,
+    Claims,
     Control,
     Count,
     Document,
@@ -18,6 +20,8 @@ from harness.claims.claim import (
     Phase,
     Row,
     Seconds,
+    Side,
+    Table,
     Trials,
     Window,
     Word,
@@ -38,6 +42,7 @@ DOCUMENTS, WINDOW = get_args(Document), ("steady", *get_args(Phase))
 WORDS: Mapping[str, tuple[str, ...]] = {
     "expect": tuple(map(str, Word)),
     "document": DOCUMENTS,
+    "backends": get_args(Side),
     "window.from": WINDOW,
     "window.to": WINDOW[1:],
     "bound.from": WINDOW[1:2],
@@ -54,6 +59,9 @@ EXPECTED: Mapping[str, str] = {
     "controls": 'a list of tables, such as [{ check = "lease", mutant = "ttl-early" }]',
     "options": "a table, such as { rate = 30, lock = { anchors = 2 } }",
     "document": f"one of: {', '.join(DOCUMENTS)}",
+    "backends": f"one of: {', '.join(get_args(Side))}",
+    **dict.fromkeys(("about", "columns"), 'a list of texts, such as ["Memory", "PostgreSQL"]'),
+    "says": 'a table of texts, such as { Purpose = "Atomic counter" }',
     "expect": f"a list of at least one of: {', '.join(Word)}",
     **dict.fromkeys(("experiments", "anomalies", "excuses"), "a list of names"),
     "window": 'a table, such as { from = "begin", to = "settled" }',
@@ -140,9 +148,36 @@ def _of_control(control: Control, earlier: Sequence[str]) -> str | None:
     return None
 
 
-def of_claim(claim: Claim, rows: Sequence[Row], experiments: Mapping[str, Experiment]) -> Iterable[tuple[str, str]]:
+def of_table(table: Table, rows: Sequence[Row]) -> Iterable[tuple[str, str]]:
+    """Give each mistake of a documented table as the key that it concerns and what is wrong."""
+    if (twice := _twice((*table.about, *table.columns))) is not None:
+        yield "columns" if twice in table.columns else "about", f"column {twice} stands twice, expected each once"
+    if not any(row.table == table.name for row in rows):
+        yield "name", f"no row of it, expected a [[row]] with table = {table.name!r}"
+
+
+def of_row(row: Row, claims: Claims) -> Iterable[tuple[str, str]]:
+    """Give each mistake of a row as the key that it concerns and what is wrong."""
+    names = [table.name for table in claims.tables]
+    if row.table is not None and row.table not in names:
+        yield "table", f"unknown table {row.table!r}, {nearest(row.table, names)}"
+        return
+    table = claims.table(row.table)
+    columns = (*table.about, *table.columns)
+    for field, column in COLUMNS.items():
+        if getattr(row, field) is not None and column not in columns:
+            yield field, f"unknown column {column!r}, {nearest(column, columns)}"
+        elif getattr(row, field) is not None and column in row.says:
+            yield field, f"{column!r} stands in says too, expected it once"
+    for column in row.says:
+        if column not in columns:
+            yield "says", f"unknown column {column!r}, {nearest(column, columns)}"
+
+
+def of_claim(claim: Claim, claims: Claims) -> Iterable[tuple[str, str]]:
     """Give each mistake of a claim as the key that it concerns and what is wrong."""
-    yield from _cell_mistakes(claim, rows)
+    experiments = claims.experiments
+    yield from _cell_mistakes(claim, claims)
     for key in ("experiments", "anomalies", "excuses"):
         if (twice := _twice(getattr(claim, key))) is not None:
             yield key, f"{twice} stands twice: it would count twice"
@@ -177,17 +212,35 @@ def _stance(claim: Claim) -> str:
     return "promises" if claim.document == "promises" else "is silent"
 
 
-def _cell_mistakes(claim: Claim, rows: Sequence[Row]) -> Iterable[tuple[str, str]]:
-    if not rows:
-        return
+def _cell_mistakes(claim: Claim, claims: Claims) -> Iterable[tuple[str, str]]:
     row, column = claim.cell
-    quotes = {each.name: each.quotes for each in rows}
-    if row not in quotes:
-        yield "cell", f"unknown row {row!r}, {nearest(row, quotes)}"
-    elif column not in quotes[row]:
-        yield "cell", f"unknown column {column!r}, {nearest(column, quotes[row])}"
-    elif claim.quote is not None and claim.quote != quotes[row][column]:
-        yield "quote", f"quote {claim.quote!r}, but the document's cell says {quotes[row][column]!r}"
+    names = [table.name for table in claims.tables]
+    if claim.table is not None and claim.table not in names:
+        yield "table", f"unknown table {claim.table!r}, {nearest(claim.table, names)}"
+        return
+    if not claims.rows:
+        return
+    there = [each for each in claims.rows if claim.table in (None, each.table)]
+    found = [each for each in there if each.name == row]
+    if not found:
+        of = f" of table {claim.table}" if claim.table is not None else ""
+        yield "cell", f"unknown row {row!r}{of}, {nearest(row, [each.name for each in there])}"
+        return
+    if len(found) > 1:
+        named = " or ".join(repr(each.table) for each in found if each.table is not None)
+        yield "cell", f"row {row!r} is in {len(found)} tables, expected a field table, {named}"
+        return
+    yield from _words_mistakes(claim, column, found[0], claims.table(found[0].table))
+
+
+def _words_mistakes(claim: Claim, column: str, row: Row, table: Table) -> Iterable[tuple[str, str]]:
+    if column not in table.columns:
+        yield "cell", f"unknown column {column!r}, {nearest(column, table.columns)}"
+        return
+    words = [row.quotes[each] for each in (column, *table.about) if each in row.quotes]
+    if claim.quote is not None and claim.quote not in words:
+        said = " or ".join(map(repr, words)) or "nothing"
+        yield "quote", f"quote {claim.quote!r}, but the document says {said}"
 
 
 def _run_mistakes(claim: Claim, experiments: Mapping[str, Experiment]) -> Iterable[tuple[str, str]]:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import msgspec
 
-from harness.claims.claim import Document, Text, Word
+from harness.claims.claim import Claims, Document, Side, Text, Word
 from harness.driving.plan import Plan
 from harness.judging.gates import Gate
 from harness.judging.statistics import Rate
@@ -148,6 +148,7 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
 
     id: Text
     cell: tuple[Text, Text]
+    table: str | None = None
     sentence: Text
     conditions: Text
     document: Document
@@ -176,7 +177,7 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
-    """A cell of the documented table: the document's words, the worst of its claims, and their ids.
+    """A cell of a documented table: the document's words, the worst of its claims, and their ids.
 
     `unjudged` are claims of this cell that were not chosen; None where an earlier version wrote it.
     """
@@ -189,10 +190,20 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TableRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of the documented table."""
+    """A row of a documented table. `table` None: the one that has no name. `says`: the document's words on the row, by column."""
 
     name: str
     cells: tuple[Cell, ...]
+    table: str | None = None
+    says: dict[str, str] = {}
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True):
+    """A documented table that has a name: the title of its first column, and which side names the backends."""
+
+    name: Text
+    row: Text
+    backends: Side = "rows"
 
 
 class Shard(msgspec.Struct, frozen=True, kw_only=True):
@@ -209,8 +220,13 @@ class Shard(msgspec.Struct, frozen=True, kw_only=True):
     environment: dict[str, Plain] = {}
 
 
+def tables_of(claims: Claims) -> tuple[Table, ...]:
+    """Give the named tables of a claims file."""
+    return tuple(Table(name=table.name, row=table.row, backends=table.backends) for table in claims.tables)
+
+
 class Verify(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="verify"):
-    """What was concluded of the documented table. `broken`: why it could not be drawn, in what is printed and not on disk.
+    """What was concluded of the documented tables. `broken`: why it could not be drawn, in what is printed and not on disk.
 
     `jobs` experiments ran at once; those in `repeated` were run again alone, with what was in doubt at first.
     """
@@ -229,6 +245,7 @@ class Verify(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="v
     contradicts: bool
     command: str
     directory: str
+    tables: tuple[Table, ...] = ()
     rows: tuple[TableRow, ...]
     claims: tuple[Judgement, ...]
     elsewhere: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ stands; `harness.claims.bench` says which round decides.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,22 @@ def check_experiment(experiment: Experiment, settings: Settings) -> None:
         check(plan_of(experiment, settings))
 
 
+def spread(experiments: Sequence[Experiment], planned_s: Callable[[Experiment], float], at_once: int) -> Sequence[Experiment]:
+    """Order experiments that run side by side: the longest first, and beside each other those of different deployments.
+
+    So none is left alone at the end, and those that need a processor most do not meet. One at once keeps the file's order.
+    """
+    if at_once == 1:
+        return experiments
+    left, ordered = sorted(experiments, key=planned_s, reverse=True), list[Experiment]()
+    while left:
+        beside = {each.deployment for each in ordered[1 - at_once :]}
+        chosen = next((each for each in left if each.deployment not in beside), left[0])
+        left.remove(chosen)
+        ordered.append(chosen)
+    return ordered
+
+
 class _Done:
     """What has been run and judged so far; what was asked for, and what cannot be run here, is on disk from the start."""
 
@@ -95,7 +111,7 @@ class _Done:
         store.write(self.settings.out / store.RUN, self.record)
 
     def first(self, experiments: Sequence[Experiment]) -> None:
-        """Run the experiments, the longest first where several run at once, and judge each claim as soon as it can be."""
+        """Run the experiments, and judge each claim as soon as it can be."""
         waiting = list(self.bench.chosen)
 
         def then() -> None:
@@ -106,8 +122,7 @@ class _Done:
                 self._conclude(claim)
 
         at_once = min(self.settings.jobs, len(experiments)) or 1
-        ordered = sorted(experiments, key=self._planned_s, reverse=True) if at_once > 1 else experiments
-        self.round.run(ordered, at_once, then)
+        self.round.run(spread(experiments, self._planned_s, at_once), at_once, then)
         for claim in waiting:
             self._conclude(claim)
 

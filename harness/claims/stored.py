@@ -64,19 +64,19 @@ class Judged:
     asked: Asked | None = None
 
 
-def judge_again(directory: Path, claims_file: Path | None = None, rows: Sequence[str] = ()) -> Judged:
+def judge_again(directory: Path, claims_file: Path | None = None, rows: Sequence[str] = (), tables: Sequence[str] = ()) -> Judged:
     """Judge a run directory or a whole verify directory again, a verify by another claims file where one is named.
 
-    `rows` are those of the table to judge, all where none is named. Nothing is written.
+    `rows` and `tables` are what of them to judge, all where none is named. Nothing is written.
     Raises UsageError where there is nothing to judge, or nothing that says what was asked for.
     """
     store.check_plain(directory)
     if _is_verify(directory):
-        found = _verify_again(directory, claims_file, rows)
-    elif claims_file is None and not rows:
+        found = _verify_again(directory, claims_file, rows, tables)
+    elif claims_file is None and not rows and not tables:
         found = _run_again(directory)
     else:
-        raise UsageError(f"{directory} is no verify, expected no {'row' if rows else 'claims file'} with it")
+        raise UsageError(f"{directory} is no verify, expected no {'row' if rows else 'table' if tables else 'claims file'} with it")
     commit = store.environment()["commit"]
     again = Again(at=store.now(), commit=None if commit is None else str(commit))
     runs = {path: replaced(run, again=again) for path, run in found.runs.items()}
@@ -101,7 +101,7 @@ def _run_again(directory: Path) -> Judged:
     return Judged(directory, {directory: judged.results}, judged.results, judged.history)
 
 
-def _verify_again(directory: Path, claims_file: Path | None, rows: Sequence[str]) -> Judged:
+def _verify_again(directory: Path, claims_file: Path | None, rows: Sequence[str], tables: Sequence[str]) -> Judged:
     was_asked = _record(directory)
     claims = _claims(directory, was_asked, claims_file)
     same = claims.sha256 == was_asked.claims_sha256
@@ -110,7 +110,7 @@ def _verify_again(directory: Path, claims_file: Path | None, rows: Sequence[str]
     record = was_asked if same else replaced(was_asked, claims_file=Path(claims.source).name, claims_sha256=claims.sha256)
     if rows:
         record = replaced(record, asked=True)
-    bench = Bench(claims, _chosen(claims, record, directory, rows, same=same), directory)
+    bench = Bench(claims, _chosen(choose(claims, rows, tables), claims, record, directory, same=same), directory)
     settings = record.settings(directory)
     first = _round_again(bench, settings, {}, same=same)
     alone = _round_again(replace(bench, directory=directory / ALONE), settings, first.evidence, same=same)
@@ -214,15 +214,15 @@ def _claims(directory: Path, record: VerifyRecord, claims_file: Path | None) -> 
     return of_profile(ours, record.profile)
 
 
-def _chosen(claims: Claims, record: VerifyRecord, directory: Path, rows: Sequence[str], *, same: bool) -> list[Claim]:
-    """Give the claims of these rows that were chosen; of another file all, and at least one of which an experiment is there."""
-    asked_for = choose(claims, rows)
+def _chosen(asked_for: list[Claim], claims: Claims, record: VerifyRecord, directory: Path, *, same: bool) -> list[Claim]:
+    """Give what is asked for now and was chosen then; of another file all, and at least one of which an experiment is there."""
     if same:
         if (directory / store.RUN).is_file():
             _check_chosen(record.chosen, claims, directory / store.RUN)
         chosen = [claim for claim in asked_for if claim.id in record.chosen]
-        if rows and not chosen:
-            raise UsageError(f"{directory} was asked for no claim of {' or '.join(rows)}, expected one of the rows that it judged")
+        if not chosen and len(asked_for) < len(claims.claims):
+            told = " or ".join(dict.fromkeys(claim.cell[0] for claim in asked_for))
+            raise UsageError(f"{directory} was asked for no claim of {told or 'these'}, expected one of the rows that it judged")
         return chosen
     there = {name for claim in claims.claims for name in claim.experiments if name in record.absent or _is_there(directory, name)}
     if not there:
@@ -231,16 +231,18 @@ def _chosen(claims: Claims, record: VerifyRecord, directory: Path, rows: Sequenc
 
 
 def _check_chosen(chosen: Sequence[str], claims: Claims, path: Path) -> None:
-    """Raise UsageError where these are no claims that verify would have chosen: it takes whole rows."""
-    row_of = {claim.id: claim.cell[0] for claim in claims.claims}
-    first: dict[str, str] = {}
+    """Raise UsageError where these are no claims that verify would have chosen: it takes whole rows, or all of a backend."""
+    every = {claim.id: claim for claim in claims.claims}
     for name in chosen:
-        if name not in row_of:
-            raise UsageError(f"{path}: chosen claim {name!r}, {nearest(name, row_of)}")
-        first.setdefault(row_of[name], name)
-    for name, row in row_of.items():
-        if row in first and name not in chosen:
-            raise UsageError(f"{path}: claim {name} is not chosen and {first[row]} is, expected all claims of a row, or none")
+        if name not in every:
+            raise UsageError(f"{path}: chosen claim {name!r}, {nearest(name, every)}")
+    for claim in (every[name] for name in chosen):
+        same = [each for each in claims.claims if each.table == claim.table]
+        row = [each.id for each in same if each.cell[0] == claim.cell[0]]
+        backend = [each.id for each in same if claims.backend(each) == claims.backend(claim)]
+        if not (set(row) <= set(chosen) or set(backend) <= set(chosen)):
+            left = next(each for each in row if each not in chosen)
+            raise UsageError(f"{path}: claim {left} is not chosen and {claim.id} is, expected all claims of a row or of a backend, or none")
 
 
 def _is_there(directory: Path, name: str) -> bool:

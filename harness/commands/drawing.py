@@ -21,7 +21,7 @@ from harness.record import store
 from harness.report import NotDrawn, Report
 from harness.shape import held
 
-FEW = 4  # directories that one process draws as fast as several that begin first
+FEW = 3  # directories that one process draws as fast as several that begin first
 T = TypeVar("T")
 R = TypeVar("R", Run, Verify)
 

@@ -9,8 +9,10 @@ from typing import Any
 
 from harness import registry
 from harness.claims import file as claims
+from harness.claims import results
 from harness.claims.asked import Settings, plan_of
-from harness.claims.claim import rows_by_word
+from harness.claims.claim import Table, names_by_word, row_word
+from harness.claims.table import place
 from harness.commands import request
 from harness.deploy import compose, install
 from harness.deploy.launch import PROXY, lacking
@@ -24,7 +26,9 @@ from harness.errors import Infrastructure
 def rows(what: str) -> list[tuple[str, ...]]:
     """Give names and sentences of a kind of things, in a stable order."""
     if what == "claims":
-        return [(claim.id, claim.sentence) for claim in claims.shipped().claims]
+        return _claims()
+    if what == "tables":
+        return [(table.name, row_word(table.name), _shape(table)) for table in claims.shipped().tables]
     if what == "mutants":
         return _mutants()
     if what == "rows":
@@ -83,11 +87,22 @@ def _backend(name: str) -> dict[str, Any]:
     return {"name": name, "missing": install.missing(*servers_of(backend, variants[0]), *((PROXY,) if links else ())), "faults": faults}
 
 
-def _rows() -> list[tuple[str, ...]]:
-    """Give each row of the documented table by the words that `verify --backend` takes for it."""
+def _claims() -> list[tuple[str, ...]]:
+    """Give each claim with its sentence and its cell."""
     shipped = claims.shipped()
-    words = rows_by_word(shipped)
-    return [(row.name, ", ".join(word for word, rows in words.items() if row.name in rows)) for row in shipped.rows]
+    tables = results.tables_of(shipped)
+    return [(claim.id, claim.sentence, place(claim.cell, claim.table, tables)) for claim in shipped.claims]
+
+
+def _shape(table: Table) -> str:
+    return f"{table.row} by {', '.join(table.columns)}"
+
+
+def _rows() -> list[tuple[str, ...]]:
+    """Give each row and backend of the documented tables by the words that `verify --backend` takes for it."""
+    words = names_by_word(claims.shipped())
+    names = dict.fromkeys(name for meant in words.values() for name in meant)
+    return [(name, ", ".join(word for word, meant in words.items() if name in meant)) for name in names]
 
 
 def _options() -> list[tuple[str, ...]]:

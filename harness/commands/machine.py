@@ -12,7 +12,7 @@ from harness.commands.guard import OK
 from harness.commands.options import DEFAULT_OUT, command, json_option, one_of
 from harness.commands.streams import show
 
-LISTED = ("backends", "rows", "workloads", "options", "faults", "checks", "models", "claims", "mutants", "reports")
+LISTED = ("backends", "tables", "rows", "workloads", "options", "faults", "checks", "models", "claims", "mutants", "reports")
 
 
 @command("list")

@@ -80,8 +80,8 @@ jobs_option = click.option(
     "--jobs",
     **number(request.JOBS),
     default=jobs.by_cores,
-    show_default="one a core",
-    help="runs on deployments of their own at once",
+    show_default="three for two cores",
+    help="runs at once, each on servers of its own; one with --on compose",
 )
 
 

@@ -126,11 +126,11 @@ def plan(request: Request) -> Plan:
 
 
 def backend_of(word: str) -> str:
-    """Give the backend that a word names: its own name, or as `verify` says it, its row (then the row's first deployment)."""
+    """Give the backend that a word names: its own name, or as `verify` says it, as its table calls it (then its first deployment)."""
     if word in registry.names("backends"):
         return word
     table = claims.shipped()
-    first = next((claim for claim in table.claims if claim.experiments and row_word(claim.cell[0]) == row_word(word)), None)
+    first = next((claim for claim in table.claims if claim.experiments and row_word(table.backend(claim)) == row_word(word)), None)
     return word if first is None else table.experiments[first.experiments[0]].deployment
 
 

@@ -112,6 +112,7 @@ class AskedJudge:
     directory: Path
     claims_file: Path | None
     rows: tuple[str, ...]
+    tables: tuple[str, ...]
     save: bool
     as_json: bool
 
@@ -119,7 +120,8 @@ class AskedJudge:
 @command()
 @click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
 @click.option("--claims", "claims_file", type=click.Path(path_type=Path), help="another claims file than the one that the verify kept")
-@click.option("--backend", "rows", multiple=True, metavar="ROW", help="only this row of the table (list rows); may be repeated")
+@click.option("--backend", "rows", multiple=True, metavar="ROW", help="only this row or backend (list rows); may be repeated")
+@click.option("--table", "tables", multiple=True, metavar="TABLE", help="only this table (list tables); may be repeated")
 @click.option("--save", is_flag=True, help="replace results.json; the former one is kept beside it. Without it nothing is written")
 @json_option
 @gathered(AskedJudge)
@@ -128,7 +130,7 @@ def judge(asked: AskedJudge) -> int:
     from harness.claims import stored
 
     try:
-        judged = stored.judge_again(asked.directory, asked.claims_file, asked.rows)
+        judged = stored.judge_again(asked.directory, asked.claims_file, asked.rows, asked.tables)
     except MalformedHistory as error:
         raise UsageError(str(error)) from None
     kept = stored.save(judged) if asked.save else []

@@ -43,6 +43,7 @@ class Asked:
 
     claims_file: Path | None
     rows: tuple[str, ...]
+    tables: tuple[str, ...]
     profile: str
     trials: int | None
     jobs: int
@@ -65,8 +66,9 @@ class AskedNightly(Asked):
 def verify_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options of the main job."""
     options = (
-        click.option("--claims", "claims_file", type=click.Path(path_type=Path), help="your own table; the documented one where not given"),
-        click.option("--backend", "rows", multiple=True, metavar="ROW", help="only this row of the table (list rows); may be repeated"),
+        click.option("--claims", "claims_file", type=click.Path(path_type=Path), help="your own tables, instead of the documented ones"),
+        click.option("--backend", "rows", multiple=True, metavar="ROW", help="only this row or backend (list rows); may be repeated"),
+        click.option("--table", "tables", multiple=True, metavar="TABLE", help="only this table (list tables); may be repeated"),
         click.option("--profile", **one_of("quick", "nightly"), default="quick", show_default=True),
         click.option("--trials", **number(request.TRIALS), help="trials an experiment, instead of the profile's"),
         click.option(
@@ -87,7 +89,7 @@ def verify_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @verify_options
 @gathered(Asked)
 def verify(asked: Asked) -> int:
-    """The main job: the documented table with a verdict and evidence per cell."""
+    """The main job: the documented tables with a verdict and evidence per cell."""
     directory, results = _verified(asked)
     return tell(lambda: draw(directory, asked.jobs), results, None if asked.as_json else _table)
 
@@ -100,7 +102,7 @@ def _verified(asked: Asked) -> tuple[Path, Verify]:
 
     with heartbeat.doing("reading the claims"):
         loaded = of_profile(file.load(asked.claims_file) if asked.claims_file else file.shipped(), asked.profile)
-        chosen = choose(loaded, asked.rows)
+        chosen = choose(loaded, asked.rows, asked.tables)
         drawn = seed(asked.seed)
         settings = main_job.Settings(
             asked.profile,
@@ -111,7 +113,7 @@ def _verified(asked: Asked) -> tuple[Path, Verify]:
             asked=bool(asked.rows or asked.claims_file or asked.strict),
             strict=asked.strict,
             command=repeating(drawn),
-            jobs=asked.jobs,
+            jobs=asked.jobs if asked.on == "local" else 1,  # containers' ports and networks are chosen before they are taken
         )
         for each in main_job.experiments_of(chosen, loaded.experiments):
             _check_experiment(each, loaded.source, settings)

@@ -33,18 +33,21 @@ class Broken(Exception):
 
 
 class Ask:
-    """One client, as a process has it; call it with a function, a key and the fields of the argument. Used by one thread."""
+    """One client, as a process has it; call it with a function, a key and the fields of the argument.
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self.node: str | None = None
+    May be called by any thread: the client is made, used and closed by one of its own, as it may expect.
+    """
+
+    def __init__(self, connect: Callable[[], Client]) -> None:
+        self._thread = ThreadPoolExecutor(1)
+        self._client = self._thread.submit(connect).result()
 
     def __call__(self, f: str, key: str, /, **argument: Any) -> Any:
         """Do one operation and give its value; one that certainly had no effect is asked again. Raises what the client raises else."""
         end = time.monotonic() + PATIENCE_S
         while True:
             try:
-                return self._once(f, key, argument)
+                return self._thread.submit(self._once, f, key, argument).result()
             except NotApplied:
                 if time.monotonic() > end:
                     raise
@@ -53,12 +56,16 @@ class Ask:
         answer = self._client.invoke(f, key, argument)
         if not isinstance(answer, tuple) or len(answer) != 2:
             raise Misfit(self._client, f"invoke gave {answer!r:.100}, expected a pair of a value and the name of a node, or None")
-        value, self.node = answer
-        return value
+        return answer[0]
 
     def close(self) -> None:
-        """Drop the connection."""
-        self._client.close()
+        """Drop the connection; the next call connects anew."""
+        self._thread.submit(self._client.close).result()
+
+    def end(self) -> None:
+        """Close it for good."""
+        self.close()
+        self._thread.shutdown()
 
 
 class Asking:
@@ -71,14 +78,14 @@ class Asking:
 
     def another(self) -> Ask:
         """Connect another client, which is closed at the end."""
-        ask = Ask(self._connect())
+        ask = Ask(self._connect)
         self._open.append(ask)
         return ask
 
     def close(self) -> None:
         """Close all clients."""
         for ask in self._open:
-            ask.close()
+            ask.end()
 
     def value(self, key: str, ask: Ask | None = None) -> Any:
         """Read a key's value by what the backend has for it; None = missing."""

@@ -90,6 +90,16 @@ def expired_holder(asking: Asking) -> None:
     same("release of a lock that has ended", asking.ask("release", name, owner=owner), {"released": False})
 
 
+@rule("late-extend", "Whose lock has ended cannot extend it, though nobody has looked or taken it since.", "try_acquire is_held extend")
+def late_extend(asking: Asking) -> None:
+    late, later = (_name(), _owner()), (_name(), _owner())
+    _granted(asking.ask, *late, 100)
+    _granted(asking.ask, *later, 101)
+    name, owner = later
+    until("a lock with a TTL of 101 ms was still held", lambda: not asking.ask("is_held", name, owner=owner)["held"], "that it ends")
+    same("extend of a lock that ended before", asking.ask("extend", late[0], owner=late[1], duration_ms=LONG_MS), {"held": False})
+
+
 @rule("extend", "An extend moves the end of a lock to now and its duration, later or earlier.", "try_acquire is_held extend")
 def extend(asking: Asking) -> None:
     def held(name: str, owner: str) -> bool:

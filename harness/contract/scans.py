@@ -186,15 +186,18 @@ def _without_data(asking: Asking, index: str) -> None:
 def _moving(asking: Asking, index: str) -> None:
     run = uuid.uuid4().hex
     keys = [f"contract:{run}:state:{n}" for n in range(40)]
-    entries, other = Entries(asking.ask, index, run), Entries(asking.another(), index, run)
+    entries = Entries(asking.ask, index, run)
+    one, two = (Entries(asking.another(), index, run) for _ in range(2))
     for key in keys:
         entries.enter(key, 10)
     end = time.monotonic() + PATIENCE_S
-    with Beside(lambda n: other.enter(keys[n % len(keys)], 5 + n % 11)):
+    move, move_too = (lambda n, by=by: by.enter(keys[n % len(keys)], 5 + n % 11) for by in (one, two))
+    with Beside(move), Beside(move_too):
         for _ in range(25):
             same("the entries while their times move", sorted(entries.due(1000)), sorted(keys))
             if time.monotonic() > end:
                 break
+    same("the entries at the end", sorted(entries.due(1000)), sorted(keys))
     for key in keys:
         entries.leave(key)
 

@@ -94,10 +94,10 @@ def _gone(asking: Asking, key: str, what: str) -> None:
     until(f"{what} was still there", lambda: asking.missing(key), "that it expires")
 
 
-@rule("expires", "A key is there within its TTL, is gone with it and can then be set again.", "check_and_set", reads=True)
-def expires(asking: Asking) -> None:
+def _lifetime(asking: Asking, f: str, **argument: Any) -> str:
+    """Ask whether a key that is written with a TTL lives as long, and not longer; give the key."""
     key, before = fresh(), time.monotonic()
-    asking.ask("check_and_set", key, value="a", ttl_ms=300)
+    asking.ask(f, key, **argument, ttl_ms=300)
     acknowledged, last = time.monotonic(), before
 
     def missing() -> bool:
@@ -108,15 +108,34 @@ def expires(asking: Asking) -> None:
         last = began  # it was there at this instant, or later
         return False
 
-    until("a key with a TTL of 300 ms was still there", missing, "that it expires")
-    took = time.monotonic() - before
-    holds(f"a key with a TTL of 300 ms was gone {took * 1000:.0f} ms after it was asked for", took >= 0.3 - SLACK_S, "300 ms at least")
-    late = last - acknowledged
-    holds(
-        f"a key with a TTL of 300 ms was there {late * 1000:.0f} ms after it was set", late <= 0.3 + LATE_S, "that it expires with its TTL"
-    )
+    what = f"a key with a TTL of 300 ms, by {f},"
+    until(f"{what} was still there", missing, "that it expires")
+    took, late = time.monotonic() - before, last - acknowledged
+    holds(f"{what} was gone {took * 1000:.0f} ms after it was asked for", took >= 0.3 - SLACK_S, "300 ms at least")
+    holds(f"{what} was there {late * 1000:.0f} ms after it was written", late <= 0.3 + LATE_S, "that it expires with its TTL")
+    return key
+
+
+@rule("expires", "A key is there within its TTL, is gone with it and can then be set again.", "check_and_set", reads=True)
+def expires(asking: Asking) -> None:
+    key = _lifetime(asking, "check_and_set", value="a")
     same("check_and_set after expiry", asking.ask("check_and_set", key, value="b", ttl_ms=None), {"set": True})
     same("the value after that", asking.value(key), "b")
+
+
+@rule("set-expires", "A key that set writes lives as long as its TTL.", "set", reads=True)
+def set_expires(asking: Asking) -> None:
+    _lifetime(asking, "set", value="a")
+
+
+@rule("increment-expires", "A counter lives as long as its TTL.", "increment", reads=True)
+def increment_expires(asking: Asking) -> None:
+    _lifetime(asking, "increment", delta=1)
+
+
+@rule("swap-expires", "A key that compare_and_swap writes lives as long as its TTL.", "compare_and_swap", reads=True)
+def swap_expires(asking: Asking) -> None:
+    _lifetime(asking, "compare_and_swap", expected=0, value="a")
 
 
 @rule("expired-is-missing", "An expired key is missing for delete and compare_and_swap too.", "set delete compare_and_swap", reads=True)
@@ -217,6 +236,29 @@ def one_winner(asking: Asking) -> None:
         one = [{"set": False}] * (CLIENTS - 1) + [{"set": True}]
         same("what eight check_and_sets at once answered", sorted(answers, key=str), one)
         same("the value after that", asking.value(key), str(answers.index({"set": True})))
+
+
+@rule("one-delete", "Of eight deletes of a key at once, one removes it.", "check_and_set delete")
+def one_delete(asking: Asking) -> None:
+    clients = [asking.another() for _ in range(CLIENTS)]
+    for _ in range(ROUNDS):
+        key = fresh()
+        asking.ask("check_and_set", key, value="a", ttl_ms=None)
+        answers = together(*(partial(ask, "delete", key) for ask in clients))
+        one = [{"deleted": False}] * (CLIENTS - 1) + [{"deleted": True}]
+        same("what eight deletes at once answered", sorted(answers, key=str), one)
+
+
+@rule("sets-concurrent", "Of sets by eight clients at once each is done: each raises the version by 1.", "set get_versioned")
+def sets_concurrent(asking: Asking) -> None:
+    key, each = fresh(), 10
+
+    def put(ask: Ask) -> None:
+        for n in range(each):
+            ask("set", key, value=str(n), ttl_ms=None)
+
+    together(*(partial(put, asking.another()) for _ in range(CLIENTS)))
+    same("the version at the end", asking.ask("get_versioned", key)["version"], CLIENTS * each)
 
 
 @rule("fresh-stays", "A read that meets an expired key does not remove what is set after it.", "check_and_set", reads=True)

@@ -1,19 +1,20 @@
-"""What `verify` shows: contradictions, the documented table, every claim, what is in doubt, and the exit code."""
+"""What `verify` shows: contradictions, the documented tables, every claim, what is in doubt, and the exit code."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 
 from rich.cells import cell_len
 from rich.text import Text
 
 from harness.claims.counting import ENDED
-from harness.claims.results import Cell, Judgement, TableRow, Verify
+from harness.claims.results import Judgement, Verify
+from harness.claims.table import place
 from reports import phrases
+from reports.terminal.documented import TAG, documented
 from reports.terminal.lines import (
     A_BUG,
     GAP,
@@ -21,7 +22,6 @@ from reports.terminal.lines import (
     LOUD,
     MARKS,
     NOT_USABLE,
-    QUIET,
     REASONS,
     STRONG,
     Lines,
@@ -49,18 +49,17 @@ from reports.terminal.lines import (
 DOUBT = ("inconclusive", "unavailable")
 SHOWN = ("violated", "finding", "as-documented")
 MOST_PICTURES = 5
-TAG = 15  # columns of the longest tag, "△ as-documented"
 
 
 def table(results: Verify, *, colour: bool, width: int = 80) -> str:
-    """Show what `verify` found: contradictions, the documented table, every claim, what is in doubt, and the exit code."""
+    """Show what `verify` found: contradictions, the documented tables, every claim, what is in doubt, and the exit code."""
     claims = sorted(results.claims, key=lambda claim: list(MARKS).index(claim.verdict))
     sections = [
         _headline(results, claims, width),
-        _contradictions(claims, width),
-        _documented(results.rows, claims, width),
+        _contradictions(results, claims, width),
+        *documented(results, width),
         _claims(claims, width),
-        _findings(claims, width),
+        _findings(results, claims, width),
         _doubts(claims, width),
         reason_lines("THE MACHINE FAILED", [f"{name}: {reason}" for name, reason in results.failures.items()], width),
         reason_lines("VOID TRIALS, REPEATED", [void for claim in claims for void in claim.voids], width),
@@ -80,36 +79,35 @@ def _headline(results: Verify, claims: Sequence[Judgement], width: int) -> Lines
     return wrapped(cleaned(f"{shape} {results.headline}", style), width, 2)
 
 
-def _contradictions(claims: Sequence[Judgement], width: int) -> Lines:
+def _contradictions(results: Verify, claims: Sequence[Judgement], width: int) -> Lines:
     lines: Lines = []
     cell: object = None
     for claim in claims:
         if claim.verdict != "violated":
             continue
-        if claim.cell != cell:
+        if (claim.table, claim.cell) != cell:
             lines += [Text("")] if lines else []
-            lines += wrapped(Text.assemble("  ", cleaned(_place(claim, "claimed: "))), width, INDENT)
-            cell = claim.cell
+            lines += wrapped(Text.assemble("  ", cleaned(_place(results, claim, "claimed: "))), width, INDENT)
+            cell = (claim.table, claim.cell)
         lines += wrapped(Text.assemble("  ", (MARKS["violated"][0], LOUD), " ", cleaned(f"{claim.id}: {claim.sentence}")), width, INDENT)
         lines += _facts(claim, width)
         lines += command_lines("repeat", claim.repeat, width) if claim.repeat else []
     return [Text("CONTRADICTS THE DOCUMENT", STRONG), *lines] if lines else []
 
 
-def _findings(claims: Sequence[Judgement], width: int) -> Lines:
+def _findings(results: Verify, claims: Sequence[Judgement], width: int) -> Lines:
     lines: Lines = []
     for claim in claims:
         if claim.verdict == "finding":
             shape, style = MARKS["finding"]
             head = Text.assemble("  ", (shape, style), " ", cleaned(f"{claim.id}: {claim.sentence}"))
-            lines += [*wrapped(head, width, INDENT), *labelled("cell", _place(claim), width), *_facts(claim, width)]
+            lines += [*wrapped(head, width, INDENT), *labelled("cell", _place(results, claim), width), *_facts(claim, width)]
     return [Text("FINDINGS, OF WHICH THE DOCUMENT IS SILENT", STRONG), *lines] if lines else []
 
 
-def _place(claim: Judgement, before: str = "") -> str:
-    row, column = claim.cell
+def _place(results: Verify, claim: Judgement, before: str = "") -> str:
     quote = f", {before}“{claim.quote}”" if claim.quote else ""
-    return f"{row}, {column.lower()}{quote}"
+    return f"{place(claim.cell, claim.table, results.tables)}{quote}"
 
 
 def _facts(claim: Judgement, width: int) -> Lines:
@@ -129,57 +127,6 @@ def _observed(claim: Judgement) -> str:
     if counted is None or str(counted) in claim.said:
         return str(claim.said)
     return f"{counted} {claim.unit}, 95 % interval {counted.interval}; {claim.said}"
-
-
-def _documented(rows: Sequence[TableRow], claims: Sequence[Judgement], width: int) -> Lines:
-    columns = list(dict.fromkeys(cell.column for row in rows for cell in row.cells))
-    wanted = [max([7, *(cell_len(clean(row.name)) for row in rows)])]
-    for column in columns:
-        quotes = [cell_len(clean(cell.quote)) + 2 for row in rows for cell in row.cells if cell.column == column and cell.quote]
-        wanted.append(max([TAG, cell_len(column), *quotes]))
-    least = [min(wanted[0], 12), *(TAG for _ in columns)]
-    room = width - GAP * len(columns)
-    if not rows:
-        return []
-    if sum(least) > room:
-        return _stacked(rows, claims, width)
-    while sum(wanted) > room:
-        widest = max((n for n in range(len(wanted)) if wanted[n] > least[n]), key=lambda n: wanted[n])
-        wanted[widest] -= 1
-    header = [wrapped(cleaned(name.upper(), STRONG), wide, 0) for name, wide in zip(["Backend", *columns], wanted, strict=True)]
-    lines = _beside(header, wanted)
-    for row in rows:
-        cells = {cell.column: cell for cell in row.cells}
-        entries = [_entry(cells[name], claims, wide) if name in cells else [] for name, wide in zip(columns, wanted[1:], strict=True)]
-        lines += _beside([wrapped(cleaned(row.name), wanted[0], 2), *entries], wanted)
-    return lines
-
-
-def _entry(cell: Cell, claims: Sequence[Judgement], width: int) -> Lines:
-    """Give a cell: the document's words, the verdict of its worst claim, and what cannot be tested beside it."""
-    quote = wrapped(cleaned(f"“{cell.quote}”"), width, 0) if cell.quote else []
-    beside = [claim for claim in claims if claim.id in cell.claims and claim.verdict == "unavailable" != cell.verdict]
-    more = [Text(f"– unavailable {len(beside)}", QUIET)] if beside else []
-    return [*quote, mark(cell.verdict), *more]
-
-
-def _beside(cells: Sequence[Lines], widths: Sequence[int]) -> Lines:
-    lines: Lines = []
-    for parts in zip_longest(*cells, fillvalue=Text("")):
-        spaced = [padded(part, wide + GAP) for part, wide in zip(parts, widths, strict=True)]
-        lines.append(stripped(Text.assemble(*spaced)))
-    return lines
-
-
-def _stacked(rows: Sequence[TableRow], claims: Sequence[Judgement], width: int) -> Lines:
-    """Give the table of a document with more columns than a line has room for: one cell below the other."""
-    lines: Lines = []
-    for row in rows:
-        lines += wrapped(cleaned(row.name, STRONG), width, 2)
-        for cell in row.cells:
-            lines += wrapped(Text.assemble("  ", cleaned(cell.column)), width, INDENT)
-            lines += [Text.assemble(" " * INDENT, line) for line in _entry(cell, claims, width - INDENT)]
-    return lines
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from harness.commands.cli import guarded
 
 Edit = Callable[[dict[str, Any]], object]
 
+KEYS = {"name": "Key Operations", "row": "Operation", "backends": "columns"}
 SHARD = {"directory": "shards/a", "exit": 0, "claims": ["c"], "seconds": 1.0}
 
 
@@ -52,6 +53,10 @@ def of_cell(**values: Any) -> Edit:
     return lambda found: found["rows"][0]["cells"][0].update(values)
 
 
+def of_row(**values: Any) -> Edit:
+    return lambda found: found["rows"][0].update(values)
+
+
 EDITS: dict[str, tuple[Edit, str]] = {
     "verdict": (of_claim(verdict="not-seen", expect=["not-seen"]), "claim c is not-seen, must be holds by its account, gates and controls"),
     "numbers": (of_claim(numbers={"anomalies": {"stuck": 1}}), "has the number anomalies {'stuck': 1}, must be {} by its account"),
@@ -77,6 +82,12 @@ EDITS: dict[str, tuple[Edit, str]] = {
     "twice": (lambda found: found["claims"].append(found["claims"][0]), "claim c stands twice"),
     "no claims": (of_all(claims=[]), "claims of the cell Redis (Sentinel), Failover safety are 'c', must be ''"),
     "no rows": (of_all(rows=[]), "claim c is of the cell Redis (Sentinel), Failover safety, must be in rows"),
+    "a table twice": (of_all(tables=[KEYS, KEYS]), "table Key Operations stands twice, must stand once"),
+    "a row of no table": (of_row(table="Key Operations"), "row Redis (Sentinel) is of the table Key Operations, must be in tables"),
+    "a claim of another table": (
+        of_claim(table="Key Operations"),
+        "claim c is of the cell Key Operations, Redis (Sentinel), Failover safety",
+    ),
     "a row twice": (lambda found: found["rows"].append(found["rows"][0]), "cell Redis (Sentinel), Failover safety stands twice"),
     "a cell's verdict": (of_cell(verdict="finding"), "verdict of the cell Redis (Sentinel), Failover safety is finding, must be holds"),
     "left out and judged": (of_cell(unjudged=["c"]), "claim c is judged, and stands in unjudged"),

@@ -357,3 +357,39 @@ def test_shards_that_do_not_belong_together_leave_nothing_behind(tmp_path: Path,
     written(Path("a"), verified(claim("a", "holds", 0, 4)))
     assert guarded(["merge", "a", "a", "--out", "merged"]) == 64
     assert not Path("merged").exists()
+
+
+# Several tables
+
+
+def operation(name: str, backend: str, word: str = "holds", table: str = "Key Operations") -> dict[str, Any]:
+    return claim(f"{name}-{backend}-{table}", word, table=table, cell=[name, backend])
+
+
+def test_shards_of_several_tables_are_joined_table_by_table(tmp_path: Path) -> None:
+    results = merged(
+        tmp_path, shard(operation("increment", "Memory"), claim("a", "holds")), shard(operation("increment", "Redis", "finding"))
+    )
+    assert [each["name"] for each in results["tables"]] == ["Key Operations"]
+    assert [(each["table"], each["name"]) for each in results["rows"]] == [("Key Operations", "increment"), (None, "Redis (Sentinel)")]
+    found = results["rows"][0]
+    assert [(cell["column"], cell["verdict"]) for cell in found["cells"]] == [("Memory", "holds"), ("Redis", "finding")]
+    assert found["says"] == {"Purpose": "The purpose of increment"}
+
+
+def test_rows_of_one_name_in_two_tables_stay_two(tmp_path: Path) -> None:
+    results = merged(tmp_path, shard(operation("get", "Memory"), operation("get", "Memory", "finding", table="Others")))
+    assert [(each["table"], each["cells"][0]["verdict"]) for each in results["rows"]] == [
+        ("Key Operations", "holds"),
+        ("Others", "finding"),
+    ]
+
+
+def test_shards_that_have_a_table_or_the_words_on_a_row_differently_are_refused(tmp_path: Path) -> None:
+    first, other, third = (shard(operation("get", backend)) for backend in ("Memory", "Redis", "DynamoDB"))
+    other["tables"][0]["row"] = "Function"
+    with pytest.raises(UsageError, match=r"shards have the table Key Operations as .*Function.* expected one document"):
+        merged(tmp_path / "a", first, other)
+    third["rows"][0]["says"] = {"Purpose": "Another"}
+    with pytest.raises(UsageError, match=r"shards quote get as .*Another.* expected one document"):
+        merged(tmp_path / "b", first, third)

@@ -269,6 +269,14 @@ def test_with_all_servers_there_they_run_in_the_order_of_the_document() -> None:
     assert in_order(Pending(), CUT, QUIET) == ["cut", "quiet"]
 
 
+def test_side_by_side_the_longest_goes_first_beside_one_of_another_deployment() -> None:
+    lengths = {"a": 9, "b": 8, "c": 7, "d": 1}
+    of = {"a": "redis", "b": "redis", "c": "memory", "d": "memory"}
+    made = [experiment(name=name, deployment=of[name]) for name in "dcba"]
+    assert [each.name for each in running.spread(made, lambda each: lengths[each.name], 2)] == ["a", "c", "b", "d"]
+    assert running.spread(made, lambda each: lengths[each.name], 1) == made
+
+
 TWO_ROWS = """\
 format = 1
 

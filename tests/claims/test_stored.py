@@ -14,6 +14,7 @@ from verified import claim, verified, written
 
 from harness.claims import reading, results, stored
 from harness.claims.claim import Word
+from harness.claims.file import parse
 from harness.claims.results import Run, Verify
 from harness.commands.cli import guarded
 from harness.errors import UsageError
@@ -480,7 +481,7 @@ def test_what_was_run_otherwise_than_was_asked_for_counts_for_nothing(verify: Pa
         ({"seed": -1}, "Expected `int` >= 0 - at `$.seed`"),
         ({"finished": "yesterday"}, "- at `$.finished`"),
         ({"chosen": ["one", "tow"]}, "chosen claim 'tow', did you mean 'two'?"),
-        ({"chosen": ["one", "elsewhere"]}, "claim two is not chosen and one is, expected all claims of a row, or none"),
+        ({"chosen": ["one", "elsewhere"]}, "claim two is not chosen and one is, expected all claims of a row or of a backend, or none"),
     ],
 )
 def test_what_cannot_have_been_asked_for_is_refused(
@@ -655,3 +656,73 @@ def test_by_another_claims_file_what_an_earlier_version_left_is_not_saved(verify
     changed = str(other(tmp_path, lambda text: text + THIRD))
     assert guarded(["judge", str(verify), "--claims", changed, "--save"]) == 64
     assert contents(verify) == before
+
+
+# Several tables
+
+KEYS = """
+[[table]]
+name = "Key Operations"
+row = "Operation"
+columns = ["Memory", "Redis"]
+backends = "columns"
+
+[[row]]
+name = "Ours"
+
+[[row]]
+table = "Key Operations"
+name = "lock"
+
+[[row]]
+table = "Key Operations"
+name = "extend"
+"""
+IN_CELLS = {"a": ("lock", "Memory"), "b": ("lock", "Redis"), "c": ("extend", "Memory")}
+
+
+def of_two_tables(text: str) -> str:
+    more = "".join(f'\n[[claim]]\nid = "{name}"\nlike = "one"\ncell = {list(cell)}\n' for name, cell in IN_CELLS.items())
+    return text + KEYS + more.replace("'", '"')
+
+
+@pytest.fixture
+def two_tables(verify: Path) -> Path:
+    """A verify that was run by a file of two tables, all of its claims chosen."""
+    text = of_two_tables(CLAIMS)
+    (verify / "claims.toml").write_text(text)
+    edit(verify / "run.json", claims_sha256=parse(text).sha256, chosen=["one", "two", "elsewhere", *IN_CELLS])
+    return verify
+
+
+def test_one_table_of_a_verify_is_judged_again(two_tables: Path) -> None:
+    found = stored.judge_again(two_tables, tables=["key-operations"]).results
+    assert isinstance(found, Verify)
+    assert words(found) == dict.fromkeys(IN_CELLS, "holds")
+    assert [(row.table, row.name) for row in found.rows] == [(None, "Ours"), ("Key Operations", "lock"), ("Key Operations", "extend")]
+
+
+def test_one_backend_of_a_verify_is_judged_again_in_all_tables(two_tables: Path) -> None:
+    assert guarded(["judge", str(two_tables), "--backend", "redis", "--table", "Key Operations"]) == 0
+    found = stored.judge_again(two_tables, rows=["memory"]).results
+    assert isinstance(found, Verify)
+    assert words(found) == {"a": "holds", "c": "holds"}
+
+
+def test_no_table_is_judged_of_a_run(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert guarded(["judge", str(recorded / "experiments" / "quiet"), "--table", "locks"]) == 64
+    assert "is no verify, expected no table with it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("chosen", [["a", "b"], ["a", "c"], ["a", "b", "c"], ["b"], ["one", "two", "elsewhere", "b"]])
+def test_a_row_a_column_of_a_backend_and_a_table_can_have_been_asked_for(two_tables: Path, chosen: list[str]) -> None:
+    edit(two_tables / "run.json", chosen=chosen)
+    assert sorted(words(again(two_tables))) == sorted(chosen)
+
+
+@pytest.mark.parametrize("chosen", [["a"], ["one", "a"]])
+def test_a_part_of_a_row_and_of_a_backend_cannot_have_been_asked_for(
+    two_tables: Path, capsys: pytest.CaptureFixture[str], chosen: list[str]
+) -> None:
+    edit(two_tables / "run.json", chosen=chosen)
+    assert "expected all claims of a row or of a backend, or none" in refused(two_tables, capsys)

@@ -41,18 +41,57 @@ def test_every_row_is_listed_with_words_that_verify_takes() -> None:
     shipped = claims.shipped()
     for row, words in inventory.rows("rows"):
         for word in words.split(", "):
-            assert row in {claim.cell[0] for claim in choose(shipped, [word])}
+            assert row in {name for claim in choose(shipped, [word]) for name in (claim.cell[0], shipped.backend(claim))}
 
 
-@pytest.mark.parametrize("word", [word for _, words in inventory.rows("rows") for word in words.split(", ")])
-def test_every_word_of_a_row_names_a_backend_of_run_too(word: str) -> None:
+BACKENDS = {claims.shipped().backend(claim) for claim in claims.shipped().claims}
+
+
+@pytest.mark.parametrize("word", [word for row, words in inventory.rows("rows") if row in BACKENDS for word in words.split(", ")])
+def test_every_word_of_a_row_of_backends_names_one_of_run_too(word: str) -> None:
     assert request.backend_of(word) in registry.names("backends")
 
 
 @pytest.mark.parametrize("name", registry.names("backends"))
 def test_every_backend_that_a_claim_needs_names_its_row(name: str) -> None:
     shipped = claims.shipped()
-    assert any(claim.cell[0] for claim in choose(shipped, [name]))
+    assert choose(shipped, [name])
+
+
+def test_every_table_is_listed_with_a_word_that_verify_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claims, "shipped", lambda: claims.parse(TWO))
+    assert inventory.rows("tables") == [("Key Operations", "key-operations", "Operation by Memory")]
+    assert [claim.id for claim in choose(claims.shipped(), [], ["key-operations"])] == ["c"]
+
+
+def test_a_claim_is_listed_with_its_sentence_and_its_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claims, "shipped", lambda: claims.parse(TWO))
+    assert inventory.rows("claims") == [("c", "Increments add up.", "increment on Memory")]
+
+
+TWO = """\
+format = 1
+
+[[table]]
+name = "Key Operations"
+row = "Operation"
+columns = ["Memory"]
+backends = "columns"
+
+[[row]]
+table = "Key Operations"
+name = "increment"
+
+[[claim]]
+id = "c"
+cell = ["increment", "Memory"]
+document = "silent"
+sentence = "Increments add up."
+conditions = "a second machine"
+requires = "a second machine"
+remedy = "buy one"
+expect = ["unavailable"]
+"""
 
 
 def test_every_option_of_a_workload_is_listed_with_bounds_that_hold_its_default() -> None:

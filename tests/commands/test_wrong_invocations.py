@@ -167,7 +167,7 @@ COMMANDS = [
     ("report none", 64, "none has no results.json, expected a run directory"),
     ("report file", 64, "file has no results.json"),
     (f"report {LONG}", 64, "File name too long"),
-    ("list", 64, "Missing argument 'backends|rows|workloads|options|faults|checks|models|claims|mutants|reports'"),
+    ("list", 64, "Missing argument 'backends|tables|rows|workloads|options|faults|checks|models|claims|mutants|reports'"),
     ("list row", 64, "list: unknown 'row', did you mean 'rows'?"),
     ("list rows options", 64, "unexpected extra argument (options)"),
     ("doctor --fix", 64, "unknown option '--fix'"),

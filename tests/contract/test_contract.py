@@ -28,7 +28,10 @@ from harness.contract.suite import RULES
 def test_the_rule_is_kept(open_session: Open, rule: Rule) -> None:
     asking = Asking(lambda: StateClient(open_session()), FUNCTIONS)
     assert rule.lacks(asking.functions) == ()
-    rule.run(asking)
+    try:
+        rule.run(asking)
+    finally:
+        asking.close()
 
 
 # What a session shows

@@ -28,6 +28,14 @@ BREAKS = {
     "versions-skip": "sequence",
     "delete-resurrects": "sequence",
     "read-evicts": "fresh-stays",
+    "cas-endless": "swap-expires",
+    "set-short": "set-expires",
+    "increment-short": "increment-expires",
+    "extend-expired": "late-extend",
+    "set-by-swap": "sets-concurrent",
+    "delete-looks-first": "one-delete",
+    "scan-wildcards": "scan-sequence",
+    "due-exclusive": "timeouts-entry",
 }
 
 

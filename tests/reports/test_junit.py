@@ -173,3 +173,9 @@ def test_a_list_without_failure_and_error_is_exit_0(tmp_path: Path, text: str, w
     expect = [word if expected else "finding"]
     root = drawn(tmp_path, verified(claim("c", word, said=text, sentence=text, expected=expected, expect=expect), exit=code))
     assert (code == 0) == (not {"failure", "error"} & set(outcomes(root).values()))
+
+
+def test_claims_of_two_tables_are_in_two_suites_also_where_their_cells_have_one_name(tmp_path: Path) -> None:
+    made = [claim(f"c{n}", "holds", table=table, cell=["get", "Memory"]) for n, table in enumerate((None, "Key Operations"))]
+    suites = drawn(tmp_path, verified(*made)).iter("testsuite")
+    assert [suite.attrib["name"] for suite in suites] == ["get, Memory", "Key Operations, get, Memory"]

@@ -389,3 +389,23 @@ def test_a_store_that_cannot_be_written_is_refused_before_anything_runs(tmp_path
     (tmp_path / "file").write_text("")
     assert guarded(["nightly", "--store", str(tmp_path / "file"), "--backend", "memory", "--trials", "1"]) == 64
     assert "choose another folder with --store" in capsys.readouterr().err
+
+
+# Several tables
+
+
+def operation(name: str, word: str) -> dict[str, Any]:
+    return claim(f"{name}-{word}", word, table="Key Operations", cell=[name, "PostgreSQL"], expected=True)
+
+
+def test_the_claims_of_a_night_stand_by_table_that_without_a_name_first(tmp_path: Path) -> None:
+    told = section(page(tmp_path, verified(operation("increment", "holds"), holds(), operation("get", "holds"))), "matrix")
+    order = ["Redis (Sentinel)", "Key Operations", " increment ", " get "]
+    assert sorted(order, key=told.index) == order
+    assert told.count("Key Operations") == 1
+
+
+def test_a_contradiction_of_an_operation_names_its_backend(tmp_path: Path) -> None:
+    text = page(tmp_path, verified(operation("increment", "violated"), claim("c", "violated")))
+    assert "increment on PostgreSQL and Redis (Sentinel) contradict the document." in text
+    assert "<small>increment on PostgreSQL</small>" in text

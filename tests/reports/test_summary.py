@@ -122,3 +122,13 @@ def test_text_from_outside_is_only_text(tmp_path: Path, text: str) -> None:
 
 def tags(page: str) -> list[str]:
     return list(re.findall(r"</?[a-z][a-z0-9]*", page))
+
+
+def test_each_documented_table_has_its_name_its_columns_and_the_words_on_its_rows(tmp_path: Path) -> None:
+    of_memory = claim("i", "violated", table="Key Operations", cell=["increment", "Memory"])
+    page = html(tmp_path, verified(claim("c", "as-documented", 3, 4), of_memory))
+    assert "<h3>The documented table</h3>" in page
+    assert "<h3>Key Operations</h3>" in page
+    assert "<th>Operation</th>\n<th>Purpose</th>\n<th>Memory</th>" in page
+    assert "<td>increment</td>\n<td>“The purpose of increment”</td>\n<td>✗ <strong>violated</strong></td>" in page
+    assert "(increment on Memory, “Lock may be lost”)" in page

@@ -281,6 +281,75 @@ def test_a_document_with_many_columns_is_shown_cell_below_cell() -> None:
     assert all(f"Column {n}" in shown and f"“quote {n}”" in shown for n in range(9))
 
 
+BACKENDS = ("Memory", "Redis (single)", "Redis (Sentinel)", "PostgreSQL", "DynamoDB")
+OPERATIONS = {
+    "check_and_set": ("Atomic set-if-not-exists", "Deduplication"),
+    "index_chain_ready": ("Schedule chain step", "Chain advancement"),
+}
+
+
+def operations(word: str, columns: tuple[str, ...] = BACKENDS, **more: Any) -> dict[str, Any]:
+    """Give results with two documented tables: that of `results`, and operations by backend."""
+    value = results(claim("holds"))
+    cells = [{"column": column, "quote": None, "verdict": word, "claims": ["claim-holds"], "unjudged": []} for column in columns]
+    rows = [
+        {"name": name, "table": "Key Operations", "says": {"Purpose": purpose, "Used By": user}, "cells": cells}
+        for name, (purpose, user) in OPERATIONS.items()
+    ]
+    tables = [{"name": "Key Operations", "row": "Operation", "backends": "columns"}]
+    return {**value, "tables": tables, "rows": [*value["rows"], *rows], **more}
+
+
+@pytest.mark.parametrize("word", SHAPES)
+def test_operations_by_backend_have_a_line_of_words_and_a_line_of_verdicts(word: str) -> None:
+    lines = table(operations(word), colour=False).splitlines()
+    start = lines.index("KEY OPERATIONS")
+    assert lines[start + 1].split() == ["OPERATION", "PURPOSE", "USED", "BY"]
+    at = next(n for n, line in enumerate(lines) if line.startswith("check_and_set"))
+    assert re.split(r"\s{2,}", lines[at]) == ["check_and_set", "“Atomic set-if-not-exists”", "“Deduplication”"]
+    assert lines[at + 1].count(f"{SHAPES[word]} {word}") == len(BACKENDS)
+    assert widest("\n".join(lines)) <= 80
+
+
+def test_a_verdict_stands_below_its_backend() -> None:
+    lines = table(operations("holds"), colour=False).splitlines()
+    titles = next(line for line in lines if "POSTGRESQL" in line)
+    verdicts = lines[next(n for n, line in enumerate(lines) if line.startswith("check_and_set")) + 1]
+    assert [titles.index(name.split()[0].upper()) for name in BACKENDS[:2]] == [at.start() for at in re.finditer("✓", verdicts)][:2]
+    assert titles.index("DYNAMODB") == verdicts.rindex("✓")
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 120])
+def test_no_table_of_operations_is_wider_than_asked_or_loses_a_verdict(width: int) -> None:
+    shown = table(operations("as-documented"), colour=False, width=width)
+    assert widest(shown) <= width
+    assert shown.count("△ as-documented") >= len(BACKENDS) * len(OPERATIONS)
+
+
+@settings(max_examples=60, deadline=None)
+@given(words=st.lists(st.text(min_size=1, max_size=120) | st.text("a界 ✗", min_size=60, max_size=200), min_size=5, max_size=5, unique=True))
+def test_no_name_of_a_table_its_columns_or_its_rows_makes_a_line_longer_than_80(words: list[str]) -> None:
+    name, row, column, about, said = words
+    cells = [{"column": column, "quote": None, "verdict": "holds", "claims": []}]
+    rows = [{"name": row, "table": name, "says": {about: said}, "cells": cells}]
+    assert widest(table({**operations("holds"), "rows": rows, "tables": [{"name": name, "row": row}]}, colour=False)) <= 80
+
+
+def test_a_table_of_which_no_claim_was_chosen_is_left_out_and_one_without_claims_is_not() -> None:
+    value = operations("holds")
+    for row in value["rows"][1:]:
+        row["cells"] = [{"column": "Memory", "quote": None, "verdict": "not judged", "claims": [], "unjudged": ["another"]}]
+    assert "KEY OPERATIONS" not in table(value, colour=False)
+    value["rows"][1]["cells"] = value["rows"][2]["cells"] = [{"column": "Memory", "quote": None, "verdict": "not judged", "claims": []}]
+    assert "KEY OPERATIONS" in table(value, colour=False)
+
+
+def test_a_contradiction_of_an_operation_names_its_backend() -> None:
+    wrong = claim("violated", table="Key Operations", cell=["increment", "Redis (single)"], quote="Atomic counter")
+    value = operations("violated", claims=[wrong], contradicts=True)
+    assert "increment on Redis (single), claimed: “Atomic counter”" in table(value, colour=False)
+
+
 @settings(max_examples=100, deadline=None)
 @given(words=st.lists(st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), max_size=150), min_size=1, max_size=12))
 def test_a_command_can_be_copied_as_it_stands(words: list[str]) -> None:

@@ -39,7 +39,7 @@ def shortened() -> Claims:
     """Give the shipped claims with short faults: nothing happens in them anyway."""
     shipped = claims.shipped()
     experiments = {name: msgspec.structs.replace(each, timeline=SHORT) for name, each in shipped.experiments.items()}
-    return Claims(shipped.source, shipped.rows, experiments, shipped.claims)
+    return replace(shipped, experiments=experiments)
 
 
 def test_toxiproxy_calls_that_do_nothing_leave_every_claim_of_the_split_brain_inconclusive(

@@ -26,7 +26,8 @@ ASK = """
 import importlib.metadata, os, subprocess, sys
 path = sys.argv[1]
 environment = {**os.environ, "LD_PRELOAD": path, "FAKETIME": "@2001-02-03 04:05:06"}
-year = subprocess.run(["date", "-u", "+%Y"], env=environment, capture_output=True, text=True).stdout.strip()
+look = [sys.executable, "-S", "-c", "import time; print(time.gmtime().tm_year)"]
+year = subprocess.run(look, env=environment, capture_output=True, text=True).stdout.strip()
 of_wheel = os.path.join("libfaketime", "vendor") in path
 print("libfaketime", (importlib.metadata.version("libfaketime") if of_wheel else "of-its-own") if year == "2001" else "")
 """

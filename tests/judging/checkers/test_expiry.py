@@ -1,9 +1,10 @@
 """Keys that expire: verdicts, classes and sentences of examples, agreement with brute force, laws, what is counted.
 
-Run by hand, `expiry_oracle.py 2600 11` compared 104,000 histories of two to five operations, by a server's clock, exact or not, and by
-clients' clocks, from a server that keeps to the contract and from nine that do not: the search, its coarse half and the search without
-any rule agreed with brute force on each, no correct server was condemned, and of the impossible histories each was found impossible,
-97 in 100 and more by the coarse half alone.
+Run by hand, `python tests/judging/checkers/expiry_oracle.py 2600 31` compared 104,000 histories of two to five operations, by a server's
+clock, exact or not, and by clients' clocks, of a server that keeps to the contract and of nine that do not: the search and the search
+without any rule agreed with brute force on each. No correct server was condemned; all 10,625 impossible histories were found, 10,589 of
+them by the coarse half alone. A lie that shows in few of so small histories (0.2 % where an increment drops the TTL, 6 % where keys end
+late, 80 % where an answer is another one) is found wherever it shows.
 """
 
 from __future__ import annotations

@@ -40,6 +40,10 @@ QUIET_S = 4.0
 RATE = 60.0
 AT_ONCE = 2
 """So many workloads share the rate of one run of a mutant."""
+TRIES = 3
+"""So often a mutant is run that no run of it showed, as a control of a claim is."""
+APART = 1_000_003
+"""So far the seeds of the tries are from each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +172,7 @@ def _controlled(mutant: str | None) -> set[str]:
 
 
 def carry_out_all(every: Sequence[Plan], out: Path, at_once: int, listener: Listener) -> list[Detection]:
-    """Run the plans, each in a directory of its own below `out` and so many at once.
+    """Run the plans, each in a directory of its own below `out` and so many at once; again those of a mutant that none of its runs showed.
 
     Gives one detection for each mutant and fault, over its runs.
     """
@@ -176,6 +180,28 @@ def carry_out_all(every: Sequence[Plan], out: Path, at_once: int, listener: List
         check(plan)
         require_servers(plan, listener.step)
     listener.step("")
+    tries: list[tuple[Plan, Detection]] = []
+    left = list(every)
+    for attempt in range(TRIES):
+        tries += zip(left, _side_by_side([_again(plan, attempt) for plan in left], out, at_once, listener), strict=True)
+        shown = {_mutant_and_seed(plan) for plan, found in tries if found.detected}
+        left = [plan for plan in every if plan.mutant is not None and _mutant_and_seed(plan) not in shown]
+    alike: dict[tuple[str, str | None, str | None], dict[int, list[Detection]]] = {}
+    for plan, found in tries:
+        alike.setdefault((found.backend, found.mutant, found.fault), {}).setdefault(plan.seed, []).append(found)
+    return [of_runs(list(of_seed.values())) for of_seed in alike.values()]
+
+
+def _mutant_and_seed(plan: Plan) -> tuple[str, str | None, int]:
+    return plan.backend, plan.mutant, plan.seed
+
+
+def _again(plan: Plan, attempt: int) -> Plan:
+    """Give a plan as it is tried for this time: with another seed than before."""
+    return replace(plan, seed=plan.seed + attempt * APART)
+
+
+def _side_by_side(every: Sequence[Plan], out: Path, at_once: int, listener: Listener) -> list[Detection]:
     names = {_name(plan): number for number, plan in enumerate(every, 1)}
 
     def begin(job: Job[Detection]) -> AbstractContextManager[Progress]:
@@ -184,11 +210,7 @@ def carry_out_all(every: Sequence[Plan], out: Path, at_once: int, listener: List
     with SideBySide(min(at_once, len(every)) or 1, begin) as lanes:
         jobs = [Job(_name(plan), partial(measure, plan, out / _name(plan))) for plan in every]
         found = {job.name: detected for job, detected in lanes.carry_out(jobs)}
-    alike: dict[tuple[str, str | None, str | None], dict[int, list[Detection]]] = {}
-    for plan in every:
-        each = found[_name(plan)]
-        alike.setdefault((each.backend, each.mutant, each.fault), {}).setdefault(plan.seed, []).append(each)
-    return [of_runs(list(of_seed.values())) for of_seed in alike.values()]
+    return [found[name] for name in names]
 
 
 def _name(plan: Plan) -> str:
@@ -249,27 +271,42 @@ def _after_s(trial: TrialEvidence, anomaly: Anomaly) -> float:
 
 
 def _of_a_seed(runs: Sequence[Detection]) -> Detection:
-    """Give what the runs of one seed came to, each with workloads of its own: as many trials as the best of them, which found it first."""
-    best = max(runs, key=lambda run: (run.detected, -(run.first_s or 0.0)))
+    """Give what the runs of one seed came to: side by side each with workloads of its own, and one after the other the tries of each.
+
+    As many trials as the workloads that saw most of it had.
+    """
+    tries: dict[tuple[str, ...], list[Detection]] = {}
+    for run in runs:
+        tries.setdefault(tuple(run.by), []).append(run)
+    alone = [_sum_of(each) for each in tries.values()]
+    best = max(alone, key=lambda run: (run.detected, -(run.first_s or 0.0)))
     checks = tuple(sorted({check for run in runs for check in run.checks}))
     broken = next((run.broken for run in runs if run.broken is not None), None) if not best.detected else None
-    return changed(best, checks=checks, by={name: share for run in runs for name, share in run.by.items()}, broken=broken)
+    return changed(best, checks=checks, by={name: share for run in alone for name, share in run.by.items()}, broken=broken)
+
+
+def _sum_of(runs: Sequence[Detection]) -> Detection:
+    """Give what several runs of the same workloads came to; found where one of them found it."""
+    waits = [each.first_s for each in runs if each.first_s is not None]
+    return changed(
+        runs[0],
+        found=max(each.found for each in runs),
+        trials=sum(each.trials for each in runs),
+        detected=sum(each.detected for each in runs),
+        first_s=median_high(waits) if waits else None,
+        by={name: _sum([each.by[name] for each in runs]) for name in runs[0].by},
+    )
 
 
 def of_runs(runs: Sequence[Sequence[Detection]]) -> Detection:
     """Give what the runs of one mutant and fault came to, those of each seed together."""
     seeds = [_of_a_seed(each) for each in runs]
-    waits = [each.first_s for each in seeds if each.first_s is not None]
     return changed(
-        seeds[0],
+        _sum_of(seeds),
         seeds=len(seeds),
         found=sum(each.found for each in seeds),
-        trials=sum(each.trials for each in seeds),
-        detected=sum(each.detected for each in seeds),
         checks=tuple(sorted({check for each in seeds for check in each.checks})),
-        first_s=median_high(waits) if waits else None,
         broken=next((each.broken for each in seeds if each.broken is not None), None),
-        by={name: _sum([each.by[name] for each in seeds]) for name in seeds[0].by},
     )
 
 

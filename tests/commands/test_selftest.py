@@ -168,3 +168,8 @@ def test_what_the_machine_left_open_is_neither_found_nor_missed() -> None:
     results = SelfTest(holdwater=1, detections=(left,))
     assert (results.bad, results.broken) == ((), (left,))
     assert "not run to the end: no port" in runs.told(results, in_json=False)
+
+
+def test_a_mutant_that_was_found_at_the_second_try_is_found() -> None:
+    found = of_runs([[seen(0), seen(0, by="mixed"), seen(1), seen(0, by="mixed")]])
+    assert (found.seeds, found.found, found.trials, found.detected) == (1, 1, 2, 1)

@@ -79,3 +79,11 @@ def test_an_expired_value_is_removed_when_looked_at(store: MemoryStore, clock: C
     store.is_held("n", "a")
     assert not store.entries
     assert not store.leases
+
+
+def test_a_command_looks_at_the_clock_once() -> None:
+    readings = iter(range(0, 100 * MS, MS))
+    store = MemoryStore(lambda: next(readings))
+    store.set("k", "a", 3)  # at 0 ms: until 3 ms
+    store.set("k", "b", 3)  # at 1 ms: until 4 ms
+    assert [store.get("k") for _ in range(3)] == ["b", "b", None]  # at 2, 3 and 4 ms

@@ -93,7 +93,10 @@ def _spread(chosen: Sequence[Backend]) -> dict[str, tuple[str, ...]]:
 
 
 def _wanted(backend: Backend, workloads: Sequence[Workload], asked: Asked) -> list[str]:
-    return [name for name in planted_bugs(backend, workloads) if not asked.alone and (not asked.mutants or name in asked.mutants)]
+    if asked.alone:
+        return []
+    there = planted_bugs(backend, workloads)
+    return [name for name in there if (name in asked.mutants if asked.mutants else not planted_of(backend, name).unseen)]
 
 
 def _plans(backend: Backend, mutant: str | None, workloads: Sequence[Workload], asked: Asked) -> Iterator[Plan]:

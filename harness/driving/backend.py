@@ -68,12 +68,14 @@ class Planted:
     """Where a planted bug shows: the functions that it gets wrong, and what a fault must do or need for it to come up.
 
     `needs` are words of `harness.record.event.Effect` and `harness.driving.system.Need`; none = it comes up without a fault.
-    `everywhere`: it is made of what every backend does, and so is the same on all that have it.
+    `everywhere`: it is made of what every backend does, and so is the same on all that have it. `unseen`: no history shows it
+    (docs/limits.md), so that it is run where it is asked for only.
     """
 
     functions: frozenset[str]
     needs: frozenset[str] = frozenset()
     everywhere: bool = False
+    unseen: bool = False
 
 
 @runtime_checkable

@@ -91,6 +91,10 @@ def test_every_mutant_gets_functions_wrong_that_a_workload_drives(backend: str) 
     assert all(planted_of(loaded, mutant).functions & driven for mutant in mutants_of(loaded))
 
 
+def test_a_mutant_that_no_history_shows_is_run_where_it_is_asked_for_only() -> None:
+    assert "clock-bound-ignored" not in {plan.mutant for plan in plans(Asked(["dynamodb"]))}
+
+
 def test_references_alone_run_as_they_do_beside_mutants() -> None:
     beside = [plan for plan in plans(Asked(["redis"])) if plan.mutant is None]
     assert plans(Asked(["redis"], alone=True)) == beside

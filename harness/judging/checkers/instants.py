@@ -11,7 +11,8 @@ kept is tight, so that one zone lies in another exactly where its four numbers s
 An operation takes effect at one instant x between its start and its end, and not before the one placed before it.
 
 *A server's clock.* What is written with a TTL of T ends at one E, drawn when it is written: E - x lies in [T - early, T + late]
-(`harness.judging.checkers.skew`). Before E everybody finds it, from E on nobody does, and it stays gone.
+(`harness.judging.checkers.skew`). Before E everybody finds it, from E on nobody does, and it stays gone. Views see what is committed, by locks of
+no key: there a TTL may count from any instant since its operation's start (`begun`), and E lies in [start + T - early, x + T + late].
 
 *Clients' clocks* (DynamoDB). The writer's clock is read after the start of its operation and before x, so that E, which is then +T, lies
 in [start + T, x + T]. Whoever looks compares it with a clock of his own, which he too has read by then, and which may differ: what he
@@ -67,6 +68,11 @@ class Ends(Protocol):
         """Whether what one client found missing is gone for all."""
         ...
 
+    @property
+    def starts_count(self) -> bool:
+        """Whether an end depends on when the operation that wrote it started."""
+        ...
+
     def holds(self, ttl_ms: int | None) -> int:
         """Give what must be remembered of a TTL beside the zone: 0 = never ends."""
         ...
@@ -92,7 +98,8 @@ class Ends(Protocol):
 class Clock:
     """The clock that ends keys: a server's, or clients'. `ms` is the nanoseconds of a millisecond: tests count in smaller ones.
 
-    By a clock that is `early` keys may end at any time before they should, by one that is `late` at any time after.
+    By a clock that is `early` keys may end at any time before they should, by one that is `late` at any time after. `begun`: TTLs count from
+    an instant between an operation's start and its effect, also by a server's clock.
     """
 
     skew: Skew
@@ -100,10 +107,15 @@ class Clock:
     ms: int = NS_PER_MS
     early: bool = False
     late: bool = False
+    begun: bool = False
 
     @property
     def decides(self) -> bool:
         return not self.clients
+
+    @property
+    def starts_count(self) -> bool:
+        return self.clients or self.begun
 
     def holds(self, ttl_ms: int | None) -> int:
         if ttl_ms is None:
@@ -139,7 +151,7 @@ class Clock:
         if self.clients:
             return Zone(now[0], window.start + lasts, now[1] + lasts, lasts)
         shortest, longest = self.lasts(ttl_ms)
-        return Zone(now[0], now[0] + shortest, now[1] + longest, longest)
+        return Zone(now[0], (window.start if self.begun else now[0]) + shortest, now[1] + longest, longest)
 
     def lasts(self, ttl_ms: int) -> tuple[int, int]:
         """Give how long at least and at most what is written with a TTL is there, by a server's clock."""
@@ -176,6 +188,10 @@ class Coarse:
     @property
     def decides(self) -> bool:
         return self.clock.decides
+
+    @property
+    def starts_count(self) -> bool:
+        return self.clock.starts_count
 
     def holds(self, ttl_ms: int | None) -> int:
         return self.clock.holds(ttl_ms)

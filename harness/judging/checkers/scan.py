@@ -15,6 +15,9 @@ A class has at most one anomaly a key, of the first such scan; repeated one a sc
 *Exact* key by key, with its versions and its TTLs: invalid and valid are each sound and complete. Not asked: that a scan is one
 snapshot of all keys, or an order.
 
+A TTL may count from before its write is seen, at the earliest from its operation's start: PostgreSQL reads its clock, then commits, and a
+scan waits for no key's lock (seen: a set that took 38 ms to commit, and a scan 16 ms after its end began to count).
+
 A trial finds what earlier ones left on the server: of keys that no operation names, only those of the trial's own prefix (`t3-`) are
 judged, and all where the history has no trials.
 
@@ -26,7 +29,7 @@ from __future__ import annotations
 
 from collections import Counter as Counted
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -97,7 +100,7 @@ def scan(history: History, terms: Terms) -> Verdict:
     scans, keys = scans_of(history), keys_of(history)
     places = Places(scans)
     asked = {name: operations for name, operations in keys.items() if places.asking(name)}
-    clock = clock_of(history) if clock_sane(history) else None
+    clock = replace(clock_of(history), begun=True) if clock_sane(history) else None
     seen = [_seen(name, operations, places.asking(name), clock) for name, operations in asked.items()]
     decide(seen, terms.budget)
     anomalies = [*_of_scans(scans, keys, history), *(anomaly for each in seen for anomaly in _of_key(each, scans))]

@@ -16,7 +16,7 @@ E  An answer that only looks (a read, a refusal) is placed the moment that it le
 O  Of answers that only look and find the same, the one that started first: where another one comes first, this one can come at the same
    instant before it.
 C  Of pending operations that do the same, the one that returns first, if it has started by any instant at which the other can be:
-   swap the two. Of unanswered ones the first invoked, hence counts. Not with clients' clocks: there the start counts too.
+   swap the two. Of unanswered ones the first invoked, hence counts. Not where the start counts too (clients' clocks, views).
 L  After an unanswered u, skip a step whose result lies within what the same step gives without u, or gives before u (see `search`). That
    loses no order because each has a form that is not skipped: the one with the fewest unanswered operations, each as late as it can be.
 V  Where nobody looks at versions, they are not counted.
@@ -139,7 +139,7 @@ class TimedSearch:
         kept = [operation for operation in operations if operation.status == "ok" or _matters(operation)]
         self._returns = sorted((operation for operation in kept if operation.status == "ok"), key=_end)
         self.total = len(self._returns)
-        self._steps = Steps(began.cell, kept, rules, own=not rules.classes or not clock.decides)
+        self._steps = Steps(began.cell, kept, rules, own=not rules.classes or clock.starts_count)
         self._lay_out_pending()
         self._lay_out_unanswered([operation for operation in kept if operation.status == "info"])
         self._failed: dict[tuple[_Spot, int, int], list[Zone]] = {}

@@ -129,7 +129,10 @@ class _Told:
     def _write(self, x: int, start: int, ttl_ms: int) -> None:
         lasts, skew = ttl_ms * self.clock.ms, self.clock.skew
         self.ttl_ms = ttl_ms
-        if self.clock.decides:
+        if self.clock.begun:
+            self.end = self._instant(start + lasts - skew.before(ttl_ms), NEVER)
+            self.bounds.append(_Bound(x, self.end, -lasts - skew.late(ttl_ms)))
+        elif self.clock.decides:
             self.end = self._instant(-NEVER, NEVER)
             self.bounds += [_Bound(self.end, x, lasts - skew.before(ttl_ms)), _Bound(x, self.end, -lasts - skew.late(ttl_ms))]
         else:

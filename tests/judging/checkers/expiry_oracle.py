@@ -121,7 +121,8 @@ def sights(one: Operation, x: int, state: State, clock: Clock) -> set[There]:
 def ends(start: int, x: int, ttl: int, clock: Clock) -> set[int]:
     """Give when what is written may end."""
     if clock.decides:
-        return set(range(x + ttl - clock.skew.before(ttl), x + ttl + clock.skew.late(ttl) + 1))
+        since = start if clock.begun else x
+        return set(range(since + ttl - clock.skew.before(ttl), x + ttl + clock.skew.late(ttl) + 1))
     return {at + ttl for at in range(start, x + 1)}
 
 
@@ -174,9 +175,12 @@ class Server:
     end: Ending = None
 
     def serve(self, f: str, argument: dict[str, Any], start: int, x: int) -> dict[str, Any]:
-        offset, looked = 0, x
-        if not self.clock.decides:
+        offset, looked, counted = 0, x, x
+        if self.clock.begun:
+            counted = self.random.randint(start, x)
+        elif not self.clock.decides:
             offset, looked = self.random.randint(0, self.clock.skew.bound_ns), self.random.randint(start, x)
+            counted = looked
         gone = self.end is not None and self._over(looked, offset)
         seen = None if gone else self.there
         if self.lie == "ignores expiry" and f != "get" and gone and self.random.random() < 0.7:
@@ -193,7 +197,7 @@ class Server:
         if self.lie == "versions go on" and gone and after is not None and self.there is not None:
             after = (after[0], self.there[1] + 1)
         if ending == "set":
-            self.there, self.end = after, self._ends(argument["ttl_ms"], looked, offset)
+            self.there, self.end = after, self._ends(argument["ttl_ms"], counted, offset)
         elif after is None and not gone:
             self.there, self.end = None, None
         elif not gone:
@@ -206,7 +210,7 @@ class Server:
         assert self.end is not None
         return looked >= self.end if self.clock.decides else looked + offset - self.clock.skew.bound_ns > self.end
 
-    def _ends(self, ttl: int | None, looked: int, offset: int) -> Ending:
+    def _ends(self, ttl: int | None, counted: int, offset: int) -> Ending:
         if ttl is None:
             return None
         if self.lie == "ends early":
@@ -214,8 +218,8 @@ class Server:
         if self.lie == "ends late":
             ttl = ttl * 2 + 2
         if self.clock.decides:
-            return looked + ttl + self.random.randint(-self.clock.skew.before(ttl), self.clock.skew.late(ttl))
-        return looked + offset + ttl
+            return counted + ttl + self.random.randint(-self.clock.skew.before(ttl), self.clock.skew.late(ttl))
+        return counted + offset + ttl
 
 
 LIES = (
@@ -287,9 +291,10 @@ def replace_value(event: Event, value: Any) -> Event:
 
 
 def clocks() -> list[Clock]:
-    """Give clocks of each kind: exact, inexact, of clients with no bound and with one."""
+    """Give clocks of each kind: exact, inexact, of clients with no bound and with one, one by which TTLs count from before the effect."""
     exact, near, apart = Skew(0, 0), Skew(1, 0), Skew(1, 0, 2)
-    return [Clock(skew, clients, 1) for skew, clients in ((exact, False), (near, False), (near, True), (apart, True))]
+    kinds = ((exact, False), (near, False), (near, True), (apart, True))
+    return [*(Clock(skew, clients, 1) for skew, clients in kinds), Clock(near, ms=1, begun=True)]
 
 
 def searched(drawn: History, clock: Clock, **rules: Any) -> Status | None:

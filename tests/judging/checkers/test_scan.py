@@ -178,6 +178,12 @@ def test_around_the_instant_of_its_end_a_key_is_found_or_not() -> None:
     assert timed(*put(1, "a", "1", 4_500), *scanned(2), *scanned(2, ("a", "1"))) == ["scan-lost"]
 
 
+@pytest.mark.parametrize(("ttl_ms", "found"), [(4_200, []), (5_200, ["scan-lost"])])
+def test_a_ttl_may_count_from_before_its_write_is_seen_and_not_from_before_its_start(ttl_ms: int, found: list[str]) -> None:
+    begun, ended = put(1, "a", "1", ttl_ms)  # from 0 s to 3 s, and not seen from 1 s to 2 s; again not from 4 s to 5 s
+    assert timed(begun, *scanned(2), ended, *scanned(2)) == found
+
+
 def test_with_clients_clocks_a_key_is_found_longer_by_others() -> None:
     header = Header(holdwater=1, clock_bound_ms=2_000)
     steps = [*put(1, "a", "1", 1_500), *put(1, "b", "1"), *scanned(2, ("a", "1"), ("b", "1"))]

@@ -11,8 +11,9 @@ kept is tight, so that one zone lies in another exactly where its four numbers s
 An operation takes effect at one instant x between its start and its end, and not before the one placed before it.
 
 *A server's clock.* What is written with a TTL of T ends at one E, drawn when it is written: E - x lies in [T - early, T + late]
-(`harness.judging.checkers.skew`). Before E everybody finds it, from E on nobody does, and it stays gone. Views see what is committed, by locks of
-no key: there a TTL may count from any instant since its operation's start (`begun`), and E lies in [start + T - early, x + T + late].
+(`harness.judging.checkers.skew`). Before E everybody finds it, from E on nobody does, and it stays gone. Views see what is
+committed and wait for no key's lock: there a TTL may count from any instant since its operation's start (`begun`), and E lies in
+[start + T - early, x + T + late].
 
 *Clients' clocks* (DynamoDB). The writer's clock is read after the start of its operation and before x, so that E, which is then +T, lies
 in [start + T, x + T]. Whoever looks compares it with a clock of his own, which he too has read by then, and which may differ: what he
@@ -98,8 +99,8 @@ class Ends(Protocol):
 class Clock:
     """The clock that ends keys: a server's, or clients'. `ms` is the nanoseconds of a millisecond: tests count in smaller ones.
 
-    By a clock that is `early` keys may end at any time before they should, by one that is `late` at any time after. `begun`: TTLs count from
-    an instant between an operation's start and its effect, also by a server's clock.
+    By a clock that is `early` keys may end at any time before they should, by one that is `late` at any time after.
+    `begun`: TTLs count from an instant between an operation's start and its effect, also by a server's clock.
     """
 
     skew: Skew

@@ -160,7 +160,8 @@ def test_every_name_in_the_shipped_claims_exists(experiment: Any) -> None:
     backend = registered("backends")[experiment.deployment]
     assert experiment.variant in backend.variants
     assert set(experiment.workloads) <= set(registered("workloads"))
-    assert {FaultSpec.parse(fault).name for fault in experiment.faults} <= set(registered("faults"))
+    faults = [spec for turn in experiment.faults for spec in turn.split(",")]
+    assert {FaultSpec.parse(fault).name for fault in faults} <= set(registered("faults"))
     assert {control.mutant for control in experiment.controls} - {None} <= set(mutants_of(backend))
     assert {control.check for control in experiment.controls} <= set(every_check())
 

@@ -54,6 +54,7 @@ class LockGenerator:
     churn_ttl_ms: int
     fresh: int
     strays: int = 1
+    again: int = 1
     offered: frozenset[str] = frozenset(USES)
     held: tuple[Held, ...] = ()
     spent: tuple[Held, ...] = ()
@@ -91,7 +92,7 @@ class LockGenerator:
         if self.strays and self.spent and draw.random() < 0.12:
             stray = draw.choice(self.spent)
             return self._use(context, stray, draw.choice(USES))
-        if self.strays and self.held and context.phase == "quiet" and draw.random() < 0.08:
+        if self.again and self.held and context.phase == "quiet" and draw.random() < 0.08:
             mine = draw.choice(self.held)
             return self._acquire(context, mine.key, owner=mine.owner)
         churned = [held for held in self.held if "-churn-" in held.key and not held.left]
@@ -169,7 +170,7 @@ class LockGenerator:
 def _generator(options: Mapping[str, Any], functions: frozenset[str]) -> LockGenerator:
     """Give a slot's generator; its options are how many names of each kind there are, and their TTLs.
 
-    With `strays` 0 a token that is not this slot's for certain is never used again.
+    With `strays` 0 a token that is not this slot's for certain is never used again, with `again` 0 none asks again for what it holds.
     """
     return LockGenerator(**options, offered=functions)
 
@@ -187,7 +188,7 @@ LOCK = Workload(
     keys=frozenset({"anchor", "fresh", "churn"}),
     counted=frozenset({"try_acquire", "acquire_within", "extend", "release", "is_held"}),
     checks=("lease", "fencing", "extra-holders", "late-grant"),
-    options={"anchors": 2, "anchor_ttl_ms": 12_000, "churn": 3, "churn_ttl_ms": 800, "fresh": 2, "strays": 1},
+    options={"anchors": 2, "anchor_ttl_ms": 12_000, "churn": 3, "churn_ttl_ms": 800, "fresh": 2, "strays": 1, "again": 1},
     least={"anchor_ttl_ms": 1, "churn_ttl_ms": 2},  # a lock is also extended by half of its churn_ttl_ms
     generator=_generator,
     anchors=_anchors,

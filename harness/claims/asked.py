@@ -6,7 +6,7 @@ With run.json and the copy of the claims file beside it a verify that was killed
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -177,6 +177,15 @@ def judged_by(check: str, workloads: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in workloads if check in registry.load("workloads", name).checks)
 
 
+def _of_workloads(plan: Plan) -> Iterator[tuple[str, Any]]:
+    """Give the options of workloads as `run` takes them: with the workload's name where another one has an option of that name."""
+    every = [registry.load("workloads", name) for name in plan.workloads if name in registry.names("workloads")]
+    for workload, given in plan.options.items():
+        for name, value in given.items():
+            shared = name == "weight" or sum(name in each.options for each in every) > 1
+            yield (f"{workload}.{name}" if shared else name), value
+
+
 def repeat(plan: Plan) -> str:
     """Give the command that repeats one trial of a plan."""
     episode = plan.episodes[0]
@@ -189,7 +198,7 @@ def repeat(plan: Plan) -> str:
     options |= {"mutant": plan.mutant} if plan.mutant is not None else {}
     options |= {"grants": episode.grants} if episode.grants else {}
     options |= {"deadline_s": plan.deadline_s} if plan.deadline_s != DEFAULT_DEADLINE_S else {}
-    options |= {name: value for given in plan.options.values() for name, value in given.items()}
+    options |= dict(_of_workloads(plan))
     words += [word for name, value in options.items() for word in ("--option", f"{name}={value}")]
     words += ["--rate", f"{plan.rate:g}", "--concurrency", str(plan.concurrency), "--seed", str(plan.seed)]
     return shlex.join(words)

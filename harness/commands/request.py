@@ -106,9 +106,9 @@ def plan(request: Request) -> Plan:
     specs = schedule.read(request.faults)
     given = _options(request.options, backend, workloads)
     episode = Episode(specs, **{**_timeline(request.time_limit, specs, given), **{k: v for k, v in given.items() if k in EPISODE_OPTIONS}})
-    options = {name: {k: v for k, v in given.items() if k in workload.options} for name, workload in workloads.items()}
+    options = {name: _own(workload, given) for name, workload in workloads.items()}
     for name, workload in workloads.items():
-        _draw(workload, options[name])
+        _draw(workload, {option: value for option, value in options[name].items() if option != "weight"})
     return Plan(
         backend=backend.name,
         variant=given.get("variant") or next(iter(backend.variants)),
@@ -179,10 +179,17 @@ def _left(limit_s: float | None, end_s: float, given: Mapping[str, Any]) -> floa
     return round(limit_s - end_s, 3)
 
 
+def _own(workload: Workload, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a workload's options: those of this name, and above them those that are said to be its own."""
+    mine = {option: given[f"{workload.name}.{option}"] for option in ("weight", *workload.options) if f"{workload.name}.{option}" in given}
+    return {**{option: value for option, value in given.items() if option in workload.options}, **mine}
+
+
 def _options(texts: tuple[str, ...], backend: Any, workloads: Mapping[str, Workload]) -> dict[str, Any]:
     ranges = dict(TRIAL_OPTIONS)
     for workload in workloads.values():
-        ranges |= {name: bounds(workload, name) for name in workload.options}
+        own = {name: bounds(workload, name) for name in workload.options}
+        ranges |= own | {f"{workload.name}.{name}": each for name, each in {"weight": WEIGHT, **own}.items()}
     names: Mapping[str, Mapping[str, str]] = {"variant": backend.variants, "mutant": planted_bugs(backend, workloads.values())}
     given: dict[str, Any] = {}
     for text in texts:

@@ -131,6 +131,8 @@ def borne(backend: Backend, needs: frozenset[str]) -> Iterator[Plan]:
         for episode in plan.episodes:
             faults = [registry.load("faults", spec.name) for spec in episode.faults]
             met = (episode.faults, plan.workloads)
+            if needs and episode.scheduled:
+                continue  # each of its faults has a turn of its own elsewhere
             if needs <= frozenset().union(*(fault.effects | fault.needs for fault in faults)) and met not in seen:
                 seen.add(met)
                 yield replace(plan, episodes=(episode,))

@@ -34,12 +34,12 @@ def two_holders(script: Script) -> Script:
 
 
 def test_a_counterexample_in_a_valid_trial_is_invalid_and_exit_1(tmp_path: Path) -> None:
-    results = called(two_holders(quiet_trial()).history(), tmp_path)
+    results = called(two_holders(quiet_trial("cas")).history(), tmp_path)
     assert (results["status"], results["exit"]) == ("invalid", 1)
 
 
 def test_a_counterexample_beside_a_failover_that_nobody_planned_is_unknown_and_still_told(tmp_path: Path) -> None:
-    script = two_holders(quiet_trial())
+    script = two_holders(quiet_trial("cas"))
     script.role(400, "n2", "primary", epoch=2, run_id="b")
     results = called(script.history(), tmp_path)
     assert (results["status"], results["exit"]) == ("unknown", 2)
@@ -54,13 +54,13 @@ def odd_error(script: Script) -> Script:
 
 
 def test_an_unclassified_error_takes_no_counterexample_away(tmp_path: Path) -> None:
-    results = called(odd_error(two_holders(quiet_trial())).history(), tmp_path)
+    results = called(odd_error(two_holders(quiet_trial("cas"))).history(), tmp_path)
     assert (results["status"], results["exit"]) == ("invalid", 1)
     assert "unclassified errors: 1" in results["trials"][0]["checks"]["gates"]["summary"]
 
 
 def test_an_unclassified_error_stands_in_the_way_of_valid(tmp_path: Path) -> None:
-    results = called(odd_error(held(quiet_trial())).history(), tmp_path)
+    results = called(odd_error(held(quiet_trial("cas"))).history(), tmp_path)
     assert (results["status"], results["exit"]) == ("unknown", 2)
 
 
@@ -82,17 +82,17 @@ def no_refusals(script: Script) -> Script:
 
 
 def test_a_trial_in_which_nothing_was_seen_is_valid(tmp_path: Path) -> None:
-    assert called(held(no_refusals(quiet_trial())).history(), tmp_path)["exit"] == 0
+    assert called(held(no_refusals(quiet_trial("cas"))).history(), tmp_path)["exit"] == 0
 
 
 def test_a_planted_bug_that_was_not_seen_is_unknown_and_named(tmp_path: Path) -> None:
-    results = called(with_mutant(held(no_refusals(quiet_trial())).history()), tmp_path)
+    results = called(with_mutant(held(no_refusals(quiet_trial("cas"))).history()), tmp_path)
     assert (results["status"], results["exit"]) == ("unknown", 2)
     assert "the planted bug planted-bug was not seen" in results["trials"][0]["checks"]["mutant"]["summary"]
 
 
 def test_a_planted_bug_that_was_seen_is_invalid(tmp_path: Path) -> None:
-    results = called(with_mutant(two_holders(quiet_trial()).history()), tmp_path)
+    results = called(with_mutant(two_holders(quiet_trial("cas")).history()), tmp_path)
     assert (results["status"], "mutant" in results["trials"][0]["checks"]) == ("invalid", False)
 
 

@@ -76,7 +76,7 @@ def test_the_seed_is_that_of_the_settings() -> None:
 @pytest.mark.parametrize(("name", "profile"), [(name, profile) for name in EXPERIMENTS for profile in SHIPPED.experiments[name].trials])
 def test_every_shipped_experiment_is_a_plan_in_which_every_fault_has_a_turn(name: str, profile: str) -> None:
     shipped = SHIPPED.experiments[name]
-    met = {str(spec) for episode in plan_of(shipped, replace(QUICK, profile=profile)).episodes for spec in episode.faults}
+    met = {",".join(map(str, episode.faults)) for episode in plan_of(shipped, replace(QUICK, profile=profile)).episodes} - {""}
     assert met == set(shipped.faults)
 
 
@@ -103,6 +103,7 @@ def test_planned_trials_are_counted_without_mutants() -> None:
     assert total_trials(SHIPPED, chosen, replace(QUICK, trials=2)) == 2
 
 
+LOCKS = "Lock Consistency Guarantees"
 ROWS = {
     "Redis (Sentinel)": "Redis (Sentinel)",
     "redis-sentinel": "Redis (Sentinel)",
@@ -114,11 +115,11 @@ ROWS = {
 
 @pytest.mark.parametrize(("said", "row"), ROWS.items())
 def test_a_row_is_known_by_its_name_or_by_its_word(said: str, row: str) -> None:
-    assert {claim.cell[0] for claim in choose(SHIPPED, [said])} == {row}
+    assert {claim.cell[0] if claim.table == LOCKS else claim.cell[1] for claim in choose(SHIPPED, [said])} == {row}
 
 
 def test_several_rows_are_all_chosen() -> None:
-    assert {claim.cell[0] for claim in choose(SHIPPED, ["memory", "redis"])} == {"Memory", "Redis (single)"}
+    assert {SHIPPED.backend(claim) for claim in choose(SHIPPED, ["memory", "redis"])} == {"Memory", "Redis (single)"}
 
 
 def test_no_row_is_every_row() -> None:

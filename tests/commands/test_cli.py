@@ -117,7 +117,7 @@ UNKNOWN = {
     "run lock --backend memory --conurrency 3": "unknown option '--conurrency', did you mean '--concurrency'?",
     "run": "Missing argument 'WORKLOAD'; see holdwater run --help",
     "run lock": "Missing option '--backend'",
-    "run lok --backend memory": "unknown workload 'lok', did you mean 'lock'? There are: acquire, cas, counter, dedup, lock, resource",
+    "run lok --backend memory": "unknown workload 'lok', did you mean 'lock'? There are: acquire, cas, counter, dedup, expiry, index, lock",
     "run , --backend memory": "no workload, expected at least one",
     "run lock --backend memry": "unknown backend 'memry', did you mean 'memory'?",
     "run lock --backend memory --fault kil": "unknown fault 'kil', did you mean 'kill'?",

@@ -64,6 +64,11 @@ def test_a_workload_named_twice_runs_once() -> None:
     assert plan(asked("cas,cas")).workloads == ("cas",)
 
 
+def test_an_option_with_a_workloads_name_is_that_ones_own() -> None:
+    made = plan(asked("expiry,resource", "ttl_ms=400", "expiry.ttl_ms=200", "expiry.weight=3"))
+    assert made.options == {"expiry": {"ttl_ms": 200, "weight": 3.0}, "resource": {"ttl_ms": 400}}
+
+
 def test_variant_mutant_and_deadline_are_options() -> None:
     made = plan(asked("lock", "variant=child", "mutant=stale-cas", "deadline_s=0.3"))
     assert (made.variant, made.mutant, made.deadline_s) == ("child", "stale-cas", 0.3)

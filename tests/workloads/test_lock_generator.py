@@ -125,8 +125,8 @@ def test_what_is_held_is_asked_for_again_while_it_is_quiet_and_not_after() -> No
     assert not any(asks_again(slot) for phase in ("fault", "after") for slot in drive(generator, granting, phase=phase))
 
 
-def test_without_strays_nothing_is_asked_for_again() -> None:
-    assert not any(asks_again(slot) for slot in drive(lambda: generator(strays=0), granting))
+def test_where_again_is_0_nothing_that_is_held_is_asked_for_again() -> None:
+    assert not any(asks_again(slot) for slot in drive(lambda: generator(again=0), granting))
 
 
 def test_who_is_refused_what_it_holds_holds_it_still() -> None:

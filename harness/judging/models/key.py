@@ -120,7 +120,7 @@ def _written(cell: Cell, value: str | None) -> Cell:
 
 
 def _incremented(cell: Cell, one: Asked) -> Step:
-    old = number_of(cell.value or "0")
+    old = number_of("0" if cell.value is None else cell.value)
     if old is None or not SMALLEST <= old + one.number <= LARGEST:
         return Step(cell, (None,))
     after = _written(cell, str(old + one.number))

@@ -164,6 +164,10 @@ def test_a_write_that_changes_nothing_here_may_be_needed_later() -> None:
     assert expiry(told(*rows)).status is Status.VALID
 
 
+def test_an_empty_text_is_no_integer() -> None:
+    assert kinds(expiry(told(put("", None, 10, 12), added(None, 1, 20, 22)))) == ["key-inconsistent"]
+
+
 # Laws
 
 

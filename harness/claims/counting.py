@@ -16,7 +16,7 @@ from harness import registry
 from harness.claims.claim import Claim
 from harness.claims.results import Account, ControlResult, Number, Numbers, Seen
 from harness.judging.check import check_of, workloads_of
-from harness.judging.gates import DOUBTS, Gate, began, broken, driven, exposure, window
+from harness.judging.gates import DOUBTS, Gate, at_least, began, broken, driven, exposure, window
 from harness.judging.trials import TrialEvidence
 from harness.judging.verdict import Anomaly, Status, Verdict, unknown
 from harness.record.history import History, Operation
@@ -24,6 +24,8 @@ from harness.record.history import History, Operation
 GRANT_SPANS = {"try_acquire": "ttl_ms", "acquire_within": "ttl_ms", "extend": "duration_ms"}
 POSITIVE = ("granted", "held", "released", "set")
 NOT_CHECKED = unknown("it was not carried out")
+ANSWERED = 20
+"""Answers to the functions that a claim is about, in each trial: what was hardly asked cannot hold."""
 ENDED = "it was ended before it was done"
 """How a run is told that was cut short, and neither by the machine nor by a server: by the user, or nobody knows by whom."""
 NS_PER_MS = 1_000_000
@@ -234,6 +236,9 @@ def _trial(claim: Claim, evidence: ExperimentEvidence, trial: TrialEvidence, che
     found.doubts += [f"{where}: {gate}" for gate in lacking]
     found.n += 1
     exposed = exposure(trial.history, _workloads(checks, trial.history), claim.gates, claim.bound.ns if claim.bound else None)
+    if claim.functions:
+        answered = sum(each.status == "ok" and each.f in claim.functions for each in trial.history.operations())
+        exposed = (*exposed, at_least("answered_of_its_functions", ANSWERED, answered))
     found.gates += exposed
     found.unmet += [f"{where}: {gate}" for gate in exposed if not gate.met]
     hit = False

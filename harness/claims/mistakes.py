@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import msgspec
 
+from harness import registry
 from harness.claims.claim import (
     COLUMNS,
     Bound,
@@ -192,6 +193,8 @@ def of_claim(claim: Claim, claims: Claims) -> Iterable[tuple[str, str]]:
     for name in claim.functions:
         if name not in (known := functions_known()):
             yield "functions", f"unknown function {name!r}, {nearest(name, known)}"
+        elif idle := [each for each in claim.experiments if each in experiments and not _drives(experiments[each], name)]:
+            yield "functions", f"experiment {idle[0]} drives no {name}; expected a workload that does, or another function"
     if both := set(claim.anomalies) & set(claim.excuses):
         yield "excuses", f"{sorted(both)[0]} both counts and is excused"
     for name in claim.gates:
@@ -212,6 +215,11 @@ def of_claim(claim: Claim, claims: Claims) -> Iterable[tuple[str, str]]:
 def _twice(names: Sequence[str]) -> str | None:
     """Give the first name that stands twice."""
     return next((name for number, name in enumerate(names) if name in names[:number]), None)
+
+
+def _drives(experiment: Experiment, function: str) -> bool:
+    there = [name for name in experiment.workloads if name in registry.names("workloads")]
+    return len(there) < len(experiment.workloads) or any(function in registry.load("workloads", name).driven_at_most for name in there)
 
 
 def _stance(claim: Claim) -> str:

@@ -96,13 +96,14 @@ class Round:
         self.absent: dict[str, Lack] = {}
         self.runs: dict[str, Run] = {}
         self._judged: dict[str, ExperimentEvidence] = {}
-        self._asked: set[Planted] = set()  # controls that are some experiment's to run
+        self._owners: dict[Planted, str] = {}  # which experiment runs a control for all that name it
         self._controls: dict[Planted, ControlResult] = {}
 
     def run(self, experiments: Sequence[Experiment], at_once: int, then: Callable[[], None]) -> None:
         """Run experiments; `then` is called as each is judged, or is known to lack something."""
         trials = {each.name: self.settings.trials or each.trials[self.settings.profile] for each in experiments}
         servers = {each.name: needed(plan_of(each, self.settings)) for each in experiments}
+        self._owners = self._first_named(experiments, servers)
         numbers = count(1)
 
         def begin(job: Job[Any]) -> AbstractContextManager[Progress]:
@@ -129,14 +130,27 @@ class Round:
             else:
                 yield Job(experiment.name, partial(_lacking, lack), apart=False)
 
+    def _first_named(self, experiments: Sequence[Experiment], servers: Mapping[str, Sequence[str]]) -> dict[Planted, str]:
+        """Give the experiment that runs each planted bug: the first of the file, and none that may lack a server if another may not.
+
+        A variant may hide a bug that the other shows: which one is asked must not depend on what runs when.
+        """
+        there = {each.name for each in experiments}
+        named = [each for name, each in self.bench.claims.experiments.items() if name in there]
+        owners: dict[Planted, str] = {}
+        for experiment in sorted(named, key=lambda each: any(map(install.optional, servers[each.name]))):
+            plan = plan_of(experiment, self.settings)
+            for control in experiment.controls:
+                if control.mutant is not None and judged_by(control.check, plan.workloads):
+                    owners.setdefault(_planted(control, plan), experiment.name)
+        return owners
+
     def _own_controls(self, experiment: Experiment, plan: Plan) -> tuple[Control, ...]:
-        """Give the controls with planted bugs that no experiment before runs."""
-        own = []
-        for control in experiment.controls:
-            if control.mutant is not None and judged_by(control.check, plan.workloads) and _planted(control, plan) not in self._asked:
-                self._asked.add(_planted(control, plan))
-                own.append(control)
-        return tuple(own)
+        """Give the controls with planted bugs that this experiment runs for all, each once."""
+        own = {
+            _planted(each, plan): each for each in experiment.controls if each.mutant is not None and judged_by(each.check, plan.workloads)
+        }
+        return tuple(control for planted_, control in own.items() if self._owners.get(planted_) == experiment.name)
 
     def _took(self, name: str, gave: Lack | dict[Planted, ControlResult]) -> None:
         """Judge an experiment that was run, or keep what it lacked."""

@@ -186,10 +186,12 @@ def _own(workload: Workload, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _options(texts: tuple[str, ...], backend: Any, workloads: Mapping[str, Workload]) -> dict[str, Any]:
-    ranges = dict(TRIAL_OPTIONS)
+    ranges = {name: [each] for name, each in TRIAL_OPTIONS.items()}
     for workload in workloads.values():
         own = {name: bounds(workload, name) for name in workload.options}
-        ranges |= own | {f"{workload.name}.{name}": each for name, each in {"weight": WEIGHT, **own}.items()}
+        for name, each in own.items():
+            ranges.setdefault(name, []).append(each)  # it goes to each workload that has it, and is held to the bounds of all
+        ranges |= {f"{workload.name}.{name}": [each] for name, each in {"weight": WEIGHT, **own}.items()}
     names: Mapping[str, Mapping[str, str]] = {"variant": backend.variants, "mutant": planted_bugs(backend, workloads.values())}
     given: dict[str, Any] = {}
     for text in texts:
@@ -202,7 +204,10 @@ def _options(texts: tuple[str, ...], backend: Any, workloads: Mapping[str, Workl
             raise UsageError(f"unknown {name} {value!r} of {backend.name}, {registry.nearest(value, names[name])}")
         if name not in names and name not in ranges:
             raise UsageError(f"unknown option {name!r}, {registry.nearest(name, [*names, *ranges])}")
-        given[name] = value if name in names else ranges[name].read(f"option {name}", value)
+        for each in ranges.get(name, ()):
+            given[name] = each.read(f"option {name}", value)
+        if name in names:
+            given[name] = value
     return given
 
 

@@ -36,7 +36,7 @@ class AskedRun:
 
     workload: str
     backend: str
-    faults: str
+    faults: tuple[str, ...]
     time_limit: float | None
     rate: float
     concurrency: int
@@ -55,7 +55,7 @@ class AskedRun:
             workload=self.workload,
             backend=self.backend,
             seed=seed(self.seed),
-            faults=self.faults,
+            faults=_faults(self.faults),
             time_limit=self.time_limit,
             rate=self.rate,
             concurrency=self.concurrency,
@@ -66,13 +66,22 @@ class AskedRun:
         )
 
 
+def _faults(given: tuple[str, ...]) -> str:
+    """Give the faults as one text; raise UsageError where there is none in it, or where they stand in two."""
+    if len(given) > 1:
+        raise UsageError(f"--fault stands {len(given)} times, expected it once: --fault {','.join(given)!r}")
+    if given and not given[0].strip():
+        raise UsageError(f"--fault {given[0]!r} names no fault; leave it out for a run without one")
+    return given[0] if given else ""
+
+
 @command()
 @click.argument("workload")
 @click.option("--backend", required=True)
 @click.option(
     "--fault",
     "faults",
-    default="",
+    multiple=True,
     help="NAME[:primary|replica][@START[+LENGTH]][,NAME...]; all of them in each trial, with times in seconds after the steady state",
 )
 @click.option("--time-limit", **number(request.TIME_LIMIT), help="seconds a trial")

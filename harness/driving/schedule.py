@@ -35,9 +35,12 @@ class Step:
 def read(text: str) -> tuple[FaultSpec, ...]:
     """Read what --fault takes, none where it is empty; a fault without a length gets its own.
 
-    Raises UsageError on an unknown fault, and where only some have times.
+    Raises UsageError on an unknown fault, on a comma without one, and where only some have times.
     """
-    specs = [FaultSpec.parse(part.strip()) for part in text.split(",") if part.strip()]
+    parts = [part.strip() for part in text.split(",")] if text else []
+    if not all(parts):
+        raise UsageError(f"faults {text!r}, expected a name before and after each comma")
+    specs = [FaultSpec.parse(part) for part in parts]
     faults = [registry.load("faults", spec.name) for spec in specs]
     untimed = [spec for spec in specs if spec.at_s is None]
     if untimed and len(untimed) < len(specs):

@@ -22,10 +22,12 @@ from harness.judging.family import Family, every_family, functions_known
 from harness.judging.model import Model
 from harness.judging.verdict import Status, Verdict, combine, unknown
 from harness.judging.vocabulary import refuse_unfit
-from harness.record.history import NEMESIS, Event, History, MalformedHistory
+from harness.record.history import BROKEN, NEMESIS, UNCLASSIFIED, Event, History, MalformedHistory
+from harness.record.keys import in_short
 from harness.registry import nearest
 
 READS = frozenset({"get"})
+LOOKS = frozenset({"get", "get_versioned"})
 ONLY_READ = "versioned-register"
 """The family of a key that is only read: whatever its object is, nobody wrote to it, so that every read finds it missing."""
 REGISTER = "register"
@@ -58,6 +60,16 @@ def untaken(history: History) -> Verdict | None:
     return unknown(said, left=len(left), keys=keys)
 
 
+def _named_twice(history: History) -> Verdict | None:
+    """Say that one key of the store has two names, shortly and in full: each name's operations were judged without the other's."""
+    stored = every_family()[OVER_TIME].functions
+    names = {event.key for event in history.events if event.process != NEMESIS and event.key is not None and event.f in stored}
+    twice = sorted(name for name in names if in_short(name) != name and in_short(name) in names)
+    if not twice:
+        return None
+    return unknown(f"{len(twice)} keys have two names, the first {twice[0]!r} and {in_short(twice[0])!r}, and were judged as two keys")
+
+
 def _taken(events: Sequence[Event]) -> bool:
     name = _family(events, ONLY_READ)
     return name is not None and any(check.takes(events, _used(events)) for check in _checks_of(every_family()[name]))
@@ -84,10 +96,12 @@ def _by_key(history: History) -> dict[str | None, list[Event]]:
 def _family(events: Sequence[Event], only_read: str) -> str | None:
     """Give the family that takes all operations on one key, None if there is none. What is read and never answered needs none."""
     used = _used(events)
+    if used <= LOOKS and not any(event.type == "ok" for event in events):
+        return None
     family = _claimed(events, used)
     if family is not None:
         return family.name if used <= family.functions else None
-    return only_read if used <= READS and any(event.type == "ok" for event in events) else None
+    return only_read if used <= READS else None
 
 
 def _used(events: Sequence[Event]) -> set[str]:
@@ -147,8 +161,8 @@ def verdicts(history: History, terms: Terms | None = None) -> dict[str, Verdict]
         for check, verdict in _of_family(every_family()[name], part, history, terms).items():
             found.setdefault(check, {})[name] = verdict
     judged = {check: next(iter(parts.values())) if len(parts) == 1 else _joined(parts) for check, parts in found.items()}
-    left = untaken(history)
-    return judged if left is None else {**judged, "untaken": left}
+    left = {"untaken": untaken(history), "keys": _named_twice(history)}
+    return {**judged, **{name: verdict for name, verdict in left.items() if verdict is not None}}
 
 
 def trial_verdicts(history: History, terms: Terms | None = None) -> dict[str, Verdict]:
@@ -289,7 +303,10 @@ def judge(history: History, model: str | None, budget_s: float, models: Mapping[
         raise UsageError(f"unknown model {model!r}, {nearest(model, every_family())}")
     else:
         found = _by_model(history, every_family()[model], terms)
-    return combine(found if history.complete else {**found, "end": _no_end(history)})
+    doubts = {"end": _no_end(history)} if not history.complete else {}
+    if (errors := _doubtful(history)) is not None:
+        doubts["errors"] = errors
+    return combine({**found, **doubts})
 
 
 def _by_model(history: History, family: Family, terms: Terms) -> dict[str, Verdict]:
@@ -323,6 +340,14 @@ def _over_time(family: Family, events: Sequence[Event]) -> bool:
 
 def _keys(history: History, wanted: Callable[[str | None], bool]) -> History:
     return replace(history, events=tuple(event for event in history.events if event.process == NEMESIS or wanted(event.key)))
+
+
+def _doubtful(history: History) -> Verdict | None:
+    """Say which error is no answer of a known kind: what stands in the way of `valid` in a run does here too."""
+    found = [event for event in history.events if event.error is not None and event.error.startswith((UNCLASSIFIED, BROKEN))]
+    if not found:
+        return None
+    return unknown(f"{len(found)} operations ended with an error of no known kind, the first (event {found[0].index}): {found[0].error}")
 
 
 def _no_end(history: History) -> Verdict:

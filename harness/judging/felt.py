@@ -106,7 +106,7 @@ def _places(history: History, fault: RecordedFault, effect: Effect) -> list[Plac
         elif effect is Effect.CUTS_A_SIDE:
             first = history.header.sides.get("0") if history.header else None
             found += [Place(target, spared=first)] if first is not None else []
-        elif effect not in (Effect.DELAYS_ANSWERS, Effect.LOSES_ANSWERS):
+        else:
             found.append(Place(target))
     return found
 

@@ -125,6 +125,8 @@ def test_a_claim_whose_experiment_has_no_trials_in_a_profile_is_judged_elsewhere
     ("old", "new", "line", "words"),
     [
         ('quote = "Strong"', 'qoute = "Strong"', 25, ["claim one", "'qoute'", "did you mean 'quote'"]),
+        ('expect = ["holds"]', 'functions = ["increment"]\nexpect = ["holds"]', 31, ["experiment faults drives no increment"]),
+        ('expect = ["holds"]', 'functions = ["try_aquire"]\nexpect = ["holds"]', 31, ["'try_aquire'", "did you mean 'try_acquire'"]),
         ('experiments = ["faults"]', 'experiments = ["fautls"]', 29, ["claim one", "unknown experiment 'fautls'", "did you mean 'faults'"]),
         ('like = "faults"', 'like = "fault"', 18, ["failover", "did you mean 'faults'"]),
         ('anomalies = ["two-holders", "dedup', 'anomalies = ["two-holder", "dedup', 30, ["'two-holder'", "did you mean 'two-holders'"]),
@@ -316,6 +318,12 @@ def test_an_anomaly_of_other_functions_on_a_key_that_the_claims_functions_used_l
     found = judged(OF_LOCKS, of_operation("check_and_set", "t1-lock-0"))
     assert found.verdict is Word.INCONCLUSIVE
     assert "two-holders on t1-lock-0, where try_acquire was used too" in found.missing[0]
+
+
+def test_a_claim_whose_functions_were_hardly_answered_is_in_doubt() -> None:
+    found = judged(msgspec.structs.replace(PROMISES, functions=("release",)), trial())
+    assert found.verdict is Word.INCONCLUSIVE
+    assert "answered of its functions: 0, needed 20" in found.missing[0]
 
 
 def test_where_the_document_is_silent_an_anomaly_is_a_finding() -> None:

@@ -26,6 +26,8 @@ controls = [{ check = "lease", mutant = "release-unchecked" }]
 
 [experiment.second]
 like = "first"
+variant = "child"
+timeline = { quiet_s = 1.2, fault_s = 0, after_s = 0 }
 
 [[claim]]
 id = "met"
@@ -90,6 +92,11 @@ def test_what_the_first_round_recorded_is_kept(directory: Path) -> None:
 def test_a_control_that_experiments_share_is_run_once(directory: Path) -> None:
     assert len(list((directory / "controls").iterdir())) == 1
     assert all(control["condemned"] for claim in read(directory)["claims"] for control in claim["controls"])
+
+
+def test_a_control_is_run_on_the_first_that_names_it_though_a_longer_one_begins_before(directory: Path) -> None:
+    (control,) = (directory / "controls").iterdir()
+    assert json.loads((control / "run.json").read_text("utf-8"))["plan"]["variant"] == "default"
 
 
 def test_it_is_judged_again_as_it_was_judged(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -138,6 +138,12 @@ UNKNOWN = {
 }
 
 
+@pytest.mark.parametrize(("words", "said"), [([""], "names no fault"), (["pause", "cut"], "--fault stands 2 times")])
+def test_faults_that_would_be_lost_are_refused(words: list[str], said: str, call: Call) -> None:
+    code, _, error = call(["run", "lock", "--backend", "redis", "--dry-run", *(part for word in words for part in ("--fault", word))])
+    assert (code, said in error) == (64, True)
+
+
 @pytest.mark.parametrize(("command", "said"), UNKNOWN.items(), ids=list(UNKNOWN))
 def test_an_unknown_name_is_answered_with_the_nearest(call: Call, command: str, said: str) -> None:
     assert said in line_of(call(command), 64)

@@ -64,6 +64,18 @@ def test_a_workload_named_twice_runs_once() -> None:
     assert plan(asked("cas,cas")).workloads == ("cas",)
 
 
+@pytest.mark.parametrize("workloads", ["mixed,index", "index,mixed"])
+def test_an_option_of_several_workloads_is_held_to_the_bounds_of_each(workloads: str) -> None:
+    with pytest.raises(UsageError, match="kept"):
+        plan(asked(workloads, "kept=200"))
+
+
+@pytest.mark.parametrize("faults", ["pause,", ",", "pause,,cut"])
+def test_a_comma_without_a_fault_is_refused(faults: str) -> None:
+    with pytest.raises(UsageError, match="expected a name before and after each comma"):
+        plan(asked(faults=faults))
+
+
 def test_an_option_with_a_workloads_name_is_that_ones_own() -> None:
     made = plan(asked("expiry,resource", "ttl_ms=400", "expiry.ttl_ms=200", "expiry.weight=3"))
     assert made.options == {"expiry": {"ttl_ms": 200, "weight": 3.0}, "resource": {"ttl_ms": 400}}

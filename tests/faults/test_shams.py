@@ -45,10 +45,10 @@ class Sham:
         return Probe(True, {})
 
 
-def sham(fault: Fault) -> Fault:
-    """Give a fault of the same name and effects, told of the target that the real one has."""
+def sham(fault: Fault, target: str | None = None) -> Fault:
+    """Give a fault of the same name and effects, told of a target, or of the one that the real one has."""
     one_link = bool(fault.parts & LINKS) and len(fault.parts) == 1
-    target = CLIENTS if fault.on_clients else LINK if one_link else NODE
+    target = target or (CLIENTS if fault.on_clients else LINK if one_link else NODE)
 
     def on(system: System, node: str) -> Injection:
         return Sham(target)
@@ -56,13 +56,22 @@ def sham(fault: Fault) -> Fault:
     return replace(fault, on=on, needs=fault.needs if fault.on_clients else frozenset(), meets=fault.parts, follow=())
 
 
-@pytest.mark.parametrize("fault", SHOWN, ids=lambda fault: fault.name)
-def test_a_fault_that_does_nothing_beside_a_probe_that_lies_is_not_felt_and_leaves_a_run_unknown(fault: Fault, tmp_path: Path) -> None:
+OF_A_NODE = [fault for fault in SHOWN if fault.name in ("latency", "lost-reply")]
+
+
+@pytest.mark.parametrize(
+    ("fault", "target"),
+    [*((fault, None) for fault in SHOWN), *((fault, NODE) for fault in OF_A_NODE)],
+    ids=lambda each: each.name if isinstance(each, Fault) else each or "as it is",
+)
+def test_a_fault_that_does_nothing_beside_a_probe_that_lies_is_not_felt_and_leaves_a_run_unknown(
+    fault: Fault, target: str | None, tmp_path: Path
+) -> None:
     workload = "resource" if fault.on_clients else "dedup"
     episode = Episode((FaultSpec(fault.name),), quiet_s=0.3, fault_s=0.6, after_s=0.1)
     options = {"resource": {"ttl_ms": 60_000}}  # a busy machine lets no client rest for that long
     plan = Plan("fake", "default", (workload,), (episode,), seed=1, rate=60.0, options=options if fault.on_clients else {})
-    run(plan, fake_catalogue(FakeBackend(), (workload,), **{fault.name: sham(fault)}), tmp_path)
+    run(plan, fake_catalogue(FakeBackend(), (workload,), **{fault.name: sham(fault, target)}), tmp_path)
     (trial,) = judge_trials(load(tmp_path / HISTORY))
     met = {gate.name: gate.met for gate in exposure(trial.history)}
     assert (met["faults_proved"], met["faults_felt"]) == (True, False)

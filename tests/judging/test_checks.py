@@ -398,3 +398,31 @@ def test_a_check_of_a_workload_that_has_not_judged_what_nobody_took_is_unknown(m
     timed: Call = ("t1-mixed-0", "set", {"value": "1", "ttl_ms": 100}, {})
     found = checks.trial_verdicts(trial_of("mixed", timed))
     assert {name: verdict.status for name, verdict in found.items()} == dict.fromkeys(("untaken", "linearizable"), Status.UNKNOWN)
+
+
+# What no verdict may rest on
+
+
+def test_a_look_at_a_version_without_an_answer_asks_for_no_check() -> None:
+    found = history(WIN, ("alone", "get_versioned", {}, {"value": None, "version": 0}))
+    events = [replace_fields(each, type="info", value=None) if each.key == "alone" and each.type == "ok" else each for each in found.events]
+    assert set(verdicts(History(tuple(events), complete=True))) == {"dedup"}
+
+
+@pytest.mark.parametrize("error", ["unclassified: OddError", "broken: TypeError"])
+def test_an_error_of_no_known_kind_stands_in_the_way_of_valid_in_a_stored_history_too(error: str) -> None:
+    found = history(WIN, COUNT, COUNT_ON)
+    events = [replace_fields(each, type="info", value=None, error=error) if each.index == 4 else each for each in found.events]
+    events = [replace_fields(each, process=1) if each.index > 4 else each for each in events]
+    said = judge(History(tuple(events), complete=True), None, 5)
+    assert (said.status, error in said.summary) == (Status.UNKNOWN, True)
+
+
+def test_one_key_under_two_names_is_never_valid() -> None:
+    found = judge(history(WIN, ("holdwater:run:state:dedup", *WIN[1:])), None, 5)
+    assert (found.status, "two names" in found.summary) == (Status.UNKNOWN, True)
+
+
+def test_a_key_of_another_place_and_a_lock_have_the_names_that_they_have() -> None:
+    found = history(WIN, ("n:t:k:dedup", *WIN[1:]), ("holdwater:run:state:lock", *ACQUIRE[1:]), ACQUIRE)
+    assert "keys" not in verdicts(found)

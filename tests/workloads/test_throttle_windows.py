@@ -6,6 +6,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from harness.judging.check import Terms
 from harness.judging.checks import untaken, verdicts
@@ -118,6 +119,12 @@ def test_a_key_that_is_called_in_another_way_is_no_throttle(other: History) -> N
 def test_a_key_that_is_called_as_a_throttle_is_judged_by_it_and_by_the_exact_search() -> None:
     read = ("get", {}, {"value": "1"}, 5, 6)
     assert set(verdicts(history((1, 0, 1), more=(read,)))) == {"throttle", "expiry"}
+
+
+def test_a_throttle_of_which_no_call_was_answered_is_not_judged_as_one() -> None:
+    found = history((1, 0, 1), more=(("get", {}, {"value": "1"}, 5, 6),))
+    unanswered = [replace(e, type="info", value=None) if e.f == "increment" and e.type == "ok" else e for e in found.events]
+    assert set(verdicts(History(tuple(unanswered), complete=True))) == {"expiry"}
 
 
 def test_a_counter_without_a_ttl_is_no_throttle() -> None:

@@ -99,8 +99,9 @@ def steady_windows(history: History) -> int:
 
 
 def is_throttle(events: Sequence[Event]) -> bool:
-    """Say whether a key is called as a throttle: counted up by 1, always with the same TTL, and read."""
-    return _window_ms([(each.f, each.value) for each in events if each.type == "invoke"]) is not None
+    """Say whether a key is called as a throttle, and a call was answered: counted up by 1, always with the same TTL, and read."""
+    answered = any(each.type == "ok" and each.f == "increment" for each in events)
+    return answered and _window_ms([(each.f, each.value) for each in events if each.type == "invoke"]) is not None
 
 
 def _counters(history: History) -> list[_Counter]:

@@ -10,7 +10,8 @@ come to the same version anew: the swap then succeeds, and replaces a value that
 
 The interface allows it, since it promises no more of versions. So the check judges on request: where a claim counts its class.
 
-*Invalid is sound.* What a process was told last of the key, before its swap, is the version that it swapped. An answer that only
+*Invalid is sound.* What a process was told last of the key, before its swap, is the version that it swapped, and the life ended
+after the last value that it read or made. An answer that only
 the end of that life explains lies wholly between the two, in the order of events. With client clocks a key that one
 client sees missing may live for another, so that there only what replaced or removed it counts. *Valid* is not complete: what ended
 without such an answer is not seen, nor what a slot read before an operation without an answer. O(n) in operations, a step each that
@@ -68,14 +69,18 @@ def _stale(answered: Iterable[Operation], *, looks: bool) -> Iterator[_Stale]:
     for operations in split(answered).values():
         enders = sorted((each for each in operations if _ends(each, looks=looks)), key=lambda each: each.index)
         told: dict[int, tuple[Operation, int]] = {}
+        met: dict[int, Operation] = {}  # by process: what it last read or made
         for operation in sorted(operations, key=lambda each: each.index):
             last, version = told.get(operation.process, (None, 0))
             if operation.f == SWAP and last is not None and version == fields.integer(operation, "argument", "expected") > 0:
-                ended = next((each for each in enders if _after(each, last) and _after(operation, each)), None)
+                since = met[operation.process]
+                ended = next((each for each in enders if _after(each, since) and _after(operation, each)), None)
                 if ended is not None:
                     yield _Stale(last, ended, operation)
             if operation.f in ("get_versioned", SWAP):
                 told[operation.process] = operation, fields.integer(operation, "result", "version")
+            if _meets(operation):
+                met[operation.process] = operation
 
 
 def _ends(operation: Operation, *, looks: bool) -> bool:
@@ -95,6 +100,16 @@ def _ends(operation: Operation, *, looks: bool) -> bool:
 
 def _swapped(operation: Operation) -> bool:
     return fields.flag(operation, "result", "swapped")
+
+
+def _meets(operation: Operation) -> bool:
+    """Say whether its caller has read the value that is there after it, or made it, or learnt that there is none."""
+    match operation.f:
+        case "delete":
+            return False
+        case "check_and_set":
+            return fields.flag(operation, "result", "set")
+    return True
 
 
 def _after(later: Operation, earlier: Operation) -> bool:

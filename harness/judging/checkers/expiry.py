@@ -28,11 +28,12 @@ from harness.judging.check import Budget, Check
 from harness.judging.checkers.expiries import GATES
 from harness.judging.checkers.instants import Clock, clock_of
 from harness.judging.checkers.key_search import KeySearch
-from harness.judging.checkers.linearizable import FIRST_TURN_S, LONGER, max_concurrency
-from harness.judging.checkers.sentence import phrase
+from harness.judging.checkers.linearizable import max_concurrency
+from harness.judging.checkers.sentence import how_far
 from harness.judging.checkers.skew import NS_PER_MS
 from harness.judging.checkers.timed_core import Until, core_of, stands, whole
 from harness.judging.checkers.timed_words import KINDS, anomaly_of
+from harness.judging.checkers.turns import counted, take
 from harness.judging.models.key import answer, asked
 from harness.judging.verdict import Status, Verdict, combine, invalid, unknown, valid
 from harness.record.clock import clock_sane, excess_ns
@@ -54,7 +55,7 @@ def expiry(history: History, budget: Budget | None = None, now: Callable[[], flo
     if not clock_sane(history):
         parted = f"wall and monotonic time parted {excess_ns(history) / NS_PER_MS:.1f} ms too far"
         return unknown(f"the clock was not sane: {parted}", **_numbers(keys))
-    _decide(keys)
+    take(keys, _Key.search_for, limits.time_s, now)
     return _verdict(keys)
 
 
@@ -91,20 +92,6 @@ class _Key:
         return self.outcome is None and self.reason is None
 
 
-def _decide(keys: Sequence[_Key]) -> None:
-    """Search the keys in turns, until all are decided or the time is spent."""
-    now, time_s = keys[0].now, keys[0].budget.time_s
-    until, turn = now() + time_s, FIRST_TURN_S
-    while open_ := [each for each in keys if each.open]:
-        for each in open_:
-            left = until - now()
-            if left <= 0:
-                each.reason = f"the {time_s:g} s are over"
-            else:
-                each.search_for(min(turn, left))
-        turn *= LONGER
-
-
 def _verdict(keys: Sequence[_Key]) -> Verdict:
     condemned = sum(each.outcome is Status.INVALID for each in keys)
     share_s = min(SHRINK_S, keys[0].budget.time_s) / max(1, condemned)
@@ -112,7 +99,9 @@ def _verdict(keys: Sequence[_Key]) -> Verdict:
     numbers = _numbers(keys)
     bad = {name: part for name, part in parts.items() if part.status is not Status.VALID}
     if not bad:
-        return valid(f"{_count(numbers['ok'], 'answered operation')} on {_count(len(keys), 'key')} fit one order and its times", **numbers)
+        return valid(
+            f"{counted(numbers['ok'], 'answered operation')} on {counted(len(keys), 'key')} fit one order and its times", **numbers
+        )
     if len(keys) == 1 and keys[0].key is None:
         return replace(next(iter(bad.values())), numbers=numbers)
     return replace(combine(bad), numbers=numbers)
@@ -122,7 +111,7 @@ def _of_key(each: _Key, share_s: float) -> Verdict:
     numbers = _numbers([each])
     search, each.search = each.search, None  # what it remembers is not needed any more
     if each.outcome is None or search is None:
-        return unknown(_how_far(each, search), **numbers)
+        return unknown(how_far(each.reason, each.steps, search), **numbers)
     if each.outcome is Status.VALID:
         wrong = search.wrong()
         return unknown(f"checker error: {wrong}", **numbers) if wrong else valid("one order fits, and its times", **numbers)
@@ -135,20 +124,8 @@ def _of_key(each: _Key, share_s: float) -> Verdict:
     return invalid(anomaly.message, [anomaly], **numbers)
 
 
-def _how_far(each: _Key, search: KeySearch | None) -> str:
-    if search is None:
-        return f"undecided: {each.reason}"
-    where = f", up to {phrase(search.standing)}" if search.standing else ""
-    placed = f"{search.reached:,} of {_count(search.total, 'completion')} placed"
-    return f"undecided: {each.reason}; {_count(each.steps, 'step')}, {placed}{where}"
-
-
 def _name(key: str | None) -> str:
     return "the object" if key is None else key
-
-
-def _count(n: int, word: str) -> str:
-    return f"{n:,} {word}" + ("" if n == 1 else "s")
 
 
 def _numbers(keys: Sequence[_Key]) -> dict[str, Any]:

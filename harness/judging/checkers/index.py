@@ -29,15 +29,16 @@ from collections import Counter as Counted
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 
 import msgspec
 
 from harness.judging.check import Check, Kind, Terms
 from harness.judging.checkers.projection import Seen, Untimed, decide, telling
 from harness.judging.checkers.views import counted, legible, named, own_names, summed, who
-from harness.judging.models.index import ACTS, INDEX, Entry
+from harness.judging.models.index import ACTS, INDEX, Entry, time_of
 from harness.judging.verdict import Anomaly, Status, Verdict
-from harness.record.fields import integer, malformed, text
+from harness.record.fields import malformed, text
 from harness.record.history import History, Operation
 
 Name = tuple[str | None, str]
@@ -57,7 +58,7 @@ class Index:
         of_it = self.members[member]
         replaced = max((each.index for each in of_it if each.end_index is not None and each.end_index < listing.index), default=-1)
         begun = [each for each in of_it if each.index < end_of(listing) and not (each.end_index is not None and each.end_index < replaced)]
-        return sorted({time_of(each) for each in begun if is_enter(each)})
+        return sorted({entered_at(each) for each in begun if is_enter(each)})
 
 
 def index(history: History, terms: Terms) -> Verdict:
@@ -71,6 +72,9 @@ def index(history: History, terms: Terms) -> Verdict:
     entered = sum(is_enter(operation) for each in indexes for of_it in each.members.values() for operation in of_it)
     numbers = {"indexes": len(indexes), "members": members, "lists": lists, "entered": entered}
     nothing = None if entered and lists else f"saw nothing: {entered} entries, {lists} lists"
+    if unlisted := [each for each in indexes if not each.lists and any(map(is_enter, chain.from_iterable(each.members.values())))]:
+        key, which = unlisted[0].name
+        nothing = nothing or f"saw nothing of {len(unlisted)} of {len(indexes)} indexes: {named(key)} ({which}) was entered and not listed"
     return summed(
         anomalies, list(seen.values()), numbers, f"{counted(lists, 'list', 'lists')} of {counted(members, 'member', 'members')}", nothing
     )
@@ -88,7 +92,7 @@ def indexes_of(history: History) -> list[Index]:
             Entry().identity(operation)  # raises where a value does not fit
             one.members.setdefault(_member(operation), []).append(operation)
         elif operation.status == "ok":
-            integer(operation, "argument", "now_ms")
+            time_of(operation, "now_ms")
             keys_of(operation)
             one.lists.append(operation)
     return list(found.values())
@@ -114,9 +118,9 @@ def is_enter(operation: Operation) -> bool:
     return ACTS[operation.f][1] == "enter"
 
 
-def time_of(operation: Operation) -> int:
+def entered_at(operation: Operation) -> int:
     """Give the time at which an operation enters a member."""
-    return integer(operation, "argument", "time_ms")
+    return time_of(operation, "time_ms")
 
 
 def end_of(operation: Operation) -> int:
@@ -137,7 +141,7 @@ def _members(one: Index) -> Iterator[Seen]:
 
 
 def _said(name: str, has: Mapping[int, frozenset[str]], listing: Operation) -> tuple[bool, int]:
-    return name in has[listing.index], integer(listing, "argument", "now_ms")
+    return name in has[listing.index], time_of(listing, "now_ms")
 
 
 def _of_members(one: Index, seen: Mapping[tuple[Name, str], Seen]) -> Iterator[Anomaly]:
@@ -146,7 +150,7 @@ def _of_members(one: Index, seen: Mapping[tuple[Name, str], Seen]) -> Iterator[A
         if found.outcome is not Status.INVALID or found.culprit is None:
             continue
         look = found.culprit.look
-        now_ms, possible = integer(look, "argument", "now_ms"), one.possible_ms(name, look)
+        now_ms, possible = time_of(look, "now_ms"), one.possible_ms(name, look)
         if not look.result["listed"]:
             kind, what = "index-lost", "is not listed although it must be there by then"
         elif any(each > now_ms for each in possible):
@@ -169,7 +173,7 @@ def _since(because: Sequence[Operation]) -> str:
 def _act(operation: Operation) -> str:
     match ACTS[operation.f][1]:
         case "enter":
-            return f"{who(operation)} entered it at {time_of(operation)}"
+            return f"{who(operation)} entered it at {entered_at(operation)}"
         case "leave":
             return f"{who(operation)} took it out"
     there = "with" if operation.result["listed"] else "without"
@@ -197,7 +201,7 @@ def _of_lists(one: Index, history: History, indexes: Sequence[Index]) -> Iterato
 
 def _disorder(one: Index, listing: Operation, names: Iterable[str]) -> Iterator[Anomaly]:
     """Give each member the least time that it may have had and that is not below those before it; find the first without one."""
-    now_ms, least, latest = integer(listing, "argument", "now_ms"), -1, ""
+    now_ms, least, latest = time_of(listing, "now_ms"), -1, ""
     for name in names:
         possible = [each for each in one.possible_ms(name, listing) if each <= now_ms] if name in one.members else []
         if not possible:
@@ -260,7 +264,7 @@ def due_at_now(history: History, terms: Terms) -> int:
 
 def _moves(of_it: Sequence[Operation], enter: Operation) -> bool:
     before = _there(of_it, enter) if enter.status == "ok" else None
-    return before is not None and time_of(before) != time_of(enter)
+    return before is not None and entered_at(before) != entered_at(enter)
 
 
 def _there(of_it: Sequence[Operation], then: Operation) -> Operation | None:

@@ -33,9 +33,9 @@ from harness.judging.checkers.skew import Skew, skew_of
 from harness.record.history import History
 
 NS_PER_MS = 1_000_000
-LONG_AGO = -(2**62)
-EVER = 2**60
-"""Longer than any history."""
+LONG_AGO = -(2**90)
+EVER = 2**80
+"""Longer than any history and any TTL, of up to 2**53 ms."""
 
 
 class Zone(NamedTuple):

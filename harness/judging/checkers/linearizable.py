@@ -11,9 +11,8 @@ certificate that fails makes the verdict unknown with "checker error", never a w
 *Unknown*: the budget ended (with how far it got), nothing was answered, or a key has operations with a TTL:
 these models know no time, expiry is judged elsewhere.
 
-Keys take turns of 0.05 s, then four times that, and so on, until one of them is invalid: one hard key does not
-starve the others (finishing each before the next took 82 s where this takes 0.14 s on one of Porcupine's
-histories). Cost: exponential at worst; 10 clients and 10,000 operations on a key take about a second.
+Keys take turns (`harness.judging.checkers.turns`) until one of them is invalid.
+Cost: exponential at worst; 10 clients and 10,000 operations on a key take about a second.
 """
 
 from __future__ import annotations
@@ -29,8 +28,9 @@ from harness.judging.checkers import Checker
 from harness.judging.checkers.reductions import looked_at, writes, written
 from harness.judging.checkers.replay import replay
 from harness.judging.checkers.search import EVERY_RULE, NO_RULE, Search
-from harness.judging.checkers.sentence import explain, phrase, words
+from harness.judging.checkers.sentence import explain, how_far, words
 from harness.judging.checkers.shrink import Core, Trials, possible_states, shrink
+from harness.judging.checkers.turns import counted, take
 from harness.judging.model import Model
 from harness.judging.models import Object
 from harness.judging.models.register import Register
@@ -41,8 +41,6 @@ from harness.record.history import History, Operation, split
 __all__ = ["Budget", "linearizable"]
 
 KIND = "not-linearizable"
-FIRST_TURN_S = 0.05
-LONGER = 4
 SHRINK_S = 10.0
 """Seconds for all cores together, shared evenly by the keys that are invalid, at most the budget's."""
 CERTIFY_S = 5.0
@@ -111,17 +109,8 @@ def _decide(keys: Sequence[_Key]) -> None:
     for each in keys:
         timed = sum(operation.status != "fail" and _has_ttl(operation) for operation in each.operations)
         if timed:
-            each.reason = f"{_count(timed, 'operation')} with a TTL, and this model knows no time"
-    now, time_s = keys[0].now, keys[0].budget.time_s
-    until, turn = now() + time_s, FIRST_TURN_S
-    while any(each.open for each in keys) and not any(each.outcome is Status.INVALID for each in keys):
-        for each in keys:
-            left = until - now()
-            if each.open and left <= 0:
-                each.reason = f"the {time_s:g} s are over"
-            elif each.open:
-                each.search_for(min(turn, left))
-        turn *= LONGER
+            each.reason = f"{counted(timed, 'operation')} with a TTL, and this model knows no time"
+    take(keys, _Key.search_for, keys[0].budget.time_s, keys[0].now, lambda: any(each.outcome is Status.INVALID for each in keys))
     for each in keys:
         if each.open:
             each.reason = "another key is invalid already"
@@ -138,7 +127,7 @@ def _verdict(keys: Sequence[_Key]) -> Verdict:
     numbers = _numbers(keys)
     bad = {name: part for name, part in parts.items() if part.status is not Status.VALID}
     if not bad:
-        return valid(f"{_count(numbers['ok'], 'answered operation')} on {_count(len(keys), 'key')} fit one order", **numbers)
+        return valid(f"{counted(numbers['ok'], 'answered operation')} on {counted(len(keys), 'key')} fit one order", **numbers)
     if len(keys) == 1 and keys[0].key is None:
         return replace(next(iter(bad.values())), numbers=numbers)
     return replace(combine(bad), numbers=numbers)
@@ -148,7 +137,7 @@ def _of_key(each: _Key, share_s: float) -> Verdict:
     numbers = _numbers([each])
     search, each.search = each.search, None  # what it remembers is not needed any more
     if each.outcome is None or search is None:
-        return unknown(_how_far(each, search), **numbers)
+        return unknown(how_far(each.reason, each.steps, search), **numbers)
     if each.outcome is Status.VALID:
         wrong = replay(each.model, each.operations, search.witness or [])
         return unknown(f"checker error: {wrong}", **numbers) if wrong else valid("one order fits", **numbers)
@@ -189,20 +178,8 @@ def _unwritten(each: _Key, core: Core) -> str:
     return ""
 
 
-def _how_far(each: _Key, search: Search | None) -> str:
-    if search is None:
-        return f"undecided: {each.reason}"
-    where = f", up to {phrase(search.standing)}" if search.standing else ""
-    placed = f"{search.reached:,} of {_count(search.total, 'completion')} placed"
-    return f"undecided: {each.reason}; {_count(each.steps, 'step')}, {placed}{where}"
-
-
 def _name(key: str | None) -> str:
     return "the object" if key is None else key
-
-
-def _count(n: int, word: str) -> str:
-    return f"{n:,} {word}" + ("" if n == 1 else "s")
 
 
 def _numbers(keys: Sequence[_Key]) -> dict[str, Any]:

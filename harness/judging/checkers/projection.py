@@ -29,12 +29,11 @@ from harness.judging.checkers.replay import replay
 from harness.judging.checkers.search import EVERY_RULE, NO_RULE, Search
 from harness.judging.checkers.shrink import Trials, shrink
 from harness.judging.checkers.timed_core import Until, core_of, stands, whole
+from harness.judging.checkers.turns import take
 from harness.judging.model import Model
 from harness.judging.verdict import Status
 from harness.record.history import Operation
 
-FIRST_TURN_S = 0.05
-LONGER = 4
 CULPRIT_S = 10.0
 """Seconds for what is said of all condemned objects together, shared evenly."""
 TRIAL = Budget(steps=200_000)
@@ -150,17 +149,7 @@ class Seen:
 
 def decide(objects: Sequence[Seen], budget: Budget, now: Callable[[], float] = time.monotonic) -> None:
     """Decide every object, and name the culprit of each that is invalid; `now` is the clock of the budget, in seconds."""
-    until, turn = now() + budget.time_s, FIRST_TURN_S
-    open_ = [each for each in objects if each.open]
-    while open_:
-        for each in open_:
-            left = until - now()
-            if left <= 0:
-                each.reason = f"the {budget.time_s:g} s are over"
-            else:
-                each.search_for(min(turn, left), budget, now)
-        open_ = [each for each in open_ if each.open]
-        turn *= LONGER
+    take(objects, lambda each, seconds: each.search_for(seconds, budget, now), budget.time_s, now)
     condemned = [each for each in objects if each.outcome is Status.INVALID]
     for each in condemned:
         _condemn(each, Trials(now() + min(CULPRIT_S, budget.time_s) / len(condemned), now))

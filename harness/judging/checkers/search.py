@@ -42,14 +42,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.judging.check import Budget
+from harness.judging.checkers import turns
 from harness.judging.checkers.reductions import needed, rename
 from harness.judging.model import Model
 from harness.judging.models import Object
 from harness.judging.verdict import Status
 from harness.record.history import Operation
-
-LOOK_EVERY = 256
-"""Steps between two looks at the clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,26 +127,14 @@ class Search:
 
     def run(self, seconds: float, budget: Budget, now: Callable[[], float] = time.monotonic) -> Status | None:
         """Search on for some seconds; give valid, invalid, or None where it has not been decided yet."""
-        until = now() + seconds
-        while self.outcome is None:
-            if self.steps >= budget.steps or self.entries > budget.entries:
-                return None
-            stop = min(self.steps + LOOK_EVERY, budget.steps)
-            while self.outcome is None and self.steps < stop:
-                self._step()
-            if self.outcome is None and now() >= until:
-                return None
-        return self.outcome
+        return turns.spend(self, seconds, budget, now)
 
     def exhausted(self, budget: Budget) -> str | None:
         """Say which limit besides time was reached, None if none was."""
-        if self.entries > budget.entries:
-            return f"{budget.entries:,} configurations are remembered, the most allowed"
-        if self.steps >= budget.steps:
-            return f"the {budget.steps:,} steps are spent"
-        return None
+        return turns.exhausted(self, budget)
 
-    def _step(self) -> None:
+    def step(self) -> None:
+        """Go on by one configuration."""
         self.steps += 1
         if not self._stack:
             self.outcome = Status.INVALID

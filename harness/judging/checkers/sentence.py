@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from harness.judging.checkers.shrink import Core
+from harness.judging.checkers.turns import counted
 from harness.record.history import Operation
 
 STATES_LISTED = 5
 NS_PER_S = 1_000_000_000
+
+
+class Reaching(Protocol):
+    """How far a search got: `reached` of `total` completions placed, and the one that no order found so far gets past."""
+
+    @property
+    def reached(self) -> int: ...
+    @property
+    def total(self) -> int: ...
+    @property
+    def standing(self) -> Operation | None: ...
 
 
 def explain(core: Core, states: Sequence[str] | None) -> str:
@@ -74,3 +86,12 @@ def when(operation: Operation) -> str:
         return f"[events {operation.index}, {end}]"
     end = "" if operation.end is None else f"{operation.end / NS_PER_S:.3f} s"
     return f"[{operation.start / NS_PER_S:.3f} s, {end}]"
+
+
+def how_far(reason: str | None, steps: int, search: Reaching | None) -> str:
+    """Say why an object is undecided, and how far its search got."""
+    if search is None:
+        return f"undecided: {reason}"
+    where = f", up to {phrase(search.standing)}" if search.standing else ""
+    placed = f"{search.reached:,} of {counted(search.total, 'completion')} placed"
+    return f"undecided: {reason}; {counted(steps, 'step')}, {placed}{where}"

@@ -40,15 +40,14 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from harness.judging.check import Budget
+from harness.judging.checkers import turns
 from harness.judging.checkers.instants import START, Ends, Window, Zone
 from harness.judging.checkers.timed_steps import EVERY_RULE, WATCHING, Known, Rules, Steps
 from harness.judging.models.key import MISSING, Cell
 from harness.judging.verdict import Status
 from harness.record.history import Operation
 
-LOOK_EVERY = 256
-"""Steps between two looks at the clock."""
-LATE = 2**62
+LATE = 2**90
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,26 +152,14 @@ class TimedSearch:
 
     def run(self, seconds: float, budget: Budget, now: Callable[[], float] = time.monotonic) -> Status | None:
         """Search on for some seconds; give valid, invalid, or None where it has not been decided yet."""
-        until = now() + seconds
-        while self.outcome is None:
-            if self.steps >= budget.steps or self.entries > budget.entries:
-                return None
-            stop = min(self.steps + LOOK_EVERY, budget.steps)
-            while self.outcome is None and self.steps < stop:
-                self._step()
-            if self.outcome is None and now() >= until:
-                return None
-        return self.outcome
+        return turns.spend(self, seconds, budget, now)
 
     def exhausted(self, budget: Budget) -> str | None:
         """Say which limit besides time was reached, None if none was."""
-        if self.entries > budget.entries:
-            return f"{budget.entries:,} configurations are remembered, the most allowed"
-        if self.steps >= budget.steps:
-            return f"the {budget.steps:,} steps are spent"
-        return None
+        return turns.exhausted(self, budget)
 
-    def _step(self) -> None:
+    def step(self) -> None:
+        """Go on by one configuration."""
         self.steps += 1
         if not self._stack:
             self.outcome = Status.INVALID

@@ -37,7 +37,8 @@ CERTIFY = Budget(steps=200_000)
 class Core:
     """A violation that stands alone: these operations of a key, missing at first or as `anchor` left it. `culprit` has the last answer.
 
-    `coarse`: it was found so, and its parts are, without instants for each operation.
+    `coarse`: it was found so, and its parts are, without instants for each operation. `cut` are all operations by the culprit's end, as
+    they were then: some of those that the core has unanswered were answered.
     """
 
     clock: Clock
@@ -45,6 +46,13 @@ class Core:
     culprit: Operation
     anchor: Operation | None = None
     coarse: bool = False
+    cut: tuple[Operation, ...] = ()
+
+    @property
+    def open(self) -> int:
+        """Count the operations that were unanswered by then."""
+        never = {operation.index for operation in self.cut if operation.status == "info"}
+        return sum(operation.status == "info" and operation.index in never for operation in self.operations)
 
     @property
     def answered(self) -> list[Operation]:
@@ -107,7 +115,8 @@ def _cut(whole: Core, reached: int, until: Until) -> Core:
     returns = sorted((operation for operation in whole.operations if operation.status == "ok"), key=_end)
 
     def after(place: int) -> Core:
-        return replace(whole, operations=tuple(_without_looks(cut(whole.operations, returns[place]))), culprit=returns[place])
+        left = tuple(_without_looks(cut(whole.operations, returns[place])))
+        return replace(whole, operations=left, culprit=returns[place], cut=left)
 
     low, high, step, last = reached - 1, min(reached, len(returns) - 1), 1, len(returns) - 1  # cut after `low` is possible
     while high < last and not until.invalid(after(high)):
@@ -230,8 +239,11 @@ def _weaker(core: Core, indices: frozenset[int]) -> Core:
 
 
 def explained(core: Core, clock: Clock) -> bool:
-    """Say that a core is possible by another clock."""
-    return replace(core, clock=clock).search().run(CERTIFY_S, CERTIFY) is Status.VALID
+    """Say that a core is possible by another clock, and nothing known says that what it was cut from is not: there more was answered."""
+    if replace(core, clock=clock).search().run(CERTIFY_S, CERTIFY) is not Status.VALID:
+        return False
+    before = replace(core, clock=clock, operations=core.cut, anchor=None)
+    return not core.cut or before.search().run(CERTIFY_S, CERTIFY) is not Status.INVALID
 
 
 def _timed(operation: Operation) -> bool:

@@ -124,7 +124,7 @@ def _given(core: Core) -> str:
 
 
 def _excuses(core: Core) -> str:
-    count = sum(operation.status == "info" for operation in core.operations)
+    count = core.open
     if count == 1:
         return "; the one operation unanswered by then cannot explain it"
     return f"; none of the {count:,} operations unanswered by then can explain it" if count else ""

@@ -19,7 +19,7 @@ from harness.judging.checkers.timed import Move
 from harness.judging.models.key import MISSING, Cell, answer, asked, perform
 from harness.record.history import Operation
 
-NEVER = 2**62
+NEVER = 2**90
 
 
 def wrong_with(moves: Sequence[Move], operations: Sequence[Operation], clock: Clock) -> str | None:

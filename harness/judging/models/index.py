@@ -21,6 +21,7 @@ ACTS: Mapping[str, tuple[str, Act]] = {
     "get_ready_chains": (CHAIN, "list"),
 }
 """Of each function: the index that it is about, and what it does to it."""
+LATEST_MS = 2**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +53,11 @@ class Entry:
         _, act = ACTS[operation.f]
         match act:
             case "enter":
-                return act, fields.integer(operation, "argument", "time_ms"), None
+                return act, time_of(operation, "time_ms"), None
             case "leave":
                 return act, None, None
         listed = fields.flag(operation, "result", "listed") if operation.status == "ok" else None
-        return act, fields.integer(operation, "argument", "now_ms"), listed
+        return act, time_of(operation, "now_ms"), listed
 
     def observes(self, operation: Operation) -> bool:
         return ACTS[operation.f][1] == "list"
@@ -75,6 +76,14 @@ class Entry:
 
     def __str__(self) -> str:
         return "not in the index" if self.time_ms is None else f"there, due at {self.time_ms}"
+
+
+def time_of(operation: Operation, name: str) -> int:
+    """Give a time of an index, 0 to 2**53 ms; raise MalformedHistory on another."""
+    found = fields.integer(operation, "argument", name)
+    if not 0 <= found <= LATEST_MS:
+        raise fields.malformed(operation, f"argument {name} is {found}, expected Unix milliseconds from 0 to 2**53")
+    return found
 
 
 INDEX = Family(

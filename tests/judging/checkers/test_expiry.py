@@ -362,3 +362,30 @@ def test_what_shows_expiry_is_counted_where_it_is_certain(found: History, counte
 def test_every_key_is_decided_though_another_is_invalid() -> None:
     found = verdicts(joined(told(put("a", 9, 0, 1), got("a", 50, 51), key="one"), told(won("a", 99, 0, 1), won("b", 99, 2, 3), key="two")))
     assert sorted(kinds(found["expiry"])) == ["expired-late", "ttl-two-winners"]
+
+
+# Classes, and what is said
+
+
+@pytest.mark.parametrize(
+    ("rows", "kind"),
+    [
+        ([put("a", 1000, 1, 2), put("b", None, 3, 4), got(None, 300, 301)], "key-inconsistent"),
+        ([put("a", 1000, 1, 2), put("b", 1000, 3, 4), got(None, 300, 301)], "expired-early"),
+        ([put("a", 100, 1, 2), put("b", None, 3, 4), got("a", 300, 301)], "key-inconsistent"),
+        ([put("a", 100, 1, 2), got("a", 300, 301)], "expired-late"),
+    ],
+)
+def test_a_class_is_one_that_would_explain_all_that_was_answered(rows: list[Row], kind: str) -> None:
+    assert kinds(expiry(told(*rows))) == [kind]
+
+
+def test_where_all_was_answered_nothing_is_said_of_operations_without_an_answer() -> None:
+    (anomaly,) = expiry(told(put("", None, 10, 12), added(None, 1, 20, 22))).all_anomalies()
+    assert "unanswered" not in anomaly.message
+
+
+@pytest.mark.parametrize("ttl_ms", [9 * 10**12, 2**53])
+def test_a_ttl_may_be_as_long_as_the_interface_allows(ttl_ms: int) -> None:
+    assert expiry(told(put("a", ttl_ms, 10, 12), got("a", 20, 22))).status is Status.VALID
+    assert kinds(expiry(told(put("a", ttl_ms, 10, 12), got(None, 20, 22)))) == ["expired-early"]

@@ -203,3 +203,15 @@ def test_a_list_overlaps_what_changes_during_it() -> None:
 
 def test_a_list_at_the_very_time_of_an_entry_is_counted_where_that_is_its_only_time() -> None:
     assert count("due_at_now", *enter(1, "a", 5), *listed(2, 5, "a"), *listed(2, 6, "a"), *listed(2, 5)) == 1
+
+
+def test_an_index_that_is_entered_and_never_listed_is_unknown_beside_one_that_is() -> None:
+    entered = enter(1, "a", 5, key="other")
+    found = say(*enter(1, "b", 5), *listed(2, 10, "b"), *entered)
+    assert (found.status, "other (timeout) was entered and not listed" in found.summary) == (Status.UNKNOWN, True)
+
+
+@pytest.mark.parametrize("steps", [enter(1, "a", -5), enter(1, "a", 2**53 + 1), listed(1, -1)], ids=["entered", "too late", "listed"])
+def test_a_time_that_no_index_takes_is_malformed(steps: list[Any]) -> None:
+    with pytest.raises(MalformedHistory, match="expected Unix milliseconds from 0 to 2"):
+        say(*steps)

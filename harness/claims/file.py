@@ -60,6 +60,12 @@ def parse(text: str, source: str = "guarantees.toml") -> Claims:
     return _File(text, source).claims()
 
 
+def place_of(claims: Claims, experiment: str) -> str:
+    """Give file and line at which an experiment begins, for an error that is found after reading."""
+    file = _File(claims.text, claims.source)
+    return f"{file.source}:{file.header('experiment', experiment)}"
+
+
 Record = TypeVar("Record", Table, Row, Experiment, Claim)
 
 
@@ -118,7 +124,7 @@ class _File:
         found: dict[tuple[str | None, str], Record] = {}
         by_name = {str(table.get(name, number + 1)): table for number, table in enumerate(tables)}
         for number, table in enumerate(tables):
-            line = self._header(kind, number)
+            line = self.header(kind, number)
             label = str(table.get(name, number + 1))
             if kind == "claim" and by_name[label] is table:
                 table = self._inherited(kind, label, by_name, ())
@@ -138,7 +144,7 @@ class _File:
             raise self.bad(self._line_of("experiment"), "expected a table [experiment.NAME] for each experiment")
         found: dict[str, Experiment] = {}
         for name in tables:
-            line = self._header("experiment", name)
+            line = self.header("experiment", name)
             self._check_name("experiment", name, line)
             merged = {**self._inherited("experiment", name, tables, ()), "name": name}
             found[name] = self._convert(merged, Experiment, line, f"experiment {name}")
@@ -150,7 +156,7 @@ class _File:
         other = own.pop("like", None)
         if other is None:
             return own
-        line = self._line_of("like", self._header(kind, name if kind == "experiment" else list(tables).index(name)))
+        line = self._line_of("like", self.header(kind, name if kind == "experiment" else list(tables).index(name)))
         if not isinstance(other, str) or other not in tables:
             raise self.bad(line, f"{kind} {name} is like {other!r}, {nearest(str(other), tables)}")
         if other == name or other in heirs:
@@ -180,18 +186,18 @@ class _File:
 
     def _check_experiment(self, experiment: Experiment, earlier: Mapping[str, Experiment]) -> None:
         for key, reason in mistakes.of_experiment(experiment, [name for name in earlier if name != experiment.name]):
-            raise self.bad(self._line_of(key, self._header("experiment", experiment.name)), f"experiment {experiment.name}: {reason}")
+            raise self.bad(self._line_of(key, self.header("experiment", experiment.name)), f"experiment {experiment.name}: {reason}")
 
     def _check_tables(self, claims: Claims) -> None:
         for number, table in enumerate(claims.tables):
             for key, reason in mistakes.of_table(table, claims.rows):
-                raise self.bad(self._line_of(key, self._header("table", number)), f"table {table.name}: {reason}")
+                raise self.bad(self._line_of(key, self.header("table", number)), f"table {table.name}: {reason}")
         for number, row in enumerate(claims.rows):
             for key, reason in mistakes.of_row(row, claims):
-                raise self.bad(self._line_of(key, self._header("row", number)), f"row {row.name}: {reason}")
+                raise self.bad(self._line_of(key, self.header("row", number)), f"row {row.name}: {reason}")
 
     def _check_claim(self, claim: Claim, claims: Claims) -> None:
-        start = next(self._header("claim", n) for n, table in enumerate(self.tables["claim"]) if table["id"] == claim.id)
+        start = next(self.header("claim", n) for n, table in enumerate(self.tables["claim"]) if table["id"] == claim.id)
         for key, reason in mistakes.of_claim(claim, claims):
             raise self.bad(self._line_of(key, start), f"claim {claim.id}: {reason}")
 
@@ -200,7 +206,7 @@ class _File:
     def bad(self, line: int, reason: str) -> BadClaims:
         return BadClaims(f"{self.source}:{line}: {reason}")
 
-    def _header(self, kind: str, which: int | str) -> int:
+    def header(self, kind: str, which: int | str) -> int:
         """Give the line of the n-th [[kind]], or of [kind.name]; 1 where it is written in another way."""
         if isinstance(which, int):
             found = [number for number, line in enumerate(self.lines, 1) if re.match(rf"\s*\[\[\s*{kind}\s*\]\]", line)]

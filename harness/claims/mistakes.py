@@ -202,11 +202,14 @@ def of_claim(claim: Claim, claims: Claims) -> Iterable[tuple[str, str]]:
             yield "gates", f"unknown gate {name!r}, {nearest(name, gates.names())}"
         elif needs_bound(name) and claim.bound is None:
             yield "gates", f"gate {name} needs a bound"
+        elif idle := [each for each in claim.experiments if each in experiments and not _counts(experiments[each], name)]:
+            yield "gates", f"gate {name} counts what no workload of experiment {idle[0]} drives; expected one of another check"
     for kind in claim.anomalies:
         if claim.bound is None and (check := check_of(kind)) is not None and check.needs_bound:
             yield "anomalies", f"{kind} needs a bound"
     if claim.document == "warns" and claim.functions:
-        yield "functions", "a document that warns excuses classes, not functions; expected none"
+        said = "what a document warns of is a class, whatever function shows it"
+        yield "functions", f"functions stand beside document = {claim.document!r}, but {said}; expected no functions"
     if claim.document != "warns" and (claim.excuses or claim.window is not None):
         yield "excuses" if claim.excuses else "window", f"only a document that warns excuses anything; this one {_stance(claim)}"
     yield from _run_mistakes(claim, experiments)
@@ -220,6 +223,13 @@ def _twice(names: Sequence[str]) -> str | None:
 def _drives(experiment: Experiment, function: str) -> bool:
     there = [name for name in experiment.workloads if name in registry.names("workloads")]
     return len(there) < len(experiment.workloads) or any(function in registry.load("workloads", name).driven_at_most for name in there)
+
+
+def _counts(experiment: Experiment, gate: str) -> bool:
+    """Say whether a gate can be met in an experiment: it is of no check, or of one that a workload of it asks for."""
+    asking = {name for check in every_check().values() if gate in check.gates for name in workloads_of(check.name)}
+    strange = not set(experiment.workloads) <= set(registry.names("workloads"))
+    return not asking or strange or bool(asking & set(experiment.workloads))
 
 
 def _stance(claim: Claim) -> str:

@@ -25,9 +25,10 @@ from harness.claims.results import Judgement, Verify
 from harness.claims.rounds import Listener, Round
 from harness.deploy import launch
 from harness.driving import schedule
-from harness.driving.backend import grounds_of
+from harness.driving.backend import Backend, grounds_of, mutants_of, planted_of
 from harness.driving.plan import Plan
 from harness.driving.run import Progress, planted_bugs
+from harness.driving.workload import Workload
 from harness.errors import UsageError
 from harness.record import store
 
@@ -69,11 +70,23 @@ def check_experiment(experiment: Experiment, settings: Settings) -> None:
     for faults in experiment.faults:
         schedule.read(faults)
     for control in experiment.controls:
-        driven = [registry.load("workloads", name) for name in judged_by(control.check, experiment.workloads)]
-        if control.mutant is not None and control.mutant not in (mutants := planted_bugs(backend, driven)):
-            raise UsageError(f"unknown mutant {control.mutant!r} of a control, {registry.nearest(control.mutant, mutants)}")
+        if control.mutant is not None:
+            driven = [registry.load("workloads", name) for name in judged_by(control.check, experiment.workloads)]
+            _check_mutant(control.mutant, backend, driven)
     if settings.on in grounds_of(backend, experiment.variant):
         check(plan_of(experiment, settings))
+
+
+def _check_mutant(mutant: str, backend: Backend, driven: Sequence[Workload]) -> None:
+    """Raise UsageError where the workloads that a control's check judges cannot show its mutant."""
+    if mutant not in (mutants := planted_bugs(backend, driven)):
+        raise UsageError(f"unknown mutant {mutant!r} of a control, {registry.nearest(mutant, mutants)}")
+    wrong = planted_of(backend, mutant).functions if mutant in mutants_of(backend) else None
+    if wrong is not None and not any(each.driven_at_most & wrong for each in driven):
+        names = ", ".join(each.name for each in driven) or "none"
+        raise UsageError(
+            f"mutant {mutant} of a control shows in {', '.join(sorted(wrong))}, which no workload of its check drives ({names})"
+        )
 
 
 def spread(experiments: Sequence[Experiment], planned_s: Callable[[Experiment], float], at_once: int) -> Sequence[Experiment]:

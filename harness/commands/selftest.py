@@ -65,7 +65,7 @@ def plans(asked: Asked) -> list[Plan]:
     known = {mutant for backend in chosen for mutant in planted_bugs(backend, workloads)}
     for mutant in asked.mutants:
         if mutant not in known:
-            raise UsageError(f"unknown mutant {mutant!r}, {registry.nearest(mutant, known)}")
+            raise UsageError(_unknown(mutant, known, asked.backends, workloads))
     spread = {} if asked.mutants else _spread(chosen)
     made = [
         plan
@@ -115,26 +115,28 @@ def _settings(backend: Backend, mutant: str | None, driven: tuple[str, ...], tri
         quiet = (Episode(quiet_s=QUIET_S, after_s=0),) * trials
         yield Plan(backend.name, next(iter(backend.variants)), driven, quiet, 0, mutant=mutant, rate=RATE)
     if needs or mutant is None:
+        seen = set[tuple[tuple[FaultSpec, ...], tuple[str, ...]]]()
         for plan in borne(backend, needs):
             alone = any(registry.load("workloads", name).attend is not None for name in plan.workloads)  # it is about others than clients
-            if not (alone and needs):
-                yield replace(plan, workloads=plan.workloads if alone else driven, mutant=mutant, episodes=plan.episodes * trials)
+            workloads = plan.workloads if alone else driven
+            met = plan.episodes[0].faults, workloads
+            if not (alone and needs) and met not in seen:
+                seen.add(met)
+                yield replace(plan, workloads=workloads, mutant=mutant, episodes=plan.episodes * trials)
 
 
 def borne(backend: Backend, needs: frozenset[str]) -> Iterator[Plan]:
-    """Give a plan of one trial for each fault under which the documented table says that all holds, of those that do what is needed."""
-    shipped, seen = _shipped(), set[tuple[tuple[FaultSpec, ...], tuple[str, ...]]]()
+    """Give a plan of one trial for each time that the documented table says that all holds under faults that do what is needed."""
+    shipped = _shipped()
     for experiment in shipped.experiments.values():
         if experiment.deployment != backend.name or not experiment.faults or not _holds(experiment, shipped):
             continue
         plan = plan_of(experiment, Settings("quick", 0, Path(), trials=len(experiment.faults)))
         for episode in plan.episodes:
             faults = [registry.load("faults", spec.name) for spec in episode.faults]
-            met = (episode.faults, plan.workloads)
             if needs and episode.scheduled:
                 continue  # each of its faults has a turn of its own elsewhere
-            if needs <= frozenset().union(*(fault.effects | fault.needs for fault in faults)) and met not in seen:
-                seen.add(met)
+            if needs <= frozenset().union(*(fault.effects | fault.needs for fault in faults)):
                 yield replace(plan, episodes=(episode,))
 
 
@@ -150,9 +152,19 @@ def _holds(experiment: Experiment, shipped: Claims) -> bool:
 
 def _elsewhere(mutant: str, workloads: Sequence[Workload]) -> str:
     """Say which backends can show a mutant."""
-    every: list[Backend] = [registry.load("backends", name) for name in registry.names("backends")]
-    able = [each.name for each in every if mutant in planted_bugs(each, workloads) and shown_by(mutant, each, workloads)]
+    able = _homes(mutant, workloads)
     return f"use --backend {' or '.join(able)}" if able else "no backend here can"
+
+
+def _unknown(mutant: str, known: Iterable[str], backends: Sequence[str], workloads: Sequence[Workload]) -> str:
+    if _homes(mutant, workloads):
+        return f"no mutant {mutant!r} of {' or '.join(backends)}; {_elsewhere(mutant, workloads)}"
+    return f"unknown mutant {mutant!r}, {registry.nearest(mutant, known)}"
+
+
+def _homes(mutant: str, workloads: Sequence[Workload]) -> list[str]:
+    every: list[Backend] = [registry.load("backends", name) for name in registry.names("backends")]
+    return [each.name for each in every if mutant in planted_bugs(each, workloads) and shown_by(mutant, each, workloads)]
 
 
 def shown_by(mutant: str | None, backend: Backend, workloads: Sequence[Workload]) -> tuple[str, ...]:
@@ -207,18 +219,19 @@ def _again(plan: Plan, attempt: int) -> Plan:
 
 
 def _side_by_side(every: Sequence[Plan], out: Path, at_once: int, listener: Listener) -> list[Detection]:
-    names = {_name(plan): number for number, plan in enumerate(every, 1)}
+    names = {directory_of(plan): number for number, plan in enumerate(every, 1)}
 
     def begin(job: Job[Detection]) -> AbstractContextManager[Progress]:
         return listener.experiment(job.name, names[job.name], len(every), len(every[names[job.name] - 1].episodes))
 
     with SideBySide(min(at_once, len(every)) or 1, begin) as lanes:
-        jobs = [Job(_name(plan), partial(measure, plan, out / _name(plan))) for plan in every]
+        jobs = [Job(directory_of(plan), partial(measure, plan, out / directory_of(plan))) for plan in every]
         found = {job.name: detected for job, detected in lanes.carry_out(jobs)}
     return [found[name] for name in names]
 
 
-def _name(plan: Plan) -> str:
+def directory_of(plan: Plan) -> str:
+    """Name the directory of a run, by what tells it from the others of a selftest."""
     under = "".join(f"-{spec}" for spec in plan.episodes[0].faults)
     driven = f"-{'-'.join(plan.workloads)}" if len(plan.workloads) <= AT_ONCE else ""
     return f"{plan.backend}-{plan.mutant or 'reference'}{driven}{under}-{plan.seed}".replace(":", "-")

@@ -13,7 +13,7 @@ from click.core import ParameterSource
 from harness import heartbeat, program, registry
 from harness.claims import reading
 from harness.claims.asked import Settings
-from harness.claims.claim import Experiment
+from harness.claims.claim import Claims, Experiment
 from harness.claims.results import Verify
 from harness.commands import request, screens, streams
 from harness.commands.drawing import draw, tell
@@ -116,22 +116,22 @@ def _verified(asked: Asked) -> tuple[Path, Verify]:
             jobs=asked.jobs if asked.on == "local" else 1,  # containers' ports and networks are chosen before they are taken
         )
         for each in main_job.experiments_of(chosen, loaded.experiments):
-            _check_experiment(each, loaded.source, settings)
+            _check_experiment(each, loaded, settings)
     directory = store.create(asked.out, f"verify-{drawn}")
     settings = replace(settings, out=directory)
     with kept(directory), screens.live(main_job.total_trials(loaded, chosen, settings)) as live:
         return directory, running.carry_out(loaded, chosen, settings, live)
 
 
-def _check_experiment(experiment: Experiment, source: str, settings: Settings) -> None:
-    """Raise UsageError with file and name where an experiment of a claims file cannot be run, before anything is written."""
-    from harness.claims import running
+def _check_experiment(experiment: Experiment, claims: Claims, settings: Settings) -> None:
+    """Raise UsageError with file, line and name where an experiment of a claims file cannot be run, before anything is written."""
+    from harness.claims import file, running
 
     try:
         request.check_options({name: registry.load("workloads", name) for name in experiment.workloads}, experiment.options)
         running.check_experiment(experiment, settings)
     except UsageError as error:
-        raise UsageError(f"{source}: experiment {experiment.name}: {error}") from None
+        raise UsageError(f"{file.place_of(claims, experiment.name)}: experiment {experiment.name}: {error}") from None
 
 
 @command()

@@ -67,7 +67,7 @@ class FaultSpec:
 
 def _seconds(text: str, fault: str) -> float:
     try:
-        if _is_time(value := float(text)):
+        if "_" not in text and _is_time(value := float(text)):
             return value
     except ValueError:
         pass

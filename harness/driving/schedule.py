@@ -51,6 +51,8 @@ def read(text: str) -> tuple[FaultSpec, ...]:
 
 
 def _with_length(spec: FaultSpec, fault: Fault) -> FaultSpec:
+    if spec.lasts_s == 0 and fault.lasts_s:
+        raise UsageError(f"fault {spec} lasts 0 s, expected a length such as {spec.whom}@{spec.at_s:g}+{fault.lasts_s:g}")
     return spec if spec.lasts_s is not None else FaultSpec(spec.name, spec.target, spec.at_s, fault.lasts_s)
 
 
@@ -116,7 +118,7 @@ def _shared(one: _Planned, other: _Planned) -> str | None:
     shared = [part for part in Part if part in one.fault.parts & other.fault.parts]
     if not shared or one.end < other.begin or other.end < one.begin:
         return None
-    said = f"faults {one.spec} and {other.spec} have the {shared[0]} at once, where neither can be proved"
+    said = f"faults {one.spec} and {other.spec} both meet the {shared[0]} at one time, where neither can be proved"
     return f"{said}; expected one after the other, such as cut@1+2,pause@4+2"
 
 

@@ -14,7 +14,7 @@ from backends.redis.single import REDIS
 from harness import registry
 from harness.claims.results import Detection, SelfTest, Share, convert
 from harness.commands import runs
-from harness.commands.selftest import Asked, borne, of_runs, plans, shown_by
+from harness.commands.selftest import Asked, borne, directory_of, of_runs, plans, shown_by
 from harness.driving.backend import mutants_of, planted_of
 from harness.driving.plan import Plan
 from harness.errors import UsageError
@@ -78,6 +78,11 @@ def test_a_clocks_bound_is_looked_at_where_clocks_differ_by_less() -> None:
 def test_a_reference_runs_under_what_the_table_says_it_bears_and_under_nothing_else() -> None:
     assert {"latency", "cut", "lost-reply", "pause"} <= {name for plan in borne(REDIS, frozenset()) for name in faults(plan)}
     assert "client-clock-beyond" not in {name for plan in borne(DYNAMODB, frozenset()) for name in faults(plan)}
+
+
+def test_no_two_runs_of_a_selftest_share_a_directory() -> None:
+    names = [directory_of(plan) for plan in plans(Asked(["memory", "redis", "postgres", "dynamodb"]))]
+    assert len(set(names)) == len(names)
 
 
 def test_each_seed_has_runs_of_its_own() -> None:

@@ -116,7 +116,18 @@ def test_at_one_instant_what_ends_is_healed_before_what_begins_the_last_one_firs
 
 
 def test_a_fault_of_no_length_is_healed_after_it_was_injected() -> None:
-    assert [step.heals for step in schedule.steps(episode("cut@1+0"))] == [False, True]
+    instant = Episode((FaultSpec("restart", "primary", 1.0, 0.0),), quiet_s=1.0, fault_s=0.0)
+    assert [step.heals for step in schedule.steps(instant)] == [False, True]
+
+
+def test_a_fault_that_lasts_is_not_given_no_time_at_all() -> None:
+    with pytest.raises(UsageError, match=r"fault pause@2\+0 lasts 0 s, expected a length such as pause@2\+2"):
+        schedule.read("pause@2+0")
+
+
+def test_a_time_is_written_in_digits_alone() -> None:
+    with pytest.raises(UsageError, match="time '1_0' of fault 'pause@1_0'"):
+        schedule.read("pause@1_0")
 
 
 def test_without_times_all_begin_in_order_and_are_healed_together() -> None:
@@ -146,8 +157,8 @@ def test_faults_that_can_be_proved_side_by_side_are_not_refused(text: str) -> No
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("lost-reply@1+3,latency@2+3", "faults lost-reply@1+3 and latency@2+3 have the links of the first client side at once"),
-        ("latency,lost-reply", "faults latency and lost-reply have the links of the first client side at once"),
+        ("lost-reply@1+3,latency@2+3", "faults lost-reply@1+3 and latency@2+3 both meet the links of the first client side at one time"),
+        ("latency,lost-reply", "faults latency and lost-reply both meet the links of the first client side at one time"),
         ("cut@1+3,cut@2+1", "links of the first client side"),
         ("isolate-primary@1+6,hold-back-replication@3+2", "links of other servers"),
         ("pause@1+3,kill@2+1", "server's process"),
@@ -184,7 +195,7 @@ def test_a_run_refuses_before_anything_is_started(tmp_path: Path) -> None:
     backend = FakeBackend()
     both = fake_catalogue(backend, a=fault(FakeInjection(), "a"), b=fault(FakeInjection(), "b"))
     plan = Plan("fake", "default", ("lock",), (Episode((FaultSpec("a"), FaultSpec("b"))),), seed=1)
-    with pytest.raises(UsageError, match="a and b have the links of the first client side at once"):
+    with pytest.raises(UsageError, match="a and b both meet the links of the first client side at one time"):
         run(plan, both, tmp_path)
     assert list(tmp_path.iterdir()) == []
 

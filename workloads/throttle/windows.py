@@ -134,7 +134,7 @@ def _begun(counter: _Counter) -> int:
 
 def _twice(counter: _Counter, skew: Skew) -> Anomaly | None:
     """Give the first call that was given a place again, or one before: no window can have ended since the other call."""
-    least = counter.window_ms * NS_PER_MS - skew.early(counter.window_ms)
+    least = counter.window_ms * NS_PER_MS - skew.before(counter.window_ms)
     calls = sorted((call for call in counter.answered if _sum(call) is not None), key=_end)
     silences = _silences(counter.answered, least)
     for number, call in enumerate(calls):
@@ -194,7 +194,7 @@ def _oldest(counter: _Counter, skew: Skew) -> _Old | None:
 
 def _runs(counter: _Counter, skew: Skew) -> Iterator[int]:
     """Give the lengths of traffic without a silence that may have ended a window."""
-    least = counter.window_ms * NS_PER_MS - skew.early(counter.window_ms)
+    least = counter.window_ms * NS_PER_MS - skew.before(counter.window_ms)
     calls = sorted(counter.answered, key=_end)
     begun = calls[0].start if calls else 0
     for before, call in pairwise(calls):

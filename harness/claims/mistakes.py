@@ -155,7 +155,9 @@ def of_table(table: Table, rows: Sequence[Row]) -> Iterable[tuple[str, str]]:
     if (twice := _twice((*table.about, *table.columns))) is not None:
         yield "columns" if twice in table.columns else "about", f"column {twice} stands twice, expected each once"
     if not any(row.table == table.name for row in rows):
-        yield "name", f"no row of it, expected a [[row]] with table = {table.name!r}"
+        homeless = [row.name for row in rows if row.table is None]
+        told = f"row {homeless[0]} names no table; " if homeless else ""
+        yield "name", f"no row of it, {told}expected a [[row]] with table = {table.name!r}"
 
 
 def of_row(row: Row, claims: Claims) -> Iterable[tuple[str, str]]:
@@ -166,14 +168,16 @@ def of_row(row: Row, claims: Claims) -> Iterable[tuple[str, str]]:
         return
     table = claims.table(row.table)
     columns = (*table.about, *table.columns)
+    wanted = " or ".join(map(repr, names))
+    instead = f"; it names no table, expected table = {wanted}, if it is of one of these" if row.table is None and names else ""
     for field, column in COLUMNS.items():
         if getattr(row, field) is not None and column not in columns:
-            yield field, f"unknown column {column!r}, {nearest(column, columns)}"
+            yield field, f"unknown column {column!r}, {nearest(column, columns)}{instead}"
         elif getattr(row, field) is not None and column in row.says:
             yield field, f"{column!r} stands in says too, expected it once"
     for column in row.says:
         if column not in columns:
-            yield "says", f"unknown column {column!r}, {nearest(column, columns)}"
+            yield "says", f"unknown column {column!r}, {nearest(column, columns)}{instead}"
 
 
 def of_claim(claim: Claim, claims: Claims) -> Iterable[tuple[str, str]]:

@@ -67,13 +67,26 @@ class _Planned:
             quiet = planted(control.check, mutant, plan, self.settings.seed + attempt)
             directory = control_directory(self.settings.out, plan, control, quiet.seed)
             directory.mkdir(parents=True)
-            progress.step(f"control: {mutant} on {plan.backend}")
-            launch.carry_out(quiet, directory, progress, self.settings.command)
-            progress.step(f"judging control {mutant}")
+            launch.carry_out(quiet, directory, _OfControl(mutant, progress), self.settings.command)
+            progress.step(f"control {mutant}: judging")
             found = by_mutant(control.check, mutant, directory)
             if found.condemned:
                 break
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class _OfControl:
+    """The progress of a control, told as one: its trials are not among those that were planned."""
+
+    mutant: str
+    progress: Progress
+
+    def step(self, text: str) -> None:
+        self.progress.step(f"control {self.mutant}: {text}")
+
+    def trial_done(self) -> None:
+        pass
 
 
 def _planted(control: Control, plan: Plan) -> Planted:

@@ -71,10 +71,12 @@ def contract(asked: AskedContract) -> int:
 def _checked(backend: Backend, asked: AskedContract) -> tuple[str, Sequence[Rule]]:
     """Give variant and rules; raise UsageError where something that was named is not there."""
     variant = asked.variant or next(iter(backend.variants))
-    known = {"variant": (variant, list(backend.variants)), "mutant": (asked.mutant, list(mutants_of(backend)))}
-    for what, (name, names) in known.items():
-        if name is not None and name not in names:
-            raise UsageError(f"unknown {what} {name!r} of {backend.name}, {registry.nearest(name, names)}")
+    if variant not in backend.variants:
+        raise UsageError(f"unknown variant {variant!r} of {backend.name}, {registry.nearest(variant, backend.variants)}")
+    if asked.mutant is not None and asked.mutant not in mutants_of(backend):
+        others = [name for name in registry.names("backends") if asked.mutant in mutants_of(registry.load("backends", name))]
+        instead = f"use --backend {' or '.join(others)}" if others else registry.nearest(asked.mutant, mutants_of(backend))
+        raise UsageError(f"unknown mutant {asked.mutant!r} of {backend.name}, {instead}")
     if asked.on not in (grounds := grounds_of(backend, variant)):
         raise UsageError(f"{backend.name}, variant {variant}, does not run on {asked.on}, only on {' or '.join(grounds)}")
     every = [each.name for each in suite.RULES]

@@ -106,7 +106,7 @@ def _rows() -> list[tuple[str, ...]]:
 
 
 def _options() -> list[tuple[str, ...]]:
-    """Give what `run --option` takes: of every run, then of each workload, with kind, bounds and default."""
+    """Give what `run --option` and a claims file take: of every run, then of each workload, with kind, bounds and default."""
     every = {"variant": "one of the backend's, see: list backends", "mutant": "one of the backend's or a workload's, see: list mutants"}
     every |= {name: str(bounds) for name, bounds in request.TRIAL_OPTIONS.items()}
     own = [
@@ -114,7 +114,9 @@ def _options() -> list[tuple[str, ...]]:
         for workload in (registry.load("workloads", name) for name in registry.names("workloads"))
         for option, default in workload.options.items()
     ]
-    return [*((f"any, {name}", said) for name, said in every.items()), *own]
+    general = [(f"any, {name}", said) for name, said in every.items()]
+    each = ("each workload, weight", f"its share of the operations, {request.WEIGHT}; default 1.0")
+    return [*general, *((f"claims file, {name}", f"{request.RUN_OPTIONS[name]}; run has --{name}") for name in request.FLAGS), each, *own]
 
 
 def _mutants() -> list[tuple[str, ...]]:

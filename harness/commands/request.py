@@ -76,6 +76,8 @@ TRIAL_OPTIONS = {**EPISODE_OPTIONS, "deadline_s": DEADLINE}
 WEIGHT = Range(float, "a number", 0, 1000, open=True)
 RUN_OPTIONS = {"rate": RATE, "concurrency": CONCURRENCY, "deadline_s": DEADLINE}
 """What an experiment of a claims file may say beside its workloads' options."""
+FLAGS = ("rate", "concurrency")
+"""Those of them that are no --option of `run`."""
 
 MOST_MS, MOST = 86_400_000, 1_000_000
 

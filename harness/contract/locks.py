@@ -161,12 +161,19 @@ def waits(asking: Asking) -> None:
 
 @rule("gives-up", "Who waits for a lock that stays held gives up at the time-out and holds nothing.", "try_acquire acquire_within")
 def gives_up(asking: Asking) -> None:
-    name, before = _name(), time.monotonic()
+    name, other = _name(), asking.another()
     _granted(asking.ask, name, _owner())
-    answer = asking.another()("acquire_within", name, owner=_owner(), ttl_ms=LONG_MS, timeout_ms=60)
-    same("acquire_within of a lock that stays held", answer, {"granted": False, "fencing_token": None})
-    took = time.monotonic() - before
-    holds(f"it gave up after {took * 1000:.0f} ms", took >= 0.06, "its time-out of 60 ms at least")
+
+    def in_time() -> bool:
+        """A busy machine is late now and then; a client that takes longer than it may is late each time."""
+        before = time.monotonic()
+        answer = other("acquire_within", name, owner=_owner(), ttl_ms=LONG_MS, timeout_ms=60)
+        took = time.monotonic() - before
+        same("acquire_within of a lock that stays held", answer, {"granted": False, "fencing_token": None})
+        holds(f"it gave up after {took * 1000:.0f} ms", took >= 0.06, "its time-out of 60 ms at least")
+        return took <= 0.06 + LATE_S
+
+    until("with a time-out of 60 ms it gave up too late", in_time, f"that it gives up within {LATE_S * 1000:.0f} ms of it")
 
 
 @rule("one-holder", "Of eight that try to acquire a lock at once, one gets it.", "try_acquire")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from harness.judging.family import Fields, every_family
-from harness.record.fields import canonical, malformed
+from harness.record.fields import canonical, malformed, shown
 from harness.record.history import NEMESIS, History, MalformedHistory, Operation
 from harness.registry import nearest
 
@@ -43,11 +43,11 @@ def _refuse_other_answer(operation: Operation) -> None:
     if operation.f == "acquire" or (operation.f == "release" and not isinstance(asked, Mapping)):
         for part, value in (("argument", asked), ("result", answered)):
             if value is not None:
-                raise malformed(operation, f"{part} {value!r}, expected null; a lock is named by key, and what was refused is fail", part)
+                raise malformed(operation, f"{part} {shown(value)}, expected null; a lock is named by key, and a refusal is fail", part)
     if operation.f == "write" and answered is not None and canonical(answered) != canonical(asked):
-        raise malformed(operation, f"result {answered!r} of a write of {asked!r}, expected the same, or null", "result")
+        raise malformed(operation, f"result {shown(answered)} of a write of {shown(asked)}, expected the same, or null", "result")
     if operation.f == "read" and asked is not None and operation.status == "ok" and canonical(answered) != canonical(asked):
-        raise malformed(operation, f"a read asked with {asked!r} is answered {answered!r}, expected to be asked with null", "result")
+        raise malformed(operation, f"a read asked with {shown(asked)} is answered {shown(answered)}, expected null", "result")
 
 
 def _refuse_misspelt(history: History) -> None:

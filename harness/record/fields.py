@@ -14,6 +14,8 @@ import msgspec
 
 from harness.record.history import MalformedHistory, Operation
 
+MOST_SHOWN = 100  # characters
+
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -22,11 +24,20 @@ def canonical(value: Any) -> str:
     return _encode(value).decode()
 
 
+def shown(value: Any) -> str:
+    """Give a value for an error: as its history holds it, the beginning of a long one."""
+    try:
+        said = canonical(value)
+    except (TypeError, ValueError):  # no JSON: made in a program
+        said = repr(value)
+    return said if len(said) <= MOST_SHOWN else f"{said[:MOST_SHOWN]}..."
+
+
 def text(operation: Operation, part: str, name: str) -> str | None:
     """Give a string or null from the operation's `argument` or `result`."""
     value = _get(operation, part, name)
     if value is not None and type(value) is not str:
-        raise malformed(operation, f"{part} {name} is {value!r}, expected a string or null", part)
+        raise malformed(operation, f"{part} {name} is {shown(value)}, expected a string or null", part)
     return value
 
 
@@ -42,7 +53,7 @@ def integer(operation: Operation, part: str, name: str) -> int:
     """Give an integer; true and false are none, though Python counts them in."""
     value = _get(operation, part, name)
     if type(value) is not int:
-        raise malformed(operation, f"{part} {name} is {value!r}, expected an integer", part)
+        raise malformed(operation, f"{part} {name} is {shown(value)}, expected an integer", part)
     return value
 
 
@@ -50,7 +61,7 @@ def flag(operation: Operation, part: str, name: str) -> bool:
     """Give true or false."""
     value = _get(operation, part, name)
     if type(value) is not bool:
-        raise malformed(operation, f"{part} {name} is {value!r}, expected true or false", part)
+        raise malformed(operation, f"{part} {name} is {shown(value)}, expected true or false", part)
     return value
 
 
@@ -68,5 +79,5 @@ def unknown_function(operation: Operation, model: str, functions: frozenset[str]
 def _get(operation: Operation, part: str, name: str) -> Any:
     holder = operation.argument if part == "argument" else operation.result
     if not isinstance(holder, Mapping) or name not in holder:
-        raise malformed(operation, f"its {part} is {holder!r}, expected a field {name}", part)
+        raise malformed(operation, f"its {part} is {shown(holder)}, expected a field {name}", part)
     return holder[name]

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 from rich.text import Text
 
+from harness import registry
 from harness.claims.counting import ENDED
 from harness.claims.results import CheckResult, Run, TrialResult, verdict_of
+from harness.judging.check import every_check
 from harness.judging.verdict import Status, Verdict, of_each_kind_first
 from harness.record.history import History, RecordedFault
 from harness.record.store import printable
@@ -59,7 +61,7 @@ def outcome(results: Run, history: History | None, *, colour: bool, width: int =
         _timeline(recorded, width) if recorded else [],
         _run_verdict(results, recorded, found, width),
         _explained(recorded, found, width),
-        _checks(results.trials, width),
+        _checks(results, width),
         _run_end(results, width),
     ]
     return rendered(spaced(sections), colour=colour)
@@ -203,9 +205,9 @@ def _explained(recorded: History | None, found: Verdict | None, width: int) -> L
     return lines
 
 
-def _checks(trials: Sequence[TrialResult], width: int) -> Lines:
-    """Give every check with its worst summary over the trials."""
-    order = [str(status) for status in Status]
+def _checks(results: Run, width: int) -> Lines:
+    """Give every check with its worst summary over the trials, and name those of the workloads that judge on request."""
+    order, trials = [str(status) for status in Status], results.trials
     by_check: dict[str, list[tuple[int, CheckResult]]] = {}
     for trial in trials:
         for name, check in trial.checks.items():
@@ -218,7 +220,16 @@ def _checks(trials: Sequence[TrialResult], width: int) -> Lines:
         took = [check.numbers["answered"] for _, check in found if "answered" in check.numbers]
         took_said = f", of {phrases.counted(sum(took), 'answered operation')}" if took else ""
         lines += wrapped(Text.assemble("  ", mark(worst.status), "  ", cleaned(f"{name}{took_said}{of}: {worst.summary}")), width, INDENT)
+    if lines and (asked_for := _on_request(results.plan.workloads) - by_check.keys()):
+        said = f"{phrases.listed(sorted(asked_for))}: on request, where a claim counts the classes"
+        lines += labelled("not asked", said, width)
     return [Text("CHECKS", STRONG), *lines] if lines else []
+
+
+def _on_request(workloads: Sequence[str]) -> set[str]:
+    every, there = every_check(), registry.names("workloads")
+    named = {check for name in workloads if name in there for check in registry.load("workloads", name).checks}
+    return {check for check in named if check in every and every[check].on_request}
 
 
 def _run_end(results: Run, width: int) -> Lines:

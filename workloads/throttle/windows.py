@@ -27,6 +27,7 @@ from itertools import pairwise
 from typing import Any
 
 from harness.judging.check import Check, Kind
+from harness.judging.checkers.sentence import counted
 from harness.judging.checkers.skew import NS_PER_MS, Skew, skew_of
 from harness.judging.verdict import Anomaly, Verdict, first_of, invalid, unknown, valid
 from harness.record import fields
@@ -63,15 +64,18 @@ class _Old:
 def admissions(history: History) -> Verdict:
     """Judge whether a window gives each of its places once; anomalies are over-admitted. Numbers: `windows` begun, `calls` answered."""
     counters, skew = _counters(history), skew_of(history)
-    numbers = {"windows": sum(map(_begun, counters)), "calls": sum(len(each.answered) for each in counters)}
+    windows, calls = sum(map(_begun, counters)), sum(len(each.answered) for each in counters)
+    numbers = {"windows": windows, "calls": calls}
     if not clock_sane(history):
         return unknown("the clock was not sane: how long a window lasted is not known", **numbers)
     anomalies = [anomaly for each in counters if (anomaly := _twice(each, skew)) is not None]
     if anomalies:
         return invalid(
-            f"{len(anomalies)} of {len(counters)} throttles gave a place of a window twice; {first_of(anomalies)}", anomalies, **numbers
+            f"{len(anomalies)} of {counted(len(counters), 'throttle')} gave a place of a window twice; {first_of(anomalies)}",
+            anomalies,
+            **numbers,
         )
-    return valid(f"{numbers['calls']} calls in {numbers['windows']} windows, each place of a window given once", **numbers)
+    return valid(f"{counted(calls, 'call')} in {counted(windows, 'window')}, each place of a window given once", **numbers)
 
 
 def endless(history: History) -> Verdict:
@@ -83,8 +87,11 @@ def endless(history: History) -> Verdict:
     found = [(each, old) for each in counters if (old := _oldest(each, skew)) is not None]
     if found:
         anomalies = [_never_closed(each, old) for each, old in found]
-        return invalid(f"{len(found)} of {len(counters)} windows did not close; {first_of(anomalies)}", anomalies, **numbers)
-    return valid(f"no window was open longer than it lasts, with traffic of up to {numbers['steady']} windows without a silence", **numbers)
+        return invalid(f"{len(found)} of {counted(len(counters), 'window')} did not close; {first_of(anomalies)}", anomalies, **numbers)
+    return valid(
+        f"no window was open longer than it lasts, with traffic of up to {counted(numbers['steady'], 'window')} without a silence",
+        **numbers,
+    )
 
 
 def windows_begun(history: History) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import NoneType
 from typing import Any
 
-from harness.record.fields import malformed
+from harness.record.fields import malformed, shown
 from harness.record.history import Operation
 
 NS_PER_S = 1_000_000_000
@@ -51,7 +51,7 @@ def call_of(operation: Operation) -> Call:
     answered = operation.status == "ok"
     token = operation.result.get("fencing_token") if answered and isinstance(operation.result, dict) else None
     if type(token) not in (int, NoneType):
-        raise malformed(operation, f"fencing_token {token!r}, expected an integer or null", "result")
+        raise malformed(operation, f"fencing_token {shown(token)}, expected an integer or null", "result")
     return Call(
         index=operation.index,
         process=operation.process,
@@ -72,7 +72,7 @@ def _field(operation: Operation, place: str, name: str, kind: type[Any]) -> Any:
     value: Any = record.get(name) if isinstance(record, dict) else None
     if not isinstance(value, kind) or (kind is int and (isinstance(value, bool) or value < 1)):
         wanted = "a whole number of 1 or more" if kind is int else f"of type {kind.__name__}"
-        raise malformed(operation, f"{place} {record!r}, expected {name} {wanted}", place)
+        raise malformed(operation, f"{place} {shown(record)}, expected {name} {wanted}", place)
     return value
 
 

@@ -29,11 +29,11 @@ from harness.judging.checkers.expiries import GATES
 from harness.judging.checkers.instants import Clock, clock_of
 from harness.judging.checkers.key_search import KeySearch
 from harness.judging.checkers.linearizable import max_concurrency
-from harness.judging.checkers.sentence import how_far
+from harness.judging.checkers.sentence import counted, how_far
 from harness.judging.checkers.skew import NS_PER_MS
 from harness.judging.checkers.timed_core import Until, core_of, stands, whole
 from harness.judging.checkers.timed_words import KINDS, anomaly_of
-from harness.judging.checkers.turns import counted, take
+from harness.judging.checkers.turns import take
 from harness.judging.models.key import answer, asked
 from harness.judging.verdict import Status, Verdict, combine, invalid, unknown, valid
 from harness.record.clock import clock_sane, excess_ns

@@ -35,7 +35,8 @@ import msgspec
 
 from harness.judging.check import Check, Kind, Terms
 from harness.judging.checkers.projection import Seen, Untimed, decide, telling
-from harness.judging.checkers.views import counted, legible, named, own_names, summed, who
+from harness.judging.checkers.sentence import counted
+from harness.judging.checkers.views import legible, named, own_names, summed, who
 from harness.judging.models.index import ACTS, INDEX, Entry, time_of
 from harness.judging.verdict import Anomaly, Status, Verdict
 from harness.record.fields import malformed, text

@@ -28,9 +28,9 @@ from harness.judging.checkers import Checker
 from harness.judging.checkers.reductions import looked_at, writes, written
 from harness.judging.checkers.replay import replay
 from harness.judging.checkers.search import EVERY_RULE, NO_RULE, Search
-from harness.judging.checkers.sentence import explain, how_far, words
+from harness.judging.checkers.sentence import counted, explain, how_far, words
 from harness.judging.checkers.shrink import Core, Trials, possible_states, shrink
-from harness.judging.checkers.turns import counted, take
+from harness.judging.checkers.turns import take
 from harness.judging.model import Model
 from harness.judging.models import Object
 from harness.judging.models.register import Register

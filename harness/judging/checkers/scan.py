@@ -38,8 +38,8 @@ import msgspec
 from harness.judging.check import Budget, Check, Kind, Terms
 from harness.judging.checkers.instants import Clock, clock_of
 from harness.judging.checkers.projection import Seen, Timed, Untimed, decide, telling
-from harness.judging.checkers.sentence import phrase
-from harness.judging.checkers.views import counted, legible, own_names, summed, who
+from harness.judging.checkers.sentence import counted, phrase
+from harness.judging.checkers.views import legible, own_names, summed, who
 from harness.judging.models.counter import Counter
 from harness.judging.models.key import FUNCTIONS as STATE
 from harness.judging.models.key import has_ttl
@@ -47,7 +47,7 @@ from harness.judging.models.scan import FUNCTIONS, OF_A_KIND, SCAN
 from harness.judging.models.versioned_register import VersionedRegister
 from harness.judging.verdict import Anomaly, Status, Verdict
 from harness.record.clock import clock_sane
-from harness.record.fields import malformed, text
+from harness.record.fields import malformed, shown, text
 from harness.record.history import History, Operation
 from harness.record.keys import in_full, in_short, kind_of
 
@@ -127,7 +127,7 @@ def keys_of(history: History) -> dict[str, list[Operation]]:
 def _scan(operation: Operation) -> Scan:
     items = operation.result.get("items") if isinstance(operation.result, Mapping) else None
     if not isinstance(items, list) or not all(_is_item(each) for each in items):
-        raise malformed(operation, f"its result is {operation.result!r:.200}, expected a field items, a list of [key, value]", "result")
+        raise malformed(operation, f"its result is {shown(operation.result)}, expected a field items, a list of [key, value]", "result")
     pairs = tuple((str(key), str(value)) for key, value in items)
     if operation.f == OF_A_KIND:
         return Scan(operation, None, _asked(operation, "kind"), pairs)

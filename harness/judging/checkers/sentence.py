@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from harness.judging.checkers.shrink import Core
-from harness.judging.checkers.turns import counted
 from harness.record.history import Operation
 
 STATES_LISTED = 5
@@ -86,6 +85,11 @@ def when(operation: Operation) -> str:
         return f"[events {operation.index}, {end}]"
     end = "" if operation.end is None else f"{operation.end / NS_PER_S:.3f} s"
     return f"[{operation.start / NS_PER_S:.3f} s, {end}]"
+
+
+def counted(n: int, one: str, many: str | None = None) -> str:
+    """Say a number of things: 1 key, 1,204 keys."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
 def how_far(reason: str | None, steps: int, search: Reaching | None) -> str:

@@ -80,8 +80,3 @@ def take(
             else:
                 search(each, min(turn, left_s))
         turn *= LONGER
-
-
-def counted(n: int, word: str) -> str:
-    """Say a number of things."""
-    return f"{n:,} {word}" + ("" if n == 1 else "s")

@@ -31,11 +31,6 @@ def named(key: str | None) -> str:
     return "the object" if key is None else key
 
 
-def counted(n: int, one: str, many: str) -> str:
-    """Say a number of things."""
-    return f"{n:,} {one if n == 1 else many}"
-
-
 def legible(name: str) -> str:
     """Give a name as it is, or quoted where it has signs that nobody sees."""
     return name if name.isprintable() else repr(name)

@@ -28,6 +28,7 @@ TIMED = frozenset({"set", "check_and_set", "compare_and_swap", "increment"})
 """The functions that may bring a TTL."""
 PLAIN = (DEDUP, COUNTER, VERSIONED_REGISTER, REGISTER)
 """The families of keys without time."""
+LONGEST_MS = 2**53
 DIGITS = 20
 """The longest text of an int64: int() of a long one takes quadratic time."""
 
@@ -90,8 +91,8 @@ def answer(operation: Operation) -> tuple[Any, ...] | None:
 def ttl_of(operation: Operation) -> int | None:
     """Give the TTL that an operation brings, None where it brings none; raises MalformedHistory where it is none."""
     ttl_ms = operation.argument.get("ttl_ms") if isinstance(operation.argument, Mapping) else None
-    if ttl_ms is not None and (type(ttl_ms) is not int or ttl_ms < 1):
-        raise fields.malformed(operation, f"argument ttl_ms is {ttl_ms!r}, expected null or a whole number of 1 or more")
+    if ttl_ms is not None and (type(ttl_ms) is not int or not 1 <= ttl_ms <= LONGEST_MS):
+        raise fields.malformed(operation, f"argument ttl_ms is {fields.shown(ttl_ms)}, expected null or milliseconds from 1 to 2**53")
     return ttl_ms
 
 

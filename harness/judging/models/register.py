@@ -52,9 +52,9 @@ class Register:
                 return ("write", fields.canonical(fields.written(operation)))
             case "cas":
                 if not isinstance(operation.argument, list | tuple) or len(operation.argument) != 2:
-                    raise fields.malformed(operation, f"argument {operation.argument!r}, expected [expected, new]")
+                    raise fields.malformed(operation, f"argument {fields.shown(operation.argument)}, expected [expected, new]")
                 if answered and type(operation.result) is not bool:
-                    raise fields.malformed(operation, f"result {operation.result!r}, expected true or false", "result")
+                    raise fields.malformed(operation, f"result {fields.shown(operation.result)}, expected true or false", "result")
                 expected, new = map(fields.canonical, operation.argument)
                 return ("cas", expected, new, operation.result if answered else None)
         raise fields.unknown_function(operation, self.name, self.functions)

@@ -7,6 +7,11 @@
 What a key is (its TTL, how it is made, what becomes of it, which function is aimed at its end) follows from its name,
 and its instants from the time: slots meet at them without talking to each other. Several keys of a crowd overlap, so that one of them is
 nearly always near an instant.
+
+Beside these a slot has one key at a time to itself: what nobody else has touched since its end shows who does not look at the expiry, and
+long after it every clock agrees that it is over:
+
+    made |------------------- looked at -x|----- left alone -----| used once, and its version read
 """
 
 from __future__ import annotations
@@ -31,6 +36,10 @@ OFFSETS_MS = (-20, -10, -5, -3, -1, -0.5, 0, 0, 0.25, 0.5, 1, 3, 5, 10, 20)
 MEETS_MS = (1, 2, 3, 5)
 BORN_MS = 40  # into a key's time: whoever is asked before waits for it
 KNOWN = 6  # keys of which a slot keeps the version that it saw last
+ALONE_FOR_MS = (5, 40, 260)  # after its end a key is left alone so long: one clock is sure of it, or clients' clocks 100 ms apart are
+LOOKS_NS = 8 * NS_PER_MS  # before the end
+BEGINS = 0.35
+"""So often a slot that has no key to itself makes one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +86,25 @@ def life(prefix: str, place: int, ttl_ms: int) -> Life:
 
 
 @dataclass(frozen=True, slots=True)
+class Alone:
+    """A key that a slot has to itself: it ends at `end`, and is `aimed` at from `use_at` on; `asks` is what is asked of it next."""
+
+    key: str
+    end: int
+    use_at: int
+    aimed: str
+    asks: Literal["look", "use", "version"] = "look"
+
+
+@dataclass(frozen=True, slots=True)
 class ExpiryGenerator:
-    """One slot's operations, with the versions that it last saw; TTLs are quarters of `ttl_ms`."""
+    """One slot's operations, with the versions that it last saw; TTLs are quarters of `ttl_ms`. `own` 0: no key to itself."""
 
     ttl_ms: int
     crowd: int
     lanes: int
+    own: int = 1
+    alone: Alone | None = None
     seen: tuple[tuple[str, int], ...] = ()
     read: int = 0
 
@@ -93,9 +115,11 @@ class ExpiryGenerator:
         lanes = [self._lane(context, lane) for lane in range(self.lanes)]
         near = [each for each in lanes if is_near(context, each[0] + each[1].born) or is_near(context, each[0] + each[1].turned)]
         ending = [each for each in lanes if abs(context.now - each[0] - each[1].end) <= NEAR_NS]
+        if self.own and not near and not ending and (mine := self._alone(context)) is not None:
+            return mine
         began, chosen = draw.choice(near or ending or lanes)
         if is_near(context, began + chosen.born):
-            return self._written(context, chosen.maker, chosen, chosen.ttl_ms, began + chosen.born), self
+            return self._written(context, chosen.maker, chosen.key, chosen.ttl_ms, began + chosen.born), self
         if is_near(context, began + chosen.turned):
             return self._turn(context, chosen, began + chosen.turned), self
         if abs(context.now - began - chosen.end) <= NEAR_NS:
@@ -107,6 +131,31 @@ class ExpiryGenerator:
             return self
         others = [each for each in self.seen if each[0] != invocation.key]
         return replace(self, seen=(*others[1 - KNOWN :], (str(invocation.key), completion.value["version"])))
+
+    def _alone(self, context: Context) -> tuple[Invocation, ExpiryGenerator] | None:
+        """Deal with the key that this slot has to itself, if there is something to do about it now."""
+        mine = self.alone
+        if mine is None:
+            return self._make(context) if context.draw.random() < BEGINS else None
+        look_at = mine.end - LOOKS_NS
+        if mine.asks == "look" and context.now <= look_at:
+            then = replace(mine, asks="use")
+            return (Invocation("get_versioned", mine.key, {}, look_at), replace(self, alone=then)) if is_near(context, look_at) else None
+        if mine.asks == "version":
+            return Invocation("get_versioned", mine.key, {}), replace(self, alone=None)
+        if mine.use_at - context.now > NEAR_NS:
+            return None
+        invocation = self._written(context, mine.aimed, mine.key, max(1, self.ttl_ms // 4), mine.use_at)
+        return invocation, replace(self, alone=replace(mine, asks="version"))
+
+    def _make(self, context: Context) -> tuple[Invocation, ExpiryGenerator]:
+        draw = context.draw
+        key = f"{context.prefix}-expiry-own-{context.process}-{context.step}"
+        ttl_ms = max(1, draw.choice((self.ttl_ms // 4, self.ttl_ms // 2, self.ttl_ms * 3 // 2)))
+        end = context.now + ttl_ms * NS_PER_MS
+        mine = Alone(key, end, end + draw.choice(ALONE_FOR_MS) * NS_PER_MS, draw.choice(AIMED))
+        knowing = replace(self, alone=mine, seen=(*self.seen[1 - KNOWN :], (key, 0)))
+        return knowing._written(context, draw.choice(MAKERS), key, ttl_ms), knowing
 
     @property
     def _period(self) -> int:
@@ -125,11 +174,11 @@ class ExpiryGenerator:
         """Do what becomes of a key; who meets one that is left tries to: a refused check_and_set renews nothing."""
         draw = context.draw
         if chosen.fate == "left":
-            return self._written(context, "check_and_set", chosen, self.ttl_ms * 2, at)
+            return self._written(context, "check_and_set", chosen.key, self.ttl_ms * 2, at)
         if chosen.fate == "remade" and draw.random() < 0.4:
             return Invocation("delete", chosen.key, {}, at)
         f = draw.choice(("set", "compare_and_swap") if chosen.turned_ms is None else ("set", "increment", "compare_and_swap"))
-        return self._written(context, f, chosen, chosen.turned_ms, at)
+        return self._written(context, f, chosen.key, chosen.turned_ms, at)
 
     def _aim(self, context: Context, chosen: Life, end: int) -> Invocation:
         """Meet the end of a key: half of the crowd look, or are refused; half do what is aimed at it."""
@@ -141,7 +190,7 @@ class ExpiryGenerator:
         else:
             at = max(0, end + round(draw.choice(OFFSETS_MS) * NS_PER_MS))
             f = chosen.aimed if draw.random() < 0.5 else draw.choice((*READS, "check_and_set"))
-        return self._written(context, f, chosen, max(1, self.ttl_ms // 4), at)
+        return self._written(context, f, chosen.key, max(1, self.ttl_ms // 4), at)
 
     def _between(self, context: Context, chosen: Life, age: int) -> Invocation:
         """Look, be refused, count on without a TTL; once it is over also begin a second life."""
@@ -155,17 +204,17 @@ class ExpiryGenerator:
             functions += ["increment"]
         f = draw.choice(functions)
         ttl_ms = None if f == "increment" and age < chosen.end else self.ttl_ms
-        return self._written(context, f, chosen, ttl_ms)
+        return self._written(context, f, chosen.key, ttl_ms)
 
-    def _written(self, context: Context, f: str, chosen: Life, ttl_ms: int | None, at: int = 0) -> Invocation:
+    def _written(self, context: Context, f: str, key: str, ttl_ms: int | None, at: int = 0) -> Invocation:
         argument: dict[str, Any] = {}
         if f in ("check_and_set", "set", "compare_and_swap"):
             argument = {"value": str(number(context)), "ttl_ms": ttl_ms}
         if f == "compare_and_swap":
-            argument = {"expected": dict(self.seen).get(chosen.key, context.draw.choice((0, 1, 1))), **argument}
+            argument = {"expected": dict(self.seen).get(key, context.draw.choice((0, 1, 1))), **argument}
         if f == "increment":
             argument = {"delta": 1, "ttl_ms": ttl_ms}
-        return Invocation(f, chosen.key, argument, at)
+        return Invocation(f, key, argument, at)
 
     def _read(self, context: Context) -> tuple[Invocation | None, ExpiryGenerator]:
         """Look at each of this slot's present keys once more."""
@@ -176,7 +225,7 @@ class ExpiryGenerator:
 
 
 def _generator(options: Mapping[str, Any], functions: frozenset[str]) -> ExpiryGenerator:
-    """Give a slot's generator; every crowd of at most `crowd` slots has `lanes` keys at a time."""
+    """Give a slot's generator; every crowd of at most `crowd` slots has `lanes` keys at a time, each slot one of its `own`."""
     return ExpiryGenerator(**options)
 
 
@@ -186,7 +235,8 @@ EXPIRY = Workload(
     functions=frozenset(AIMED),
     keys=frozenset({"expiry"}),
     checks=("expiry", "aba"),
-    options={"ttl_ms": 320, "crowd": 6, "lanes": 2},
+    options={"ttl_ms": 320, "crowd": 6, "lanes": 2, "own": 1},
     least={"ttl_ms": 4, "crowd": 1, "lanes": 1},
+    most={"own": 1},
     generator=_generator,
 )

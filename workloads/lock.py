@@ -9,6 +9,9 @@ Of three churn names one has the whole TTL, one a quarter, one an eighth. Some o
 that died. A holder aims releases, extends and looks at the instant at which its lease ends, from both sides; the others
 come for it at that instant: who takes a lock at a meeting has it until a time that follows from the meeting. While it is
 quiet holders also ask again for what they hold: a lock lets nobody in twice.
+
+And each slot has a lock to itself while it is quiet: it takes it, leaves it until it is over, and uses it once more. Elsewhere the lock is
+another's by then, and whoever does not look at the expiry is refused by the owner check.
 """
 
 from __future__ import annotations
@@ -30,6 +33,11 @@ LEFT = 0.35  # of the churn names' grants are left behind, and as many of the ex
 SHARES = (1, 4, 8)
 OFFSETS_MS = (-3, -1, -0.5, -0.25, 0, 0, 0, 0.25, 0.5, 1, 3)
 LATER_MS = (0, 0, 0.25, 0.5, 1, 2)
+OWN = "-own-"
+OWN_SHARE = 8  # of the churn names' TTL, one such part
+LEFT_FOR_MS = (4, 10, 30, 260)  # after its end: one clock is sure of it, or clients' clocks 100 ms apart are
+BEGINS = 0.2
+"""So often a slot that has no lock to itself takes it."""
 WAITS_NS = 100 * NS_PER_MS
 """How long a holder waits for the end of its lease at most: there is one of a name only."""
 
@@ -55,6 +63,8 @@ class LockGenerator:
     fresh: int
     strays: int = 1
     again: int = 1
+    own: int = 1
+    alone: Held | None = None
     offered: frozenset[str] = frozenset(USES)
     held: tuple[Held, ...] = ()
     spent: tuple[Held, ...] = ()
@@ -67,11 +77,16 @@ class LockGenerator:
         if self._takes_fresh(context):
             key = f"{context.prefix}-fresh-{context.slot % self.fresh}"
             return self._acquire(context, key), replace(self, fresh_tried=True, asked_at=context.now)
+        if self._may_be_alone(context) and (mine := self._alone(context)) is not None:
+            return mine
         invocation = self._any(context)
         return invocation, replace(self, asked_at=max(context.now, invocation.at))
 
     def update(self, context: Context, invocation: Event, completion: Event) -> LockGenerator:
         f, value, key, owner = invocation.f, completion.value, str(invocation.key), invocation.value["owner"]
+        if OWN in key:
+            granted = f == "try_acquire" and completion.type == "ok" and value["granted"]
+            return self._leave(context, key, owner) if granted else self
         if completion.type == "info":
             return self._spend(key, owner)  # perhaps ours, perhaps not: never relied on again
         if completion.type == "fail":
@@ -103,8 +118,30 @@ class LockGenerator:
             return self._use(context, draw.choice(lasting), "is_held")
         return self._acquire(context, self._name(context))
 
+    def _may_be_alone(self, context: Context) -> bool:
+        return self.own > 0 and self.churn > 0 and context.phase == "quiet" and not self._met(context)
+
+    def _alone(self, context: Context) -> tuple[Invocation, LockGenerator] | None:
+        """Take the lock that this slot has to itself, or use it once when it is over; None where there is nothing to do about it now."""
+        mine = self.alone
+        if mine is not None:
+            invocation = self._use(context, mine, context.draw.choice(USES), mine.until)
+            return (invocation, replace(self, alone=None)) if mine.until - context.now <= NEAR_NS else None
+        if context.draw.random() >= BEGINS:
+            return None
+        return self._acquire(context, f"{context.prefix}{OWN}{context.slot}"), replace(self, asked_at=context.now)
+
+    def _leave(self, context: Context, key: str, owner: str) -> LockGenerator:
+        """Leave a lock until it is over, and some more."""
+        left_ms = self._ttl_ms(key) + context.draw.choice(LEFT_FOR_MS)
+        return replace(self, alone=Held(key, owner, self.asked_at + left_ms * NS_PER_MS))
+
     def _meets(self, context: Context) -> Invocation | None:
-        """Ask for the churn name of a meeting, or for one of which the lease that was taken at its meeting ends now."""
+        met = self._met(context)
+        return self._acquire(context, *context.draw.choice(met)) if met else None
+
+    def _met(self, context: Context) -> list[tuple[str, int]]:
+        """Give the churn names to come for now, and when: that of a meeting, and those of which the lease taken at its meeting ends."""
         met: list[tuple[str, int]] = []
         if self.churn and (now := meeting_at(context.now)) is not None:
             met.append((f"{context.prefix}-churn-{now[0] % self.churn}", now[1]))
@@ -114,7 +151,7 @@ class LockGenerator:
             then = meeting_at(context.now - ago)
             if then is not None and then[0] > 0 and then[0] % self.churn == number:
                 met.append((key, then[1] + ago + round(context.draw.choice(LATER_MS) * NS_PER_MS)))
-        return self._acquire(context, *context.draw.choice(met)) if met else None
+        return met
 
     def _aims(self, context: Context) -> Invocation | None:
         """Use a token at the instant at which its lease ends: just before, or just after."""
@@ -137,6 +174,8 @@ class LockGenerator:
         return f"{context.prefix}-{context.draw.choice(names)}"
 
     def _ttl_ms(self, key: str) -> int:
+        if OWN in key:
+            return max(1, self.churn_ttl_ms // OWN_SHARE)
         if "-churn-" not in key:
             return self.anchor_ttl_ms
         return max(1, self.churn_ttl_ms // SHARES[int(key.rpartition("-")[2]) % len(SHARES)])
@@ -170,7 +209,8 @@ class LockGenerator:
 def _generator(options: Mapping[str, Any], functions: frozenset[str]) -> LockGenerator:
     """Give a slot's generator; its options are how many names of each kind there are, and their TTLs.
 
-    With `strays` 0 a token that is not this slot's for certain is never used again, with `again` 0 none asks again for what it holds.
+    With `strays` 0 a token that is not this slot's for certain is never used again, with `again` 0 none asks again for what it holds,
+    with `own` 0 no slot has a lock to itself.
     """
     return LockGenerator(**options, offered=functions)
 
@@ -185,10 +225,11 @@ LOCK = Workload(
     sentence="leases on few names: acquire, extend, look, release, expire, stray releases",
     functions=frozenset({"try_acquire", "release"}),
     optional=frozenset({"extend", "is_held"}),
-    keys=frozenset({"anchor", "fresh", "churn"}),
+    keys=frozenset({"anchor", "fresh", "churn", "own"}),
     counted=frozenset({"try_acquire", "acquire_within", "extend", "release", "is_held"}),
     checks=("lease", "fencing", "extra-holders", "late-grant"),
-    options={"anchors": 2, "anchor_ttl_ms": 12_000, "churn": 3, "churn_ttl_ms": 800, "fresh": 2, "strays": 1, "again": 1},
+    options={"anchors": 2, "anchor_ttl_ms": 12_000, "churn": 3, "churn_ttl_ms": 800, "fresh": 2, "strays": 1, "again": 1, "own": 1},
+    most={"own": 1},
     least={"anchor_ttl_ms": 1, "churn_ttl_ms": 2},  # a lock is also extended by half of its churn_ttl_ms
     generator=_generator,
     anchors=_anchors,

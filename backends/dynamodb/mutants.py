@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from backends.bugs import SHARED, unanswered
-from backends.bugs.locks import looking_release
 from backends.mutant import Mutant, Right, Step, planted
 from harness.driving.backend import Planted
 from harness.driving.system import Need
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Change = Callable[[ClientClock], ClientClock]
 
 LONG_MS = 10**12
+SLOW_S = 0.15  # longer than the clocks' bound, by which others wait for a lock that is over
 
 
 def _boundless(clock: ClientClock) -> ClientClock:
@@ -41,6 +42,13 @@ def _by(change: Change, *operations: str) -> dict[str, Step]:
     return {operation: step(operation) for operation in operations}
 
 
+def _slow_looking_release(right: Right[DynamoCommands], name: str, owner: str) -> bool:
+    if not right.commands.is_held(name, owner):
+        return False
+    time.sleep(SLOW_S)
+    return right.commands.release(name, owner)
+
+
 OWNED, ALIVE = "o = :o AND ", " AND e > :now"
 
 MUTANTS: Mapping[str, Mutant] = {
@@ -51,8 +59,8 @@ MUTANTS: Mapping[str, Mutant] = {
         edits=(("release", OWNED, ""), ("extend", OWNED, "")),
     ),
     "release-looks-first": Mutant(
-        "release looks whose the lock is, then removes it in a second request: it may be another's by then",
-        {"release": looking_release},
+        f"release looks whose the lock is, then removes it in a second request {SLOW_S * 1000:.0f} ms later: it may be another's by then",
+        {"release": _slow_looking_release},
         (("release", OWNED, ""),),
     ),
     "grant-after-release-only": Mutant("a grant does not look whether the lock has expired", _by(_patient, "grant")),

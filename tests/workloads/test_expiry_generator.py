@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import cache
 from typing import Any
 
 from driving import SLOTS, Slot, drive, invocations, times
@@ -25,7 +26,7 @@ ANSWERS = {
 
 
 def generator(**options: Any) -> Generator:
-    return EXPIRY.begin({"lanes": 1, **options}, FUNCTIONS)
+    return EXPIRY.begin({"lanes": 1, "own": 0, **options}, FUNCTIONS)
 
 
 def answering(invocation: Invocation) -> tuple[str, Any]:
@@ -128,3 +129,44 @@ def test_at_the_end_the_present_keys_are_looked_at_once() -> None:
     slot = Slot(0, generator(lanes=2))
     looked = [slot.one(answering, NS_PER_S, "final", final_at=NS_PER_S) for _ in range(3)]
     assert [each.f if each else None for each in looked] == ["get_versioned", "get_versioned", None]
+
+
+# What a slot has to itself
+
+
+def own_keys(slot: Slot) -> dict[str, list[tuple[int, Invocation]]]:
+    found: dict[str, list[tuple[int, Invocation]]] = {}
+    for context, each, _, _ in slot.done:
+        if "-own-" in each.key:
+            found.setdefault(each.key, []).append((max(context.now, each.at), each))
+    return found
+
+
+@cache
+def alone() -> list[Slot]:
+    return drive(lambda: generator(own=1), answering, times(30))
+
+
+def test_a_slots_own_key_is_no_other_slots() -> None:
+    keys = [key for slot in alone() for key in own_keys(slot)]
+    assert len(keys) == len(set(keys)) > 100
+
+
+def test_a_slots_own_key_is_made_looked_at_used_when_it_is_over_and_its_version_read() -> None:
+    met: set[tuple[str, str]] = set()
+    for slot in alone():
+        for uses in own_keys(slot).values():
+            (made_at, made), *looks, (used_at, used), (_, last) = uses if len(uses) > 2 else [*uses, *uses, *uses]
+            if len(uses) < 3:
+                continue  # the last one was not carried to its end
+            ttl_ms = made.value["ttl_ms"]
+            assert made.f in MAKERS and last.f == "get_versioned"
+            assert used_at - made_at >= (ttl_ms + 5) * MS
+            assert all(0 < made_at + ttl_ms * MS - at < 40 * MS for at, _ in looks)
+            met.add((made.f, used.f))
+    assert met == {(made, used) for made in MAKERS for used in AIMED}
+
+
+def test_a_slots_own_key_that_is_swapped_in_expects_to_be_missing() -> None:
+    made = [uses[0][1] for slot in alone() for uses in own_keys(slot).values()]
+    assert {each.value["expected"] for each in made if each.f == "compare_and_swap"} == {0}

@@ -17,7 +17,7 @@ GRANTED = {"try_acquire": {"granted": True, "fencing_token": 1}, "extend": {"hel
 
 
 def generator(**options: Any) -> Generator:
-    return LOCK.begin(options, FUNCTIONS)
+    return LOCK.begin({"own": 0, **options}, FUNCTIONS)
 
 
 def granting(invocation: Invocation) -> tuple[str, Any]:
@@ -302,3 +302,33 @@ def test_another_seed_draws_another() -> None:
 def test_options_that_take_names_away_leave_the_others() -> None:
     slots = drive(lambda: generator(anchors=0, fresh=0), granting, phase="fault", cut=True)
     assert {each.key.split("-")[1] for each in invocations(slots)} == {"churn"}
+
+
+# What a slot has to itself
+
+
+def alone(phase: str = "quiet") -> list[Slot]:
+    return drive(lambda: generator(own=1), granting, times(20), phase=phase)
+
+
+def own_uses(slot: Slot) -> list[tuple[int, str, str]]:
+    return [(max(context.now, each.at), each.f, each.key) for context, each, _, _ in slot.done if "-own-" in each.key]
+
+
+def test_a_slots_own_lock_is_no_other_slots() -> None:
+    for slot in alone():
+        assert {key for _, _, key in own_uses(slot)} == {f"t1-own-{slot.number}"}
+
+
+def test_a_slots_own_lock_is_used_once_and_only_when_it_is_over() -> None:
+    for slot in alone():
+        used = own_uses(slot)
+        assert [f for _, f, _ in used[::2]] == ["try_acquire"] * len(used[::2])
+        assert all(
+            used_at - taken_at >= 104 * NS_PER_S // 1000 for (taken_at, _, _), (used_at, f, _) in zip(used[::2], used[1::2], strict=False)
+        )
+        assert {f for _, f, _ in used[1::2]} == {"release", "extend", "is_held"}
+
+
+def test_under_a_fault_no_slot_has_a_lock_to_itself() -> None:
+    assert [own_uses(slot) for slot in alone("fault")] == [[]] * SLOTS

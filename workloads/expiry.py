@@ -11,7 +11,7 @@ nearly always near an instant.
 Beside these a slot has one key at a time to itself: what nobody else has touched since its end shows who does not look at the expiry, and
 long after it every clock agrees that it is over:
 
-    made |------------------- looked at -x|----- left alone -----| used once, and its version read
+    made |--------- looked at, or cleared -|----- left alone -----| used once, and its version read
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ MEETS_MS = (1, 2, 3, 5)
 BORN_MS = 40  # into a key's time: whoever is asked before waits for it
 KNOWN = 6  # keys of which a slot keeps the version that it saw last
 ALONE_FOR_MS = (5, 40, 260)  # after its end a key is left alone so long: one clock is sure of it, or clients' clocks 100 ms apart are
-LOOKS_NS = 8 * NS_PER_MS  # before the end
+LOOKED = ("get_versioned", "get_versioned", "set", "compare_and_swap", "increment")
+LOOKS_NS = 40 * NS_PER_MS  # before the end: a busy machine is late
 BEGINS = 0.35
 """So often a slot that has no key to itself makes one."""
 
@@ -137,10 +138,8 @@ class ExpiryGenerator:
         mine = self.alone
         if mine is None:
             return self._make(context) if context.draw.random() < BEGINS else None
-        look_at = mine.end - LOOKS_NS
-        if mine.asks == "look" and context.now <= look_at:
-            then = replace(mine, asks="use")
-            return (Invocation("get_versioned", mine.key, {}, look_at), replace(self, alone=then)) if is_near(context, look_at) else None
+        if mine.asks == "look" and context.now <= mine.end - LOOKS_NS:
+            return self._look(context, mine) if is_near(context, mine.end - LOOKS_NS) else None
         if mine.asks == "version":
             return Invocation("get_versioned", mine.key, {}), replace(self, alone=None)
         if mine.use_at - context.now > NEAR_NS:
@@ -148,10 +147,15 @@ class ExpiryGenerator:
         invocation = self._written(context, mine.aimed, mine.key, max(1, self.ttl_ms // 4), mine.use_at)
         return invocation, replace(self, alone=replace(mine, asks="version"))
 
+    def _look(self, context: Context, mine: Alone) -> tuple[Invocation, ExpiryGenerator]:
+        """Look at a key that must still be there, or write to it without a TTL: it must be there for ever, or end as it would have."""
+        knowing = replace(self, alone=replace(mine, asks="use"), seen=(*self.seen[1 - KNOWN :], (mine.key, 1)))
+        return knowing._written(context, context.draw.choice(LOOKED), mine.key, None, mine.end - LOOKS_NS), knowing
+
     def _make(self, context: Context) -> tuple[Invocation, ExpiryGenerator]:
         draw = context.draw
         key = f"{context.prefix}-expiry-own-{context.process}-{context.step}"
-        ttl_ms = max(1, draw.choice((self.ttl_ms // 4, self.ttl_ms // 2, self.ttl_ms * 3 // 2)))
+        ttl_ms = max(1, draw.choice((self.ttl_ms // 4, self.ttl_ms // 2, self.ttl_ms * 2)))
         end = context.now + ttl_ms * NS_PER_MS
         mine = Alone(key, end, end + draw.choice(ALONE_FOR_MS) * NS_PER_MS, draw.choice(AIMED))
         knowing = replace(self, alone=mine, seen=(*self.seen[1 - KNOWN :], (key, 0)))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Change = Callable[[ClientClock], ClientClock]
 
 LONG_MS = 10**12
-SLOW_S = 0.15  # longer than the clocks' bound, by which others wait for a lock that is over
+SLOW_S = 0.25  # longer than the clocks' bound, by which others wait for a lock that is over
 
 
 def _boundless(clock: ClientClock) -> ClientClock:

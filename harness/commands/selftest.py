@@ -8,6 +8,7 @@ and under each fault under which the documented table says that all holds, and m
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -37,7 +38,7 @@ from harness.judging.verdict import Anomaly
 from harness.record import store
 
 QUIET_S = 4.0
-RATE = 60.0
+RATE = 45.0
 AT_ONCE = 2
 """So many workloads share the rate of one run of a mutant."""
 TRIES = 3
@@ -225,9 +226,20 @@ def _side_by_side(every: Sequence[Plan], out: Path, at_once: int, listener: List
         return listener.experiment(job.name, names[job.name], len(every), len(every[names[job.name] - 1].episodes))
 
     with SideBySide(min(at_once, len(every)) or 1, begin) as lanes:
-        jobs = [Job(directory_of(plan), partial(measure, plan, out / directory_of(plan))) for plan in every]
+        jobs = [Job(directory_of(plan), partial(measure, plan, out / directory_of(plan))) for plan in mingled(every)]
         found = {job.name: detected for job, detected in lanes.carry_out(jobs)}
     return [found[name] for name in names]
+
+
+def mingled(every: Sequence[Plan]) -> list[Plan]:
+    """Order runs so that those of one backend are spread evenly: its servers may need more of the processors than others'."""
+    of_backend = Counter(plan.backend for plan in every)
+    met = Counter[str]()
+    places: list[tuple[float, int]] = []
+    for number, plan in enumerate(every):
+        places.append(((met[plan.backend] + 0.5) / of_backend[plan.backend], number))
+        met[plan.backend] += 1
+    return [every[number] for _, number in sorted(places)]
 
 
 def directory_of(plan: Plan) -> str:

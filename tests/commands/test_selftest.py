@@ -14,7 +14,7 @@ from backends.redis.single import REDIS
 from harness import registry
 from harness.claims.results import Detection, SelfTest, Share, convert
 from harness.commands import runs
-from harness.commands.selftest import Asked, borne, directory_of, of_runs, plans, shown_by
+from harness.commands.selftest import Asked, borne, directory_of, mingled, of_runs, plans, shown_by
 from harness.driving.backend import mutants_of, planted_of
 from harness.driving.plan import Plan
 from harness.errors import UsageError
@@ -83,6 +83,12 @@ def test_a_reference_runs_under_what_the_table_says_it_bears_and_under_nothing_e
 def test_no_two_runs_of_a_selftest_share_a_directory() -> None:
     names = [directory_of(plan) for plan in plans(Asked(["memory", "redis", "postgres", "dynamodb"]))]
     assert len(set(names)) == len(names)
+
+
+def test_runs_of_a_backend_are_spread_over_the_whole_selftest() -> None:
+    order = [plan.backend for plan in mingled(plans(Asked(["memory", "dynamodb"])))]
+    first = order[: len(order) // 2].count("dynamodb")
+    assert abs(first - order.count("dynamodb") / 2) <= 1
 
 
 def test_each_seed_has_runs_of_its_own() -> None:

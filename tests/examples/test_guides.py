@@ -1,6 +1,6 @@
-"""The guides show the packages of examples/plugins as they are, and these do what the guides say.
+"""The guides show the packages of examples/plugins and the claims files of examples/tables as they are, and these do what the guides say.
 
-They are built and installed into an environment of their own that has ours beside it, and driven by the command alone.
+The packages are built and installed into an environment of their own that has ours beside it, and driven by the command alone.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from guides import ROOT, every_guide, included, shown
 
-PLUGINS = ROOT / "examples" / "plugins"
+PLUGINS, TABLES = ROOT / "examples" / "plugins", ROOT / "examples" / "tables"
 PACKAGES = ("blackout-fault", "sqlite-backend", "timers")
 CLASS, FINDING = "timer-lost", "timers that were acknowledged are gone"
 
@@ -34,7 +34,9 @@ def test_a_guide_shows_files_as_they_are(path: Path) -> None:
 
 def test_every_file_of_the_examples_is_shown_by_a_guide() -> None:
     told = {name for path in every_guide() for name in shown(path.read_text("utf-8"))}
-    known = subprocess.run(["git", "ls-files", str(PLUGINS)], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    known = subprocess.run(
+        ["git", "ls-files", str(PLUGINS), str(TABLES)], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
     assert {name for name in known if not name.endswith("__init__.py")} == told
 
 

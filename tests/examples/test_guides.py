@@ -17,7 +17,7 @@ import pytest
 from guides import ROOT, every_guide, included, shown
 
 PLUGINS, TABLES = ROOT / "examples" / "plugins", ROOT / "examples" / "tables"
-PACKAGES = ("blackout-fault", "sqlite-backend", "timers")
+PACKAGES = ("blackout-fault", "overdue-check", "sqlite-backend", "timers")
 CLASS, FINDING = "timer-lost", "timers that were acknowledged are gone"
 
 
@@ -104,6 +104,7 @@ def verified(holdwater: Holdwater) -> tuple[int, dict[str, Any], Path]:
         ("backends", "a rollback journal, as the library is shipped"),
         ("faults", "no client reaches the server; the servers reach each other"),
         ("workloads", "timers in the index of timeouts: set, listed once due, taken away"),
+        ("checks", "nobody finds a key after its TTL must have ended"),
         ("checks", "every timer that is set and due is listed until it is taken away; none before, none again"),
         ("mutants", "a client that answers before it sends, and forgets every 8th timer"),
         ("reports", "timers.png: each timer of that trial, and where it was missing"),
@@ -139,6 +140,12 @@ def test_the_fault_bites_and_heals(holdwater: Holdwater) -> None:
     code, results = holdwater.results("run", "lock,dedup", "--backend", "redis", "--fault", "blackout", "--seed", "7", *crowd)
     gates = {gate["name"]: gate["met"] for gate in results["trials"][0]["gates"]}
     assert (code, gates["faults_proved"], gates["faults_felt"]) == (0, True, True)
+
+
+@pytest.mark.parametrize(("planted", "code", "status"), [([], 0, "valid"), (["--option", "mutant=set-endless"], 1, "invalid")])
+def test_the_check_over_time_judges_a_workload_of_ours(holdwater: Holdwater, planted: list[str], code: int, status: str) -> None:
+    found, results = holdwater.results("run", "mixed", "--backend", "memory", "--option", "kept=0", "--seed", "7", *planted)
+    assert (found, results["trials"][0]["checks"]["overdue"]["status"]) == (code, status)
 
 
 def test_the_workload_is_judged_by_its_own_check_and_drawn_by_its_own_picture(holdwater: Holdwater) -> None:

@@ -1,5 +1,5 @@
 # What a user types. Needs Python 3.11 or later and make; the first call brings what it needs, the second nothing.
-#   make verify   the documented table, judged on real servers      make verify ARGS="--backend redis-sentinel"
+#   make verify   the documented tables, judged on real servers     make verify ARGS="--backend redis-sentinel"
 #   make test     the test suite                                    make check    format, lint, types, imports
 #   make bench    harness overhead against the bare driver
 #   make install  the command holdwater, in .venv; it brings a server when one is first needed      make servers  all servers now
@@ -19,7 +19,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check install --progress-bar of
 .DELETE_ON_ERROR:
 
 verify: install
-	@echo "holdwater: judging the documented table" >&2
+	@echo "holdwater: judging the documented tables" >&2
 	@$(BIN)/holdwater verify $(ARGS)
 
 test: $(VENV)/dev-packages servers

@@ -1,4 +1,4 @@
-"""What docs/track-record.md and docs/limits.md name exists: each mutant, each command."""
+"""What docs/track-record.md and docs/limits.md name exists: each mutant, each command. And the track record names every mutant."""
 
 from __future__ import annotations
 
@@ -38,12 +38,16 @@ STAND = sorted(set(cells("track-record.md", -1)))
 
 def test_there_is_something_for_each_row() -> None:
     rows = [line for line in (DOCS / "track-record.md").read_text("utf-8").splitlines() if line.startswith("| ") and "`" not in line]
-    assert all(line.startswith(("| Report |", "| Defect |", "| Change |", "| Condition |")) for line in rows)
+    assert all(line.startswith(("| Report |", "| Defect |", "| Change |", "| Condition |", "| Planted |")) for line in rows)
 
 
 @pytest.mark.parametrize("named", [each for each in STAND if not each.startswith(SHELL)])
 def test_what_stands_for_a_report_is_a_mutant(named: str) -> None:
     assert named in mutants()
+
+
+def test_every_mutant_stands_in_the_track_record() -> None:
+    assert mutants() <= set(STAND)
 
 
 def test_the_limits_name_mutants_checks_faults_and_what_else_there_is() -> None:

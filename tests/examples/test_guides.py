@@ -1,6 +1,6 @@
-"""The guides show the packages of examples/plugins as they are, and these do what the guides say.
+"""The guides show the packages of examples/plugins and the claims files of examples/tables as they are, and these do what the guides say.
 
-They are built and installed into an environment of their own that has ours beside it, and driven by the command alone.
+The packages are built and installed into an environment of their own that has ours beside it, and driven by the command alone.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from guides import ROOT, every_guide, included, shown
 
-PLUGINS = ROOT / "examples" / "plugins"
-PACKAGES = ("blackout-fault", "sqlite-backend", "timers")
+PLUGINS, TABLES = ROOT / "examples" / "plugins", ROOT / "examples" / "tables"
+PACKAGES = ("blackout-fault", "overdue-check", "sqlite-backend", "timers")
 CLASS, FINDING = "timer-lost", "timers that were acknowledged are gone"
 
 
@@ -34,7 +34,9 @@ def test_a_guide_shows_files_as_they_are(path: Path) -> None:
 
 def test_every_file_of_the_examples_is_shown_by_a_guide() -> None:
     told = {name for path in every_guide() for name in shown(path.read_text("utf-8"))}
-    known = subprocess.run(["git", "ls-files", str(PLUGINS)], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    known = subprocess.run(
+        ["git", "ls-files", str(PLUGINS), str(TABLES)], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
     assert {name for name in known if not name.endswith("__init__.py")} == told
 
 
@@ -102,6 +104,7 @@ def verified(holdwater: Holdwater) -> tuple[int, dict[str, Any], Path]:
         ("backends", "a rollback journal, as the library is shipped"),
         ("faults", "no client reaches the server; the servers reach each other"),
         ("workloads", "timers in the index of timeouts: set, listed once due, taken away"),
+        ("checks", "nobody finds a key after its TTL must have ended"),
         ("checks", "every timer that is set and due is listed until it is taken away; none before, none again"),
         ("mutants", "a client that answers before it sends, and forgets every 8th timer"),
         ("reports", "timers.png: each timer of that trial, and where it was missing"),
@@ -137,6 +140,12 @@ def test_the_fault_bites_and_heals(holdwater: Holdwater) -> None:
     code, results = holdwater.results("run", "lock,dedup", "--backend", "redis", "--fault", "blackout", "--seed", "7", *crowd)
     gates = {gate["name"]: gate["met"] for gate in results["trials"][0]["gates"]}
     assert (code, gates["faults_proved"], gates["faults_felt"]) == (0, True, True)
+
+
+@pytest.mark.parametrize(("planted", "code", "status"), [([], 0, "valid"), (["--option", "mutant=set-endless"], 1, "invalid")])
+def test_the_check_over_time_judges_a_workload_of_ours(holdwater: Holdwater, planted: list[str], code: int, status: str) -> None:
+    found, results = holdwater.results("run", "mixed", "--backend", "memory", "--option", "kept=0", "--seed", "7", *planted)
+    assert (found, results["trials"][0]["checks"]["overdue"]["status"]) == (code, status)
 
 
 def test_the_workload_is_judged_by_its_own_check_and_drawn_by_its_own_picture(holdwater: Holdwater) -> None:

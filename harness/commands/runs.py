@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import click
@@ -191,7 +192,21 @@ def told(results: SelfTest, *, in_json: bool) -> str:
     if in_json:
         return as_json(results)
     rows = [(_what(each), _detected(each)) for each in results.detections]
-    return screens.terminal().listing("selftest", rows, colour=screens.colour())
+    show_rows = partial(screens.terminal().listing, colour=screens.colour())
+    return show_rows("selftest", rows) + "\n" + show_rows("in all", _in_all(results))
+
+
+def _in_all(results: SelfTest) -> list[tuple[str, str]]:
+    """Count mutants by backend, each once whatever faults it was run under, and the runs of references."""
+    mutants = {(each.backend, each.mutant) for each in results.detections if each.mutant is not None}
+    missed = {(each.backend, each.mutant) for each in results.bad if each.mutant is not None}
+    left_open = {(each.backend, each.mutant) for each in results.broken if each.mutant is not None} - missed
+    rows = [("mutants found", f"{len(mutants) - len(missed) - len(left_open)} of {len(mutants)}")] if mutants else []
+    for word, found in (("missed", missed), ("not decided", left_open)):
+        rows += [(word, ", ".join(f"{mutant} ({backend})" for backend, mutant in sorted(found, key=str)))] if found else []
+    references = [each for each in results.detections if each.mutant is None]
+    detected, trials = sum(each.detected for each in references), sum(each.trials for each in references)
+    return [*rows, *([("references", f"condemned in {detected} of {trials}")] if references else [])]
 
 
 def _what(found: Detection) -> str:

@@ -163,6 +163,7 @@ def test_the_matrix_says_what_each_workload_saw_and_what_was_missed() -> None:
     told = runs.told(SelfTest(holdwater=1, detections=(seen(1), seen(0, mutant="read-evicts", by="mixed"))), in_json=False)
     assert "cas 1 (0.2 s)" in told
     assert "missed in 1; driven by mixed" in " ".join(told.split())
+    assert "mutants found 1 of 2 missed read-evicts (memory)" in " ".join(told.split())
 
 
 def test_a_bug_that_is_the_same_everywhere_runs_on_two_of_four_backends_and_others_on_each_that_has_them() -> None:

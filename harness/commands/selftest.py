@@ -3,7 +3,7 @@
 A mutant is run under the workloads that drive what it gets wrong, two in a trial, and under each fault that it needs; a trial counts as
 detected where any check is invalid, and for a workload where what was found is on that workload's keys. What is the same on every
 backend runs on the first one and on one of the others, in turn, unless it is asked for. The references run all workloads, in quiet
-and under each fault under which the documented table says that all holds, and must not be condemned.
+and under each fault under which the documented table says that all holds, and in quiet two at a time too, and must not be condemned.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from itertools import chain
 from pathlib import Path
 from statistics import median_high
 
@@ -102,20 +103,23 @@ def _wanted(backend: Backend, workloads: Sequence[Workload], asked: Asked) -> li
 
 def _plans(backend: Backend, mutant: str | None, workloads: Sequence[Workload], asked: Asked) -> Iterator[Plan]:
     driven = shown_by(mutant, backend, workloads)
-    size = AT_ONCE if mutant is not None else len(driven)
-    for first in range(0, len(driven), size or 1):
-        for plan in _settings(backend, mutant, driven[first : first + size], asked.trials):
+    few = [driven[first : first + AT_ONCE] for first in range(0, len(driven), AT_ONCE)]
+    for together in few if mutant is not None else [driven, *few]:
+        for plan in _settings(backend, mutant, together, asked.trials):
             options = {name: plan.options[name] for name in plan.workloads if name in plan.options}
             yield from (replace(plan, options=options, seed=asked.seed + n) for n in range(asked.seeds))
 
 
 def _settings(backend: Backend, mutant: str | None, driven: tuple[str, ...], trials: int) -> Iterator[Plan]:
-    """Give a quiet plan, and one for each fault that a reference bears; for a mutant that needs faults only those that do what it needs."""
+    """Give a quiet plan, and one for each fault that a reference bears, if it drives all; for a mutant that needs faults only these.
+
+    Of the faults then those that do what it needs.
+    """
     needs = planted_of(backend, mutant).needs if mutant is not None else frozenset()
     if not needs:
         quiet = (Episode(quiet_s=QUIET_S, after_s=0),) * trials
         yield Plan(backend.name, next(iter(backend.variants)), driven, quiet, 0, mutant=mutant, rate=RATE)
-    if needs or mutant is None:
+    if needs or len(driven) > AT_ONCE:
         seen = set[tuple[tuple[FaultSpec, ...], tuple[str, ...]]]()
         for plan in borne(backend, needs):
             alone = any(registry.load("workloads", name).attend is not None for name in plan.workloads)  # it is about others than clients
@@ -305,14 +309,17 @@ def _of_a_seed(runs: Sequence[Detection]) -> Detection:
 
     As many trials as the workloads that saw most of it had.
     """
+    checks = tuple(sorted({check for run in runs for check in run.checks}))
+    broken = next((run.broken for run in runs if run.broken is not None), None)
+    if runs[0].mutant is None:
+        return changed(_sum_of(runs), checks=checks, broken=broken)
     tries: dict[tuple[str, ...], list[Detection]] = {}
     for run in runs:
         tries.setdefault(tuple(run.by), []).append(run)
     alone = [_sum_of(each) for each in tries.values()]
     best = max(alone, key=lambda run: (run.detected, -(run.first_s or 0.0)))
-    checks = tuple(sorted({check for run in runs for check in run.checks}))
-    broken = next((run.broken for run in runs if run.broken is not None), None) if not best.detected else None
-    return changed(best, checks=checks, by={name: share for run in alone for name, share in run.by.items()}, broken=broken)
+    seen = {name: share for run in alone for name, share in run.by.items()}
+    return changed(best, checks=checks, by=seen, broken=None if best.detected else broken)
 
 
 def _sum_of(runs: Sequence[Detection]) -> Detection:
@@ -324,7 +331,7 @@ def _sum_of(runs: Sequence[Detection]) -> Detection:
         trials=sum(each.trials for each in runs),
         detected=sum(each.detected for each in runs),
         first_s=median_high(waits) if waits else None,
-        by={name: _sum([each.by[name] for each in runs]) for name in runs[0].by},
+        by={name: _sum([each.by[name] for each in runs if name in each.by]) for name in dict.fromkeys(chain(*(each.by for each in runs)))},
     )
 
 

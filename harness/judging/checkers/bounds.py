@@ -139,16 +139,20 @@ def _lost(call: Call, uses: tuple[Call, ...], known: int, skew: Skew) -> _Lost |
     """Give the refusal that ended before the lease could have, if there is one.
 
     It looked at x <= its end. The owner's successes came before x, as a token never comes back, so
-    those begun by then set the end. Only the refusal that ends first can be too early: the bound falls
-    with every operation begun later.
+    those begun by then set the end; where one may come back, those that had ended by then. Only the refusal that ends first
+    can be too early: the bound falls with every operation begun later.
     """
     refused = refused_of(uses, known)
     if not refused:
         return None
     first = min(refused, key=lambda use: use.ended)
     before = [use for use in uses if use.start <= first.ended]
+    maybe = extends_of(before, None)
     extends = extends_of(before, True)
-    due = min([_expiry(call, extends, extends_of(before, None), skew)] + [release.start for release in releases_of(before)])
+    if skew.comes_back:
+        maybe += [extend for extend in extends if extend.ended >= first.start]
+        extends = [extend for extend in extends if extend.ended < first.start]
+    due = min([_expiry(call, extends, maybe, skew)] + [release.start for release in releases_of(before)])
     return _Lost(first, due, _basis(call, extends)) if first.ended < due else None
 
 
@@ -201,13 +205,23 @@ def _most(call: Call, uses: tuple[Call, ...], known: int, skew: Skew) -> int:
     ends = [lengthened(latest.end, extends_of(uses, None), skew)]
     # At the very instant of an ending both orders are possible: the end is closed, hence + 1.
     ends += [use.ended + 1 for use in uses if use.f == "release" and use.answer]
-    ends += [use.ended + 1 + skew.seen_over() for use in refused_of(uses, known)]
+    ends += [use.ended + 1 + skew.seen_over() for use in _last_refusals(uses, known, skew)]
     return min(ends)
 
 
-def endings_of(uses: Iterable[Call], known: int) -> list[Call]:
+def endings_of(uses: Iterable[Call], known: int, skew: Skew, until: Call | None = None) -> list[Call]:
     """Give the answers after which the lease is over: acknowledged releases, and refusals of its owner."""
-    return [use for use in uses if use.f == "release" and use.answer] + refused_of(uses, known)
+    return [use for use in uses if use.f == "release" and use.answer] + _last_refusals(uses, known, skew, until)
+
+
+def _last_refusals(uses: Iterable[Call], known: int, skew: Skew, until: Call | None = None) -> list[Call]:
+    """Give the refusals after which the lease is over: where it may come back, those that no extend may have followed (`until` a use)."""
+    found = refused_of(uses, known)
+    if not skew.comes_back:
+        return found
+    extends = [use for use in uses if use.f == "extend" and use.answer is not False and use is not until]
+    extends = [each for each in extends if until is None or each.start <= until.ended]
+    return [refusal for refusal in found if all(each.end is not None and each.ended < refusal.start for each in extends)]
 
 
 # What came too late
@@ -215,14 +229,16 @@ def endings_of(uses: Iterable[Call], known: int) -> list[Call]:
 
 def _late(call: Call, uses: tuple[Call, ...], known: int, skew: Skew) -> Iterator[Late]:
     extends = sorted(extends_of(uses, True), key=lambda use: use.ended)
-    overs = [(use.ended + (0 if use.f == "release" and use.answer else skew.seen_over()), use) for use in endings_of(uses, known)]
-    overs = sorted(overs, key=lambda over: over[0])[:2]
+    overs: list[tuple[int, Call]] | None = None
     released = next((use for use in uses if use.f == "release" and use.answer), None)
     latest, done = Latest(call, known, skew), 0
     for use in sorted((use for use in uses if use.answer), key=lambda use: use.start):
         while done < len(extends) and extends[done].ended < use.start:
             latest.push(extends[done])
             done += 1
+        if overs is None or skew.comes_back:
+            ends = [(each.ended + (0 if each.answer else skew.seen_over()), each) for each in endings_of(uses, known, skew, use)]
+            overs = sorted(ends, key=lambda over: over[0])[:2]
         over = next((ending for at, ending in overs if ending is not use and at < use.start), None)
         if over is not None:
             how = "released" if over.answer else f"seen lost (by {over.f})"

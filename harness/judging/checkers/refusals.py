@@ -45,7 +45,7 @@ def refused_wrongly(name: Name, certain: list[Certain], spans: list[Span], skew:
         if fits(refusal):
             fitting.append(refusal)
         else:
-            yield _spurious(name.key, refusal, holder(refusal))
+            yield _spurious(name.key, refusal, holder(refusal), skew)
     yield from _too_many(name.key, fitting, uncertain, skew)
     longest = max([_reach(one, skew) for one in name.leases] + [longest_of(refusal, skew) for refusal in left])
     yield from _stuck(name.key, left, (certain, uncertain), longest)
@@ -118,11 +118,11 @@ def free_for(spans: list[Span], length: int) -> Callable[[int], int]:
     return free
 
 
-def _spurious(key: str | None, refusal: Call, last: Certain | None) -> Anomaly:
+def _spurious(key: str | None, refusal: Call, last: Certain | None, skew: Skew) -> Anomaly:
     operations: tuple[int, ...] = (refusal.index,)
     why = "nobody had held it before"
     if last is not None:
-        ending = min(endings_of(last.lease.uses, last.known), key=lambda use: use.ended, default=None)
+        ending = min(endings_of(last.lease.uses, last.known, skew), key=lambda use: use.ended, default=None)
         why = f"the last holder, {last.lease.who}, no longer held it from {at_s(last.most)} on"
         operations = indices_of(last.lease.call.index, *([ending.index] if ending else last.lease.basis), refusal.index)
     message = f"{key} was refused to {who_asked(refusal)} between {between_s(refusal)}, although {why}"

@@ -37,6 +37,11 @@ class Skew:
         """Give the nanoseconds by which others may see a lease of this length end after its time."""
         return self.fixed_ns + span_ms * self.drift_ppm + 2 * self.bound_ns
 
+    @property
+    def comes_back(self) -> bool:
+        """Say whether an owner who saw his lease expired may hold it again: where his own clock decides, it may be set back."""
+        return self.bound_ns > 0
+
     def seen_over(self) -> int:
         """Give the nanoseconds for which others may still see a lease that its owner saw expired."""
         return self.fixed_ns + 2 * self.bound_ns if self.bound_ns else 0

@@ -141,6 +141,24 @@ def by_client_clocks(rng: random.Random, bound_ms: int) -> Server:
     return server
 
 
+def by_clients_own_clocks(rng: random.Random, bound_ms: int) -> Server:
+    """Make a correct server that asks the clocks of its clients: each is set anew before each operation, and all keep within the bound.
+
+    An owner whose clock is set back holds again what he was refused before, if nobody took it.
+    """
+
+    def server(op: Op, at: int, lease: Lease) -> tuple[bool, Lease]:
+        now = at + rng.randint(0, bound_ms)
+        if op.f == "try_acquire":
+            free = lease is None or now - bound_ms > lease[1]
+            return free, (op.owner, now + op.span) if free else lease
+        if lease is None or lease[0] != op.owner or now >= lease[1]:
+            return False, lease
+        return True, {"extend": (op.owner, now + op.span), "release": None}.get(op.f, lease)
+
+    return server
+
+
 def granting_held(rng: random.Random) -> Server:
     """Make a server that now and then grants a lock that is held."""
 

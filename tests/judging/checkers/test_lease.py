@@ -11,6 +11,7 @@ import pytest
 from lease_oracle import (
     Op,
     by_client_clocks,
+    by_clients_own_clocks,
     draw,
     flipped,
     granting_held,
@@ -307,6 +308,25 @@ def test_with_client_clocks_a_refused_owner_may_still_block_others() -> None:
     assert found.may_end == 111 * MS
 
 
+BACK = (acquire("a", 0, 6, 100), release("a", 100, 108, False), extend("a", 167, 175, 150))
+"""An owner whose clock was set back, within 100 ms, is refused at first, and extends his lease after that."""
+
+
+def test_with_client_clocks_an_extend_after_a_refusal_lengthens_may_hold() -> None:
+    assert grant(*BACK, skew=Skew(0, 0, 100 * MS)).may_end == (175 + 150 + 200) * MS
+
+
+def test_with_client_clocks_a_lease_that_came_back_is_used_until_its_new_end() -> None:
+    used = [*BACK, extend("a", 300, 310, 1000), look("a", 900, 901, True)]
+    assert not condemned(used, Skew(0, 0, 100 * MS))
+    assert condemned(used, SERVER)
+
+
+def test_with_client_clocks_a_refusal_beside_an_extend_may_have_come_before_it() -> None:
+    beside = [acquire("a", 1, 2, 8), look("a", 4, 5, False), extend("a", 5, 5, 8)]
+    assert not condemned(beside, Skew(MS, 0, 6 * MS))
+
+
 def test_a_success_is_proof_of_life() -> None:
     assert grant(acquire("a", 0, 1, 100), extend("a", 10, None, 500), look("a", 300, 301, True)).must_end == 300 * MS
 
@@ -574,6 +594,13 @@ def test_no_history_of_clients_whose_clocks_keep_the_bound_is_condemned(long_cal
     rng = random.Random(15)
     for _ in range(300):
         assert not condemned(draw(rng, by_client_clocks(rng, 3), long_calls=long_calls, count=30), Skew(0, 0, 3 * MS))
+
+
+@CALLS
+def test_no_history_of_clients_whose_clocks_are_set_within_the_bound_is_condemned(long_calls: bool) -> None:
+    rng = random.Random(16)
+    for _ in range(600):
+        assert not condemned(draw(rng, by_clients_own_clocks(rng, 6), long_calls=long_calls, count=30), Skew(MS, 0, 6 * MS))
 
 
 def granting_a_held_lock(rng: random.Random, long_calls: bool) -> list[Op]:

@@ -25,7 +25,8 @@ token's grants was used: such tokens are left out, and all refusals of their loc
 3. A refused operation of the owner cuts must-hold only where it came early: a later one says nothing new.
 4. An acknowledged extend took effect while the lease was live, so it counts from the earlier of its
    completion and the end before it. Without this, withholding its answer could *lower* may-hold.
-5. With client clocks the owner's own clock ends its lease up to twice the bound before others see it end.
+5. With client clocks the owner's own clock ends its lease up to twice the bound before others see it end. It may be set back
+   within the bound: a lease that its owner saw over may come back, and an extend that may have followed a refusal undoes it.
 6. Disjoint must-holds fix the order of their grants, so a third grant may find no room between two. This
    halves what is missed where calls last up to twice the TTL (21 to 10 % of impossible histories).
 

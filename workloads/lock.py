@@ -36,7 +36,7 @@ LATER_MS = (0, 0, 0.25, 0.5, 1, 2)
 OWN = "-own-"
 OWN_SHARE = 8  # of the churn names' TTL, one such part
 LEFT_FOR_MS = (4, 10, 30, 260)  # after its end: one clock is sure of it, or clients' clocks 100 ms apart are
-BEGINS = 0.2
+BEGINS = 0.06
 """So often a slot that has no lock to itself takes it."""
 WAITS_NS = 100 * NS_PER_MS
 """How long a holder waits for the end of its lease at most: there is one of a name only."""

@@ -103,31 +103,52 @@ def _wanted(backend: Backend, workloads: Sequence[Workload], asked: Asked) -> li
 
 def _plans(backend: Backend, mutant: str | None, workloads: Sequence[Workload], asked: Asked) -> Iterator[Plan]:
     driven = shown_by(mutant, backend, workloads)
-    few = [driven[first : first + AT_ONCE] for first in range(0, len(driven), AT_ONCE)]
-    for together in few if mutant is not None else [driven, *few]:
-        for plan in _settings(backend, mutant, together, asked.trials):
-            options = {name: plan.options[name] for name in plan.workloads if name in plan.options}
-            yield from (replace(plan, options=options, seed=asked.seed + n) for n in range(asked.seeds))
+    for plan in _of_mutant(backend, mutant, driven) if mutant is not None else _of_reference(backend, driven):
+        options = {name: plan.options[name] for name in plan.workloads if name in plan.options}
+        made = replace(plan, options=options, mutant=mutant, episodes=plan.episodes * asked.trials)
+        yield from (replace(made, seed=asked.seed + n) for n in range(asked.seeds))
 
 
-def _settings(backend: Backend, mutant: str | None, driven: tuple[str, ...], trials: int) -> Iterator[Plan]:
-    """Give a quiet plan, and one for each fault that a reference bears, if it drives all; for a mutant that needs faults only these.
+def _of_mutant(backend: Backend, mutant: str, driven: Sequence[str]) -> Iterator[Plan]:
+    """Give quiet plans; for a mutant that needs faults those under each that does what it needs."""
+    needs = planted_of(backend, mutant).needs
+    for together in _parts(driven, AT_ONCE):
+        if needs:
+            yield from (plan for plan in _under_faults(backend, needs, together) if plan.workloads == together)
+        else:
+            yield _quiet(backend, together)
 
-    Of the faults then those that do what it needs.
-    """
-    needs = planted_of(backend, mutant).needs if mutant is not None else frozenset()
-    if not needs:
-        quiet = (Episode(quiet_s=QUIET_S, after_s=0),) * trials
-        yield Plan(backend.name, next(iter(backend.variants)), driven, quiet, 0, mutant=mutant, rate=RATE)
-    if needs or len(driven) > AT_ONCE:
-        seen = set[tuple[tuple[FaultSpec, ...], tuple[str, ...]]]()
-        for plan in borne(backend, needs):
-            alone = any(registry.load("workloads", name).attend is not None for name in plan.workloads)  # it is about others than clients
-            workloads = plan.workloads if alone else driven
-            met = plan.episodes[0].faults, workloads
-            if not (alone and needs) and met not in seen:
+
+def _of_reference(backend: Backend, driven: Sequence[str]) -> Iterator[Plan]:
+    """Give quiet plans of all workloads and of two at a time, and those of either half under each fault that the reference bears."""
+    yield from (_quiet(backend, together) for together in (tuple(driven), *_parts(driven, AT_ONCE)))
+    seen = set[tuple[tuple[FaultSpec, ...], tuple[str, ...]]]()
+    for together in _parts(driven, -(-len(driven) // 2)):
+        for plan in _under_faults(backend, frozenset(), together):
+            met = plan.episodes[0].faults, plan.workloads
+            if met not in seen:
                 seen.add(met)
-                yield replace(plan, workloads=workloads, mutant=mutant, episodes=plan.episodes * trials)
+                yield plan
+
+
+def _parts(driven: Sequence[str], size: int) -> list[tuple[str, ...]]:
+    return [tuple(driven[first : first + size]) for first in range(0, len(driven), max(1, size))]
+
+
+def _quiet(backend: Backend, driven: tuple[str, ...]) -> Plan:
+    return Plan(backend.name, next(iter(backend.variants)), driven, (Episode(quiet_s=QUIET_S, after_s=0),), 0, rate=RATE)
+
+
+def _under_faults(backend: Backend, needs: frozenset[str], driven: tuple[str, ...]) -> Iterator[Plan]:
+    """Give a plan of these workloads for each fault that is borne, once; of one that is about others than clients as the table has it."""
+    seen = set[tuple[tuple[FaultSpec, ...], tuple[str, ...]]]()
+    for plan in borne(backend, needs):
+        alone = any(registry.load("workloads", name).attend is not None for name in plan.workloads)
+        workloads = plan.workloads if alone else driven
+        met = plan.episodes[0].faults, workloads
+        if met not in seen:
+            seen.add(met)
+            yield replace(plan, workloads=workloads)
 
 
 def borne(backend: Backend, needs: frozenset[str]) -> Iterator[Plan]:
@@ -249,7 +270,8 @@ def mingled(every: Sequence[Plan]) -> list[Plan]:
 def directory_of(plan: Plan) -> str:
     """Name the directory of a run, by what tells it from the others of a selftest."""
     under = "".join(f"-{spec}" for spec in plan.episodes[0].faults)
-    driven = f"-{'-'.join(plan.workloads)}" if len(plan.workloads) <= AT_ONCE else ""
+    names = plan.workloads
+    driven = f"-{'-'.join(names)}" if len(names) <= AT_ONCE else f"-{names[0]}-to-{names[-1]}"
     return f"{plan.backend}-{plan.mutant or 'reference'}{driven}{under}-{plan.seed}".replace(":", "-")
 
 

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import random
+import re
 import shlex
 import signal
 import socket
@@ -102,7 +103,7 @@ def line_of(said: Said, code: int) -> str:
     """Give the one line that an error is, without the program's name."""
     assert said[0] == code
     assert said[1] == ""
-    lines = said[2].splitlines()
+    lines = [line for line in said[2].splitlines() if not re.fullmatch(r"holdwater: .+, \d+ s", line)]  # a busy machine is slow
     assert len(lines) == 1, said[2]
     assert lines[0].startswith("holdwater: ")
     assert "Traceback" not in said[2]
@@ -289,7 +290,7 @@ LINES = {
 }
 
 
-@pytest.mark.parametrize(("name", "said"), [("h.jsonl", "argument [1, 2, 3], expected [expected, new]"), ("h.edn", "argument [1, 2, 3]")])
+@pytest.mark.parametrize(("name", "said"), [("h.jsonl", "argument [1,2,3], expected [expected, new]"), ("h.edn", "argument [1,2,3]")])
 def test_a_value_that_does_not_fit_is_named_with_its_line(call: Call, name: str, said: str) -> None:
     Path(name).write_text(LINES[name])
     assert f"{name}:4: cas (event " in line_of(call(f"check {name}"), 64)
@@ -820,7 +821,8 @@ def test_control_c_while_reading_is_130() -> None:
 
 def test_control_c_during_a_run_is_130_and_the_history_is_kept(tmp_path: Path) -> None:
     with start("run", "lock", "--backend", "memory", "--time-limit", "3600", "--seed", "1", stdout=subprocess.PIPE) as process:
-        wait_for(lambda: None if list(tmp_path.glob("runs/*/history.jsonl")) else "no history yet", 20.0, "the run begins")
+        begun = lambda: any(path.stat().st_size for path in tmp_path.glob("runs/*/history.jsonl"))  # noqa: E731
+        wait_for(lambda: None if begun() else "no history yet", 20.0, "the run begins")
         process.send_signal(signal.SIGINT)
         out, err = process.communicate()
     directory = (tmp_path / "runs" / "latest").resolve()

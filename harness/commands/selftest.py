@@ -42,8 +42,8 @@ QUIET_S = 4.0
 RATE = 45.0
 AT_ONCE = 2
 """So many workloads share the rate of one run of a mutant."""
-TRIES = 3
-"""So often a mutant is run that no run of it showed, as a control of a claim is."""
+TRIES = 4
+"""So often a mutant is run that no run of it showed."""
 APART = 1_000_003
 """So far the seeds of the tries are from each other."""
 

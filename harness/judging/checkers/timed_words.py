@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -11,7 +11,7 @@ from harness.judging.checkers.instants import Clock
 from harness.judging.checkers.sentence import phrase
 from harness.judging.checkers.timed_core import Core, explained, finds_missing, finds_there, only
 from harness.judging.kind import Kind
-from harness.judging.models.key import answer, changes, ttl_of
+from harness.judging.models.key import answer, asked, changes, ttl_of
 from harness.judging.verdict import Anomaly
 from harness.record.history import Operation
 
@@ -37,8 +37,19 @@ def anomaly_of(key: str | None, core: Core) -> Anomaly:
     writes = [operation for operation in told if changes(operation) and operation is not culprit]
     ends = [operation.end for operation in writes or told if operation.end is not None]
     assert culprit.end is not None
-    message = found.message + _excuses(found.core)
-    return Anomaly(found.kind, key, tuple(sorted(operation.index for operation in told)), culprit.end, message, live=min(ends))
+    source = _source(found.core)
+    said = f"; its value was written by {phrase(source)}" if source is not None and found.kind == LATE else ""
+    shown = {operation.index for operation in (*told, *([source] if source is not None else []))}
+    message = found.message + said + _excuses(found.core)
+    return Anomaly(found.kind, key, tuple(sorted(shown)), culprit.end, message, live=min(ends))
+
+
+def _source(core: Core) -> Operation | None:
+    """Give the operation that wrote the value of the last answer, where the core does without its own answer."""
+    seen = core.culprit.result.get("value") if isinstance(core.culprit.result, Mapping) else None
+    told = {operation.index for operation in core.answered}
+    before = [each for each in core.cut if each.status == "ok" and changes(each) and each.index not in told]
+    return next((each for each in before if seen is not None and asked(each).value == seen), None)
 
 
 def _found(core: Core) -> Finding:

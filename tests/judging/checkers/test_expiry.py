@@ -140,6 +140,14 @@ def test_a_violation_long_after_another_incarnation_is_shown_from_there() -> Non
     assert (anomaly.kind, anomaly.live) == ("expired-late", 1001 * MS)
 
 
+def test_who_wrote_the_value_that_was_found_is_shown_too() -> None:
+    rows = [put("a", 100, 10, 12), put("b", 500, 200, 201), ("get_versioned", {}, {"value": "b", "version": 2}, 202, 203)]
+    (anomaly,) = expiry(told(*rows)).all_anomalies()
+    assert anomaly.kind == "expired-late"
+    assert len(anomaly.operations) == 3
+    assert anomaly.message.endswith('found it there; its value was written by set "b" for 500 ms by process 1 [0.200 s, 0.201 s]')
+
+
 # Against brute force
 
 
